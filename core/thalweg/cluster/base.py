@@ -1,0 +1,149 @@
+"""What every kind of cluster has in common."""
+
+from __future__ import annotations
+
+import logging
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, PositiveInt
+
+from ..errors import ClusterError
+from .dask_workers import DaskWorkers
+from .workers import Workers
+
+Memory = Annotated[ByteSize, Field(gt=0)]
+
+
+class Cluster(BaseModel, ABC):
+    """How many workers, of what size; fields are a recipe's options."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @property
+    @abstractmethod
+    def memory_per_task(self) -> int:
+        """Bytes that one task may use."""
+
+    @property
+    @abstractmethod
+    def parallel(self) -> int:
+        """Tasks at a time."""
+
+    @abstractmethod
+    def open(self) -> AbstractContextManager[Workers]:
+        """Start the workers, and stop them at the end. Raises `ClusterError`."""
+
+    @property
+    def summary(self) -> str:
+        """One line about it."""
+        return f"{type(self).__name__.lower()} ({self.parallel} tasks at a time)"
+
+    @property
+    def summary(self) -> str:
+        """One line: the kind and its options."""
+        options = ", ".join(
+            f"{name} {value.human_readable() if isinstance(value, ByteSize) else value}"
+            for name, value in self
+            if value not in (None, False, (), {})
+        )
+        return f"{type(self).__name__.lower()} ({options})"
+
+    def describe(self) -> str:
+        """What is handed to a queue or to Kubernetes; for the others, their `summary`."""
+        return self.summary
+
+
+class DaskCluster(Cluster):
+    """Workers that one of Dask's deployment engines starts."""
+
+    module: ClassVar[str] = "distributed"
+    extra: ClassVar[str] = ""
+    patience: ClassVar[float] = 30.0
+    """Seconds without any worker after which a run gives up."""
+
+    workers: PositiveInt = 1
+    threads: PositiveInt = Field(1, description="threads of each worker")
+    memory: Memory = Field(description="memory of each worker")
+
+    @property
+    def memory_per_task(self) -> int:
+        return self.memory // self.threads
+
+    @property
+    def parallel(self) -> int:
+        return self.workers * self.threads
+
+    @abstractmethod
+    def _start(self, module: ModuleType) -> Any:
+        """A `distributed.deploy.Cluster`, with its scheduler and workers starting."""
+
+    @property
+    def _wait(self) -> tuple[int, float]:
+        """How many workers must be there at the start, within how many seconds."""
+        return self.workers, 300.0
+
+    @contextmanager
+    def open(self) -> Iterator[Workers]:
+        import dask
+
+        quiet()
+        # A daemon cannot have children, and data loaders want some.
+        with dask.config.set({"distributed.worker.daemon": False}):
+            try:
+                engine = self._start(import_module(self.module))
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                raise self._failed(f"{type(error).__name__}: {error}".split("\n", 1)[0]) from error
+            count, seconds = self._wait
+            with engine, connect(engine, timeout=30) as client:
+                try:
+                    client.wait_for_workers(count, timeout=seconds)
+                except TimeoutError as error:
+                    raise self._failed(f"not {count} of {self.workers} workers after {seconds:g} s") from error
+                yield DaskWorkers(client, memory=self.memory, patience=self.patience)
+
+    def _failed(self, why: str) -> ClusterError:
+        return ClusterError(
+            f"the {type(self).__name__.lower()} cluster did not start: {why}",
+            allowed=self.summary,
+            advice="see the message of the engine above, or run with `--cluster threads`",
+        )
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    from dask.system import CPU_COUNT
+
+    return int(CPU_COUNT)
+
+
+def memory() -> int:
+    """Bytes that this process may use: the machine's, or its control group's if that is less."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            return min(machine, int(Path(limit).read_text()))
+        except (OSError, ValueError):
+            continue
+    return machine
+
+
+def quiet() -> None:
+    """Keep the INFO lines of distributed out of the run's log."""
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+
+
+def connect(engine: object, *, timeout: float) -> Any:
+    """A client that does not make itself the default: what the run computes here is not sent to the workers."""
+    import distributed
+
+    client: Any = distributed.Client
+    return client(engine, timeout=timeout, set_as_default=False)

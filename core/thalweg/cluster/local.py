@@ -1,0 +1,32 @@
+"""`cluster: local`."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from pydantic import Field, PositiveInt
+
+from .base import DaskCluster, Memory, memory, processors
+
+INTERRUPT = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""Ctrl-C reaches every process of a terminal; only the one that waits for the others answers it."""
+
+
+class Local(DaskCluster):
+    """Worker processes on this machine."""
+
+    workers: PositiveInt = Field(default_factory=processors)
+    memory: Memory = Field(
+        default_factory=lambda given: memory() // given.get("workers", 1), description="memory of each worker"
+    )
+
+    def _start(self, module: ModuleType) -> Any:
+        return module.LocalCluster(
+            n_workers=self.workers,
+            threads_per_worker=self.threads,
+            memory_limit=int(self.memory),
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            preload=[INTERRUPT],
+        )

@@ -1,0 +1,63 @@
+"""`cluster: slurm`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from .base import DaskCluster
+
+
+class Slurm(DaskCluster):
+    """Workers as jobs of a SLURM queue, one worker a job."""
+
+    module: ClassVar[str] = "dask_jobqueue"
+    extra: ClassVar[str] = "slurm"
+    patience: ClassVar[float] = 600.0
+
+    partition: str | None = None
+    account: str | None = None
+    walltime: str = "01:00:00"
+    gpu: bool = Field(False, description="one GPU for each worker")
+    directives: tuple[str, ...] = Field((), description="further #SBATCH lines: `--constraint=a100`")
+    setup: tuple[str, ...] = Field((), description="shell lines before the worker: `module load cuda`")
+    python: str | None = Field(None, description="the workers' Python, if not this one")
+    interface: str | None = Field(None, description="the network interface that compute nodes reach: `ib0`")
+    logs: str | None = Field(None, description="folder for the jobs' output")
+    wait: float = Field(3600.0, gt=0, description="seconds until the first worker must be there")
+
+    def describe(self) -> str:
+        """The job script of one worker."""
+        job: Any = import_module("dask_jobqueue.slurm").SLURMJob
+        return str(job(scheduler="tcp://SCHEDULER", name="WORKER", **self._job()).job_script())
+
+    def _job(self) -> dict[str, Any]:
+        gpu = ["--gres=gpu:1"] if self.gpu else []
+        return {
+            "queue": self.partition,
+            "account": self.account,
+            "walltime": self.walltime,
+            "cores": self.threads,
+            "processes": 1,
+            "memory": f"{int(self.memory)} B",
+            "job_name": "thalweg",
+            "job_extra_directives": [*gpu, *self.directives],
+            "job_script_prologue": list(self.setup),
+            "worker_extra_args": ["--resources", "GPU=1"] if self.gpu else [],
+            "python": self.python,
+            "log_directory": self.logs,
+        }
+
+    def _start(self, module: ModuleType) -> Any:
+        engine = module.SLURMCluster(
+            **self._job(), interface=self.interface, scheduler_options={"dashboard_address": ":0"}
+        )
+        engine.scale(jobs=self.workers)
+        return engine
+
+    @property
+    def _wait(self) -> tuple[int, float]:
+        return 1, self.wait

@@ -1,0 +1,141 @@
+"""The tasks of `constrain`: an estimate of every test sample, free and held, batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from .arrays import lay_out, put, read, reading
+from .components import Hold, Method, OutputEnforcer, Steered
+from .errors import EstimateError
+from .fitted import solver_of
+from .samples import Samples, Split
+from .signature import Signature
+from .store import mark
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A preprocessed dataset that any process can open: what preprocess wrote, and what it left in the ingest store."""
+
+    ingest: str
+    preprocess: str
+
+    def open(self, *, dask: bool = False) -> xr.Dataset:
+        own = read(self.preprocess, dask=dask)
+        kept = own.attrs.get("kept") or []
+        return own.assign(read(self.ingest, dask=dask)[kept].data_vars) if kept else own
+
+    def samples(self, split: Split) -> Samples:
+        """The samples of a split."""
+        return _samples(self, split)
+
+
+@lru_cache(maxsize=8)
+def _samples(prepared: Prepared, split: Split) -> Samples:
+    return Samples.of(prepared.open(), split)
+
+
+@dataclass(frozen=True)
+class Estimating:
+    """What the tasks of one estimate share. Called with the number of a batch."""
+
+    prepared: Prepared
+    method: Method
+    solver: str
+    """URL of the fitted solver; empty for a method that learns nothing."""
+    wanted: Signature
+    holds: tuple[Hold, ...]
+    free: str
+    """URL of the free estimate, from which a held one starts; empty to solve."""
+    folder: str
+    batch: int
+
+    def __call__(self, number: int) -> None:
+        samples = self.prepared.samples("test")
+        at = slice(number * self.batch, min(len(samples), (number + 1) * self.batch))
+        with reading(self.prepared.preprocess, self.prepared.ingest):
+            inputs = samples.inputs(at)
+        wanted = replace(self.wanted, sizes={**self.wanted.sizes, "sample": at.stop - at.start})
+        estimate = self._free(inputs, wanted, at)
+        for hold in self.holds:
+            if isinstance(hold.enforcer, OutputEnforcer):
+                context = with_truth(inputs, samples.truth(at)) if hold.oracle else inputs
+                held = hold.enforcer.hold(estimate, hold.laws, context)
+                estimate = checked(held, wanted, by=hold.enforcer.name)
+        data = _sample_first(estimate)
+        if number == 0:
+            lay_out(
+                f"{self.folder}/data",
+                _whole(data, samples),
+                large={str(v): _chunks(data, str(v)) for v in data.data_vars},
+            )
+        for name, array in data.data_vars.items():
+            region = (at, *(slice(0, size) for size in array.shape[1:])) if "sample" in array.dims else ...
+            put(f"{self.folder}/data", str(name), region, array.values)  # type: ignore[arg-type]
+        mark(self.folder, f"batch-{number}")
+
+    def _free(self, inputs: xr.Dataset, wanted: Signature, at: slice) -> xr.Dataset:
+        if self.free:
+            with reading(self.free):
+                data = read(self.free)
+                return (data.isel(sample=at) if "sample" in data.dims else data).load()
+        solver = solver_of(self.method, self.solver)
+        steering = tuple(hold for hold in self.holds if hold.site == "sampling")
+        if steering:
+            assert isinstance(solver, Steered)
+            solver = solver.steered(steering)
+        return checked(solver.solve(inputs, wanted), wanted, by=self.method.name)
+
+
+def with_truth(inputs: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
+    """The context of a law that a recipe allowed to look at the truth: `truth_NAME` beside the inputs."""
+    return inputs.assign(
+        {
+            f"truth_{name}": array.drop_vars("lead").rename(lead="truth_lead") if "lead" in array.dims else array
+            for name, array in truth.data_vars.items()
+        }
+    )
+
+
+def checked(estimate: xr.Dataset, wanted: Signature, *, by: str) -> xr.Dataset:
+    """The estimate, if it is one: the wanted variables with the wanted sizes. Raises `EstimateError`."""
+    for field in wanted.fields:
+        if field.name not in estimate:
+            raise EstimateError(f"{by} gives no {field.name!r}", allowed=str(wanted), advice=f"return it from {by}")
+        array = estimate[field.name]
+        if not set(field.dims) <= set(map(str, array.dims)):
+            raise EstimateError(f"{by} gives {field.name!r} with dims {array.dims!r}", allowed=f"dims {field.dims!r}")
+        for dim in field.dims:
+            if array.sizes[dim] != wanted.sizes[dim]:
+                raise EstimateError(
+                    f"{by} gives {field.name!r} with {array.sizes[dim]} along {dim!r}", allowed=f"{wanted.sizes[dim]}"
+                )
+    return estimate
+
+
+def _sample_first(estimate: xr.Dataset) -> xr.Dataset:
+    return estimate.transpose("sample", ...) if "sample" in estimate.dims else estimate
+
+
+def _chunks(data: xr.Dataset, name: str) -> tuple[int, ...]:
+    return tuple(data[name].shape)
+
+
+def _whole(batch: xr.Dataset, samples: Samples) -> xr.Dataset:
+    """The layout of all batches, from the first."""
+    import dask.array as da
+
+    if "sample" not in batch.dims:
+        return batch
+    sizes = {**batch.sizes, "sample": len(samples)}
+    large = {
+        name: (array.dims, da.zeros([sizes[dim] for dim in array.dims], dtype=array.dtype), array.attrs)
+        for name, array in batch.data_vars.items()
+    }
+    whole = batch.drop_vars([name for name, each in batch.variables.items() if "sample" in each.dims])
+    return whole.assign(large).assign_coords(samples.coordinates(truth=True))

@@ -1,0 +1,166 @@
+"""The tasks of `evaluate`: statistics of every batch, free and held, then scores, violations and their table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import scoring
+from .arrays import read, reading
+from .components import Hold, Metric, WholeMetric
+from .errors import TooLargeError
+from .estimates import Prepared, with_truth
+from .scoring import Score, Totals
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+WHOLE_LIMIT = 2 * 2**30
+"""Bytes of estimate and truth up to which a metric that needs all of them at once is computed."""
+
+Tallies = dict[tuple[str, str], dict[str, Totals]]
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """What the tasks share. Called with the number of a batch; gives totals by metric and estimate, and by law."""
+
+    prepared: Prepared
+    estimates: Mapping[str, str]
+    """URLs of the estimates: `free`, and `held` if a law is held."""
+    metrics: Mapping[str, Metric | WholeMetric]
+    holds: tuple[Hold, ...]
+    batch: int
+
+    def __call__(self, number: int) -> Tallies:
+        import xarray as xr
+
+        samples = self.prepared.samples("test")
+        at = slice(number * self.batch, min(len(samples), (number + 1) * self.batch))
+        with reading(self.prepared.preprocess, self.prepared.ingest):
+            truth = samples.truth(at)
+            inputs = samples.inputs(at) if self.holds else None
+        found: Tallies = {}
+        for version, url in self.estimates.items():
+            with reading(url):
+                data = read(url)
+                estimate = (data.isel(sample=at) if "sample" in data.dims else data).load()
+            with xr.set_options(arithmetic_join="exact"):  # type: ignore[no-untyped-call]
+                for label, metric in self.metrics.items():
+                    if isinstance(metric, Metric):
+                        found[label, version] = scoring.tally(metric, estimate, truth)
+                for label, law, oracle in laws(self.holds):
+                    assert inputs is not None
+                    context = with_truth(inputs, truth) if oracle else inputs
+                    found[f"violation/{label}", version] = _violation(law.residual(estimate, context))
+        return found
+
+    def whole(self) -> dict[tuple[str, str], Score]:
+        """The metrics that need all data at once. Raises `TooLargeError`."""
+        parts = {label: metric for label, metric in self.metrics.items() if isinstance(metric, WholeMetric)}
+        if not parts:
+            return {}
+        samples = self.prepared.samples("test")
+        need = 2 * samples.wanted.nbytes()
+        if need > WHOLE_LIMIT:
+            raise TooLargeError(
+                f"{', '.join(parts)} would hold {need} bytes at once",
+                allowed=f"up to {WHOLE_LIMIT}",
+                advice="score a shorter test period, or use a metric of means",
+            )
+        truth = samples.truth(slice(None))
+        found: dict[tuple[str, str], Score] = {}
+        for version, url in self.estimates.items():
+            with reading(url):
+                estimate = read(url).load()
+            found |= {(label, version): scoring.score(metric, estimate, truth) for label, metric in parts.items()}
+        return found
+
+
+def laws(holds: Sequence[Hold]) -> Iterator[tuple[str, Any, bool]]:
+    """Every law that is held, with a label of its own."""
+    seen: dict[str, int] = {}
+    for hold in holds:
+        for law in hold.laws:
+            seen[law.name] = seen.get(law.name, 0) + 1
+            yield (law.name if seen[law.name] == 1 else f"{law.name}-{seen[law.name]}"), law, hold.oracle
+
+
+def _violation(residual: xr.Dataset) -> dict[str, Totals]:
+    """Absolute residuals added up per sample, and the largest."""
+    import xarray as xr
+
+    size = abs(next(iter(residual.data_vars.values()))).astype("float64")
+    dims = [dim for dim in size.dims if dim != "sample"]
+    largest = size.max(dims)
+    return {
+        "mean": Totals(size.sum(dims), size.notnull().sum(dims)),
+        "largest": Totals(largest, xr.ones_like(largest, dtype="int64")),
+    }
+
+
+def finish(
+    metrics: Mapping[str, Metric | WholeMetric], batches: Sequence[Tallies], whole: Mapping[tuple[str, str], Score]
+) -> tuple[dict[tuple[str, str], Score], dict[tuple[str, str], tuple[float, float]]]:
+    """Scores by metric and estimate, and violations (mean, largest) by law and estimate."""
+    scores: dict[tuple[str, str], Score] = dict(whole)
+    violations: dict[tuple[str, str], tuple[float, float]] = {}
+    for label, version in batches[0]:
+        totals = scoring.concatenate([batch[label, version] for batch in batches])
+        if label.startswith("violation/"):
+            mean = float(totals["mean"].over("sample").mean())
+            violations[label.removeprefix("violation/"), version] = mean, float(totals["largest"].sum.max())
+        else:
+            metric = metrics[label]
+            assert isinstance(metric, Metric)
+            scores[label, version] = scoring.finish(metric, totals)
+    order = list(metrics)
+    return dict(sorted(scores.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))), violations
+
+
+def entries(label: str, array: xr.DataArray) -> Iterator[tuple[str, xr.DataArray]]:
+    """A score by its other dims: `csi/74`, ..., and `csi/mean` over them; `lead` is left alone."""
+    others = [dim for dim in array.dims if dim != "lead"]
+    if not others:
+        yield label, array
+        return
+    stacked = array.stack(entry=others) if len(others) > 1 else array.rename({others[0]: "entry"})
+    for i in range(stacked.sizes["entry"]):
+        one = stacked.isel(entry=i, drop=False)
+        key = one["entry"].item() if "entry" in one.coords else i
+        keys = key if isinstance(key, tuple) else (key,)
+        yield "/".join([label, *(f"{each:g}" if isinstance(each, int | float) else str(each) for each in keys)]), one
+    yield f"{label}/mean", array.mean(others)
+
+
+def numbers(
+    scores: Mapping[tuple[str, str], Score], violations: Mapping[tuple[str, str], tuple[float, float]]
+) -> tuple[dict[str, float], dict[str, dict[int, float]]]:
+    """Scores as plain numbers (`csi/74/free`) and curves by lead (`csi/74/free/lead`)."""
+    plain: dict[str, float] = {}
+    curves: dict[str, dict[int, float]] = {}
+    for (label, version), score in scores.items():
+        plain |= {f"{key}/{version}": float(one) for key, one in entries(label, score.overall)}
+        if "lead" in score.by_lead.dims:
+            for key, one in entries(label, score.by_lead):
+                leads = one["lead"].values.tolist()
+                curves[f"{key}/{version}/lead"] = dict(zip(map(int, leads), map(float, one.values), strict=True))
+    for (label, version), (mean, largest) in violations.items():
+        plain[f"violation/{label}/{version}"] = mean
+        plain[f"violation/{label}/largest/{version}"] = largest
+    return plain, curves
+
+
+def frame(plain: Mapping[str, float], curves: Mapping[str, Mapping[int, float]]) -> pd.DataFrame:
+    """Scores as a long table: metric, estimate, lead (0: overall), value."""
+    import pandas as pd
+
+    rows = [(*key.rsplit("/", 1), 0, value) for key, value in plain.items()]
+    rows += [
+        (*key.removesuffix("/lead").rsplit("/", 1), lead, value)
+        for key, curve in curves.items()
+        for lead, value in curve.items()
+    ]
+    return pd.DataFrame(rows, columns=["metric", "estimate", "lead", "value"])

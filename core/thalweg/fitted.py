@@ -1,0 +1,61 @@
+"""A fitted solver is a folder: `options.json`, `state.safetensors`, `card.md`. Nothing in it is executed."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from .components import Fitted, Learner, Solver
+from .errors import CorruptError, EstimateError
+from .files import filesystem, read_json, write_bytes, write_json
+
+if TYPE_CHECKING:
+    from .components import Method
+
+
+def write_fitted(url: str, solver: Fitted, *, card: str) -> None:
+    """Write a fitted solver. Raises `EstimateError` for a state that is not arrays of finite numbers."""
+    import numpy as np
+    from safetensors.numpy import save
+
+    state = {name: np.ascontiguousarray(array) for name, array in solver.state.items()}
+    for name, array in state.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise EstimateError(
+                f"{type(solver).__name__} learned a {name!r} that is not finite",
+                advice="look at the training data and its options: the training is not committed",
+            )
+    write_json(f"{url}/options.json", json.loads(solver.model_dump_json()))
+    write_bytes(f"{url}/state.safetensors", save(state))
+    write_bytes(f"{url}/card.md", card.encode())
+
+
+def read_fitted(kind: type[Fitted], url: str) -> Fitted:
+    """The fitted solver of a folder. Raises `CorruptError`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    options = read_json(f"{url}/options.json")
+    files, path = filesystem(f"{url}/state.safetensors")
+    if options is None or not files.exists(path):
+        raise CorruptError(f"{url} is no fitted solver", advice="run again with `--from train`")
+    try:
+        return kind.model_validate(options).with_state(load(files.cat_file(path)))
+    except (SafetensorError, ValueError) as error:
+        raise CorruptError(
+            f"{url} is not what {kind.__name__} wrote: {error}", advice="run again with `--from train`"
+        ) from None
+
+
+@lru_cache(maxsize=4)
+def _read_once(kind: type[Fitted], url: str) -> Fitted:
+    return read_fitted(kind, url)
+
+
+def solver_of(method: Method, url: str) -> Solver:
+    """The solver of a method: itself, or what it learned into the folder `url`."""
+    if isinstance(method, Learner):
+        return _read_once(method.fitted, url)
+    assert isinstance(method, Solver)
+    return method

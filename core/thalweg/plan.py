@@ -1,0 +1,353 @@
+"""Recipe -> Plan: parts made, hands shaken, sizes and digests known, before anything is spent.
+
+A plan opens its source lazily and runs the transforms on it lazily, so what it knows of names, dims, dtypes, units and
+sizes is what will be, not what was declared. It reads coordinates, and no field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from .blocks import PEAK, blocks, chunks_of, largest_block
+from .cluster import Cluster, cluster_from
+from .components import Component, Dataset, Hold, Learner, Method, Metric, Transform, WholeMetric
+from .errors import HandshakeError, SourceError, ThalwegError, TooLargeError
+from .handshakes import shake_hands
+from .parts import held_laws, labelled_metrics, train_options
+from .plugins import Registry
+from .provenance import digest, record
+from .recipe import Recipe
+from .samples import SPLITS, Samples, Split, shared_steps
+from .signature import Signature, shake
+from .store import Store
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+BATCH = 64 * 2**20
+"""Bytes of inputs and truth that one task of `constrain` or `evaluate` reads."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a plan."""
+
+    name: str
+    digest: str
+    gives: str
+    nbytes: int = 0
+    tasks: int = 0
+    peak: int = 0
+    """Memory of one task, bytes."""
+    cached: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe whose parts are made and fit."""
+
+    recipe: Recipe
+    store: Store
+    cluster: Cluster
+    dataset: Dataset
+    transforms: tuple[Transform, ...]
+    method: Method
+    options: Mapping[str, Any]
+    """The recipe's `train:` options, but for the method."""
+    holds: tuple[Hold, ...]
+    metrics: Mapping[str, Metric | WholeMetric]
+    """By label: the metric's name, and its variable where two would be alike."""
+    steps: Mapping[str, Step] = field(default_factory=dict)
+    batch: int = 1
+    """Samples that one task of `constrain` or `evaluate` takes."""
+    source_record: str = ""
+    """Digest of the dataset's options, whatever the state of its source."""
+    cites: tuple[str, ...] = ()
+    only: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The run's digest."""
+        return digest(self.steps["evaluate"].digest, self.recipe.name, self.recipe.experiment)
+
+    def solver_digest(self, *, held: bool) -> str:
+        """The digest of what the method learns, free or under the laws held while learning."""
+        learner = isinstance(self.method, Learner)
+        holds = [_record(each) for each in self.learning_holds] if held else []
+        options = dict(self.options) if learner else {}
+        return digest("train", self.steps["preprocess"].digest, record(self.method), options, holds)
+
+    def estimate_digest(self, *, held: bool) -> str:
+        """The digest of the free or the held estimate; the free one is the same under any `constrain`."""
+        free = digest("estimate", self.solver_digest(held=False))
+        return digest(free, self.solver_digest(held=True), [_record(each) for each in self.holds]) if held else free
+
+    def resolved(self) -> dict[str, Any]:
+        """The recipe with every default, as plain data."""
+
+        def named(part: Component) -> dict[str, Any]:
+            return {part.name: part.model_dump(mode="json")}
+
+        return {
+            **self.recipe.resolved(),
+            "ingest": named(self.dataset),
+            "preprocess": [named(each) for each in self.transforms],
+            "train": {"method": named(self.method), **self.options},
+            "constrain": [
+                {"hold": named(law), "by": named(hold.enforcer), "oracle": hold.oracle}
+                for hold in self.holds
+                for law in hold.laws
+            ],
+            "evaluate": [named(each) for each in self.metrics.values()],
+            "store": self.store.root,
+        }
+
+    @property
+    def learning_holds(self) -> tuple[Hold, ...]:
+        return tuple(each for each in self.holds if each.site in ("loss", "operator"))
+
+    @property
+    def twins(self) -> bool:
+        """Whether the held estimate comes from another training than the free one."""
+        return bool(self.learning_holds)
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The estimates that are made: free, held, or both."""
+        if not self.holds:
+            return ("free",)
+        apart = self.twins or any(hold.site == "sampling" for hold in self.holds)
+        return ("held",) if self.only == "held" and apart else ("free", "held")
+
+    def text(self) -> str:
+        """What would run, to be read before it is."""
+        lines = [f"{self.recipe.name} ({self.recipe.experiment})  store {self.store.root}  on {self.cluster.summary}"]
+        for step in self.steps.values():
+            state = "cached" if step.cached else "run"
+            size = f"{human(step.nbytes):>9}" if step.nbytes else f"{'':>9}"
+            work = f"{step.tasks} tasks, {human(step.peak)} each" if step.tasks else ""
+            lines.append(f"  {step.name:<11}{step.digest[:10]}  {state:<7}{size}  {work:<26}{step.gives}".rstrip())
+            if step.note:
+                lines.append(f"  {'':<11}{step.note}")
+        return "\n".join(lines)
+
+
+def plans(
+    path: str | Path,
+    *,
+    overrides: Iterable[str] = (),
+    registry: Registry | None = None,
+    store: str | None = None,
+    cluster: Any = None,
+    only: str = "",
+) -> list[Plan]:
+    """The plans of a recipe, one per method. Raises `RecipeError`; nothing is started.
+
+    `only="free"` leaves out the laws, `only="held"` the free twin of a method that learns under a law.
+    """
+    registry = registry or Registry.installed()
+    recipe = Recipe.load(path, overrides=overrides)
+    if only == "free":
+        recipe = recipe.model_copy(update={"constrain": ()})
+    if cluster is not None:
+        recipe = recipe.model_copy(update={"cluster": cluster})
+    try:
+        return plans_of(recipe, registry, store=store, only=only)
+    except ThalwegError as error:
+        raise error.at("", file=recipe.file) from None
+
+
+def plans_of(recipe: Recipe, registry: Registry, *, store: str | None = None, only: str = "") -> list[Plan]:
+    """The plans of a parsed recipe, one per method."""
+    place = Store(store or recipe.store or "thalweg-store")
+    dataset = cast(Dataset, registry.make("datasets", recipe.ingest, where="ingest"))
+    transforms = tuple(
+        cast(Transform, registry.make("transforms", each, where=f"preprocess[{i}]"))
+        for i, each in enumerate(recipe.preprocess)
+    )
+    each = list(recipe.each_method())
+    methods = [cast(Method, registry.make("methods", one.train["method"], where="train.method")) for one in each]
+    options = train_options(recipe, methods)
+    holds = held_laws(recipe, registry)
+    metrics = labelled_metrics(recipe, registry)
+    cluster = cluster_from(recipe.cluster)
+    ground = _ground(dataset, transforms, cluster=cluster, store=place)
+    made = []
+    for one, method, own in zip(each, methods, options, strict=True):
+        plan = Plan(one, place, cluster, dataset, transforms, method, own, holds, metrics, only=only)
+        made.append(_complete(plan, ground))
+    return made
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What the plans of one recipe share: the lazy data and the first two stages."""
+
+    data: xr.Dataset
+    steps: Mapping[str, Step]
+    source_record: str
+
+
+def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Cluster, store: Store) -> _Ground:
+    source = record(dataset)
+    mark = digest("ingest", source, dataset.fingerprint())
+    data = raw = dataset.open()
+    given = Signature.of(data)
+    if not given.fields:
+        raise SourceError(f"{dataset.name} gives no variables", advice="declare `variables`", where="ingest")
+    older = [each for each in store.others("ingest", digest(source)) if each["digest"] != mark]
+    cached = store.find("ingest", mark) is not None
+    note = f"the source changed since {older[-1]['created']}: it is read anew" if older and not cached else ""
+    ingest = _sized("ingest", mark, raw, cached=cached, note=note)
+    giver = dataset.name
+    for i, transform in enumerate(transforms):
+        where = f"preprocess[{i}].{transform.name}"
+        try:
+            given = Signature.of(data)
+            shake(given, transform.needs(), giver=giver, taker=transform.name)
+            transform.check(given)
+            data = transform.apply(data, transform.statistics(data))
+        except ThalwegError as error:
+            raise error.at(where) from None
+        giver = transform.name
+    own = data.drop_vars([name for name, array in data.data_vars.items() if same_array(array, raw.get(name))])
+    mark = digest("preprocess", mark, [record(each) for each in transforms])
+    preprocess = _sized("preprocess", mark, own, cached=store.find("preprocess", mark) is not None, note="")
+    preprocess = replace(
+        preprocess, gives=str(Signature.of(data.drop_vars([v for v in data.data_vars if "window" in data[v].dims])))
+    )
+    for step in (ingest, preprocess):
+        _fits(step, cluster)
+    _room(store, sum(step.nbytes for step in (ingest, preprocess) if not step.cached))
+    return _Ground(data, {"ingest": ingest, "preprocess": preprocess}, digest(source))
+
+
+def same_array(array: Any, other: Any) -> bool:
+    """Whether a transform left a large variable as it was, so that it need not be copied."""
+    return (
+        other is not None
+        and array.chunks is not None
+        and other.chunks is not None
+        and array.data.name == other.data.name
+        and array.dims == other.dims
+        and array.attrs == other.attrs
+    )
+
+
+def _complete(plan: Plan, ground: _Ground) -> Plan:
+    data = ground.data
+    test = Samples.of(data, "test")
+    wanted, given = test.wanted, test.given
+    learner = isinstance(plan.method, Learner)
+    with_train = Samples.of(data, "train") if learner else None
+    if learner and not len(cast(Samples, with_train)):
+        raise HandshakeError(
+            "the split 'train' holds no samples", advice="give `train` a period in `split`", where="preprocess"
+        )
+    pairs: tuple[tuple[Split, Split], ...] = (("train", "test"), ("train", "validate"), ("validate", "test"))
+    for first, second in pairs:
+        shared = shared_steps(data, first, second)
+        if shared:
+            raise HandshakeError(
+                f"{first} and {second} share {shared} steps",
+                allowed="windows that lie inside one period each",
+                advice="separate the periods in `split`",
+                where="preprocess",
+            )
+    shake_hands(plan.method, plan.holds, plan.metrics, given=given, wanted=wanted)
+    plan = replace(plan, steps=ground.steps)
+    trained = not learner or plan.store.find("train", plan.solver_digest(held=False)) is not None
+    note = "" if learner else "nothing to learn"
+    if plan.twins:
+        held = plan.solver_digest(held=True)
+        there = plan.store.find("train", held) is not None
+        under = ", ".join(law.name for hold in plan.learning_holds for law in hold.laws)
+        note = f"and a twin under {under} ({held[:10]}{', cached' if there else ''})"
+        trained = there and (trained or "free" not in plan.versions)
+    counts = ", ".join(f"{len(Samples.of(data, split))} {split}" for split in SPLITS)
+    mark = digest(plan.solver_digest(held=False), plan.solver_digest(held=True))
+    train = Step("train", mark, f"{plan.method.name} on {counts} samples", cached=trained, note=note)
+    one = _one(wanted) + _one(given)
+    batch = max(1, min(len(test), BATCH // max(1, one)))
+    tasks = -(-len(test) // batch)
+    kept = plan.estimate_digest(held=bool(plan.holds))
+    marks = {plan.estimate_digest(held=version == "held") for version in plan.versions}
+    there = all(plan.store.find("estimate", each) is not None for each in marks)
+    laws = "; ".join(f"{'+'.join(law.name for law in h.laws)} by {h.enforcer.name} ({h.site})" for h in plan.holds)
+    copies = len(plan.versions)
+    peak = PEAK * batch * one
+    constrain = Step(
+        "constrain", kept, str(wanted), copies * wanted.nbytes(), tasks, peak, there, laws or "no law is held"
+    )
+    mark = digest("evaluate", kept, plan.versions, {name: record(each) for name, each in plan.metrics.items()})
+    scored = plan.store.find("evaluate", mark) is not None
+    evaluate = Step("evaluate", mark, ", ".join(plan.metrics), 0, tasks, (1 + copies) * peak, scored)
+    steps = {**ground.steps, **{step.name: step for step in (train, constrain, evaluate)}}
+    for name in ("constrain", "evaluate"):
+        _fits(steps[name], plan.cluster)
+    _room(plan.store, sum(step.nbytes for step in steps.values() if not step.cached))
+    parts: list[Component] = [plan.dataset, *plan.transforms, plan.method, *plan.metrics.values()]
+    parts += [part for hold in plan.holds for part in (*hold.laws, hold.enforcer)]
+    cites = tuple(dict.fromkeys(doi for part in parts for doi in type(part).cite.split()))
+    return replace(plan, steps=steps, batch=batch, source_record=ground.source_record, cites=cites)
+
+
+def _one(signature: Signature) -> int:
+    """Bytes of one sample."""
+    return signature.nbytes(dims=set(signature.sizes) - {"sample"})
+
+
+def _record(hold: Hold) -> Any:
+    return [[record(law) for law in hold.laws], record(hold.enforcer), hold.oracle]
+
+
+def _sized(name: str, mark: str, data: xr.Dataset, *, cached: bool, note: str) -> Step:
+    large = chunks_of(data)
+    nbytes = sum(prod(data[each].shape) * data[each].dtype.itemsize for each in large)
+    chunks = "; ".join(f"{each} in chunks of {'x'.join(map(str, size))}" for each, size in large.items())
+    return Step(
+        name,
+        mark,
+        str(Signature.of(data)),
+        nbytes,
+        sum(1 for _ in blocks(data)),
+        PEAK * largest_block(data),
+        cached,
+        "; ".join(each for each in (chunks, note) if each),
+    )
+
+
+def _fits(step: Step, cluster: Cluster) -> None:
+    room = cluster.memory_per_task
+    if step.peak > room and not step.cached:
+        raise TooLargeError(
+            f"a task of {step.name} needs {human(step.peak)}, but a worker has {human(room)} for one",
+            allowed=f"up to {human(room)} on {cluster.summary}",
+            advice="give the workers more memory or fewer threads, smaller chunks to the dataset, or a smaller region",
+            where=step.name,
+        )
+
+
+def _room(store: Store, nbytes: int) -> None:
+    free = store.free_bytes()
+    if free is not None and nbytes > free:
+        raise TooLargeError(
+            f"the stores need up to {human(nbytes)}, but {human(free)} are free at {store.root}",
+            allowed=f"up to {human(free)}",
+            advice="free some space, or give another `store:`",
+            where="store",
+        )
+
+
+def human(nbytes: float) -> str:
+    """Bytes for people: `1.3 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if nbytes < 1000:
+            return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.1f} {unit}"
+        nbytes /= 1000
+    return f"{nbytes:.1f} TB"

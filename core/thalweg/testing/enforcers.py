@@ -1,0 +1,174 @@
+"""What an enforcer of the `output` site keeps. The other sites move a network, which the kit cannot make for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import xarray as xr
+
+from ..components import Law, LinearLaw, OutputEnforcer, Rows
+from ..estimates import with_truth
+from ..samples import Samples
+from ..signature import Signature
+from .components import check_component
+from .report import Check, ensure
+from .scenes import difference, guess, series, windowed
+
+BATCH = slice(0, 3)
+BYSTANDER = "bystander"
+"""A variable that no law is about."""
+
+
+class Share(LinearLaw):
+    """The mean over the first `part` of the cells stays what it was at the last input step."""
+
+    variable: str = "field"
+    part: float = 1.0
+
+    def rows(self, grid: xr.Dataset) -> Rows:
+        array = grid[self.variable]
+        dims = tuple(str(dim) for dim in array.dims if dim not in ("sample", "lead", "member"))
+        return _ShareRows(self.variable, dims, tuple(array.sizes[dim] for dim in dims), self.part)
+
+    def targets(self, context: xr.Dataset) -> xr.DataArray:
+        last = context[self.variable].sel(lead=0)
+        cells = last.transpose("sample", ...).values.reshape(last.sizes["sample"], -1).astype("float64")
+        mean = cells[:, : int(self.part * cells.shape[1])].mean(axis=1, keepdims=True)
+        return xr.DataArray(mean, dims=("sample", "row"), attrs=last.attrs)
+
+
+class _ShareRows(Rows):
+    count = 1
+
+    def __init__(self, variable: str, dims: tuple[str, ...], sizes: tuple[int, ...], part: float) -> None:
+        self.variable, self.dims = variable, dims
+        cells = int(np.prod(sizes))
+        within = np.arange(cells) < int(part * cells)
+        self._weights = (within / within.sum()).reshape(sizes)
+
+    def block(self, region: object) -> object:
+        from scipy.sparse import csr_array
+
+        assert isinstance(region, dict)
+        return csr_array(self._weights[tuple(region[dim] for dim in self.dims)].reshape(1, -1))
+
+
+@dataclass
+class Case:
+    """An enforcer, laws that it takes, and samples to try it on."""
+
+    enforcer: OutputEnforcer
+    laws: tuple[Law, ...]
+    data: xr.Dataset
+
+    @cached_property
+    def samples(self) -> Samples:
+        return Samples.of(self.data, "test")
+
+    @cached_property
+    def estimate(self) -> xr.Dataset:
+        """With the kinds of uncertainty that it uses, and a bystander."""
+        made = guess(self.samples, BATCH)
+        draw = np.random.default_rng(11)
+        first = str(next(iter(made.data_vars)))
+        for name in [str(each) for each in made.data_vars]:
+            array = made[name]
+            if "variance" in self.enforcer.uses:
+                made[f"{name}_variance"] = array.copy(data=draw.uniform(0.01, 0.04, array.shape))
+            elif "factor" in self.enforcer.uses:
+                made[f"{name}_factor"] = (*array.dims, "rank"), draw.normal(scale=0.1, size=(*array.shape, 80))
+            elif "member" in self.enforcer.uses:
+                members = [array + draw.normal(scale=0.1, size=array.shape) for _ in range(16)]
+                made[name] = xr.concat(members, "member").transpose(*array.dims, "member").assign_attrs(array.attrs)
+        return made.assign({BYSTANDER: made[first].copy(data=draw.normal(size=made[first].shape))})
+
+    @cached_property
+    def context(self) -> xr.Dataset:
+        inputs = self.samples.inputs(BATCH)
+        return with_truth(inputs, self.samples.truth(BATCH)) if any(law.oracle for law in self.laws) else inputs
+
+    def hold(self, laws: tuple[Law, ...], estimate: xr.Dataset | None = None) -> xr.Dataset:
+        given = self.estimate if estimate is None else estimate
+        return self.enforcer.hold(given.copy(deep=True), laws, self.context)
+
+
+def holds_each_law(case: Case) -> None:
+    for law in case.laws:
+        _obeyed(law, case.hold((law,)), case.context)
+
+
+def holds_its_laws_together(case: Case) -> None:
+    """One after the other would break the earlier."""
+    held = case.hold(case.laws)
+    for law in case.laws:
+        _obeyed(law, held, case.context)
+
+
+def _obeyed(law: Law, held: xr.Dataset, context: xr.Dataset) -> None:
+    for name, each in law.residual(held, context).data_vars.items():
+        largest = float(np.abs(held[name]).max()) if name in held else 1.0
+        left = float(np.abs(each).max())
+        ensure(left <= 1e-4 * largest, f"{law.name} is left with {left:.3g} on {name}, of values up to {largest:.3g}")
+
+
+def shape_is_kept(case: Case) -> None:
+    held = case.hold(case.laws)
+    for name, array in case.estimate.data_vars.items():
+        if str(name).endswith("_factor"):
+            continue  # A law takes directions away: the rank may fall.
+        ensure(name in held, f"{name!r} is gone")
+        ensure(held[name].sizes == array.sizes, f"{name!r} is {dict(held[name].sizes)}, not {dict(array.sizes)}")
+        ensure(held[name].attrs == array.attrs, f"the attrs of {name!r} are {held[name].attrs}, not {array.attrs}")
+
+
+def other_variables_are_left_alone(case: Case) -> None:
+    found = difference(case.hold(case.laws)[BYSTANDER], case.estimate[BYSTANDER])
+    ensure(not found, f"a variable without a law {found}")
+
+
+def estimate_is_left_alone(case: Case) -> None:
+    given = case.estimate.copy(deep=True)
+    case.enforcer.hold(given, case.laws, case.context)
+    found = difference(given, case.estimate)
+    ensure(not found, f"it changes its argument: {found}; use `assign`")
+
+
+def held_twice_is_held_once(case: Case) -> None:
+    once = case.hold(case.laws)
+    twice = case.hold(case.laws, once)
+    for name in case.samples.wanted.names:
+        found = difference(twice[name], once[name], tolerance=1e-4)
+        ensure(not found, f"held again, {name} {found}")
+
+
+CHECKS: tuple[Check, ...] = (
+    holds_each_law,
+    holds_its_laws_together,
+    shape_is_kept,
+    other_variables_are_left_alone,
+    estimate_is_left_alone,
+    held_twice_is_held_once,
+)
+
+
+def laws_for(enforcer: OutputEnforcer, offered: tuple[Law, ...] = ()) -> tuple[Law, ...]:
+    """Those of `offered` that it takes; else two laws of the kit, if it takes linear ones."""
+    taken = tuple(law for law in offered if isinstance(law, enforcer.takes))
+    own = Share(), Share(part=0.5)
+    return taken or tuple(law for law in own if isinstance(law, enforcer.takes))
+
+
+def check_enforcer(enforcer: OutputEnforcer, laws: tuple[Law, ...] = (), *, data: xr.Dataset | None = None) -> None:
+    """All that an output enforcer keeps, tried with `laws` on `data`, which was cut into samples with a test split."""
+    check_component(enforcer)
+    laws = laws or laws_for(enforcer)
+    if not laws:
+        kinds = " or ".join(kind.__name__ for kind in enforcer.takes)
+        raise AssertionError(f"the kit has no law of kind {kinds} for it; give `laws`")
+    if data is None:
+        fields = [field for law in laws for field in law.needs().fields]
+        data = windowed(series(Signature(tuple({field.name: field for field in fields}.values()))))
+    for each in CHECKS:
+        each(Case(enforcer, laws, data))

@@ -1,0 +1,159 @@
+"""What a law keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..components import Law, LinearLaw, Rows
+from ..estimates import with_truth
+from ..samples import Samples
+from .components import check_component
+from .report import Check, ensure
+from .scenes import difference, guess, scenes
+
+BATCH = slice(0, 3)
+
+
+@dataclass
+class Case:
+    """A law, and samples to try it on."""
+
+    law: Law
+    data: xr.Dataset
+
+    @cached_property
+    def samples(self) -> Samples:
+        return Samples.of(self.data, "test")
+
+    @cached_property
+    def fields(self) -> xr.Dataset:
+        return guess(self.samples, BATCH)
+
+    @cached_property
+    def context(self) -> xr.Dataset:
+        inputs = self.samples.inputs(BATCH)
+        return with_truth(inputs, self.samples.truth(BATCH)) if self.law.oracle else inputs
+
+
+def residual_has_units(case: Case) -> None:
+    residual = case.law.residual(case.fields, case.context)
+    ensure(residual.data_vars, "the residual has no variables")
+    bare = [str(name) for name, each in residual.data_vars.items() if "units" not in each.attrs]
+    ensure(not bare, f"the residual of {', '.join(bare)} has no units; set attrs['units']")
+
+
+def residual_is_finite(case: Case) -> None:
+    for name, each in case.law.residual(case.fields, case.context).data_vars.items():
+        ensure(bool(np.isfinite(each.values).all()), f"the residual of {name} is not finite where every field is")
+
+
+def arguments_are_left_alone(case: Case) -> None:
+    fields, context = case.fields.copy(deep=True), case.context.copy(deep=True)
+    case.law.residual(fields, context)
+    found = difference(fields, case.fields) or difference(context, case.context)
+    ensure(not found, f"it changes its arguments: {found}")
+
+
+def samples_do_not_see_one_another(case: Case) -> None:
+    """Laws are held and measured batch by batch."""
+    if "sample" not in case.fields.dims or "sample" not in case.context.dims:
+        return
+    together = case.law.residual(case.fields, case.context)
+    if not all("sample" in each.dims for each in together.data_vars.values()):
+        return
+    alone = xr.concat(
+        [case.law.residual(case.fields.isel(sample=[i]), case.context.isel(sample=[i])) for i in range(3)], "sample"
+    )
+    for name in together.data_vars:
+        found = difference(alone[name].transpose(*together[name].dims), together[name], tolerance=1e-6)
+        ensure(not found, f"one by one, the residual of {name} {found}")
+
+
+def rows_are_a_matrix(case: Case) -> None:
+    if isinstance(case.law, LinearLaw):
+        rows, matrix = _whole(case.law, case.fields)
+        cells = int(np.prod([case.fields.sizes[dim] for dim in rows.dims]))
+        ensure(
+            matrix.shape == (rows.count, cells), f"the block of all cells is {matrix.shape}, not {rows.count, cells}"
+        )
+        ensure(matrix.dtype == np.float64, f"the rows are {matrix.dtype}, not float64")
+        ensure(bool(np.isfinite(matrix.data).all()), "the rows are not finite")
+        ensure(bool((np.diff(matrix.indptr) > 0).all()), "a row weighs no cell")
+
+
+def blocks_are_columns_of_the_whole(case: Case) -> None:
+    """A chunk's block is what the matrix says about the cells of that chunk."""
+    if isinstance(case.law, LinearLaw):
+        rows, matrix = _whole(case.law, case.fields)
+        sizes = [case.fields.sizes[dim] for dim in rows.dims]
+        numbers = np.arange(matrix.shape[1]).reshape(sizes)
+        for cut in (0.4, 0.7):
+            for low in (True, False):
+                at = tuple(slice(0, int(cut * n)) if low else slice(int(cut * n), n) for n in sizes)
+                block = rows.block(dict(zip(rows.dims, at, strict=True)))
+                wanted = matrix[:, numbers[at].ravel()]
+                same = block.shape == wanted.shape and np.allclose(block.toarray(), wanted.toarray(), rtol=1e-12)
+                ensure(same, f"the block of {dict(zip(rows.dims, at, strict=True))} is not those columns of the whole")
+
+
+def rows_do_not_read_values(case: Case) -> None:
+    """One factorisation serves all samples and leads."""
+    if isinstance(case.law, LinearLaw):
+        rows, matrix = _whole(case.law, case.fields)
+        blank = case.fields.assign({rows.variable: case.fields[rows.variable] * 0 + 1})
+        _, other = _whole(case.law, blank)
+        ensure(abs(matrix - other).max() == 0, f"other values of {rows.variable!r} give other rows")
+
+
+def targets_are_by_row(case: Case) -> None:
+    if isinstance(case.law, LinearLaw):
+        rows, _ = _whole(case.law, case.fields)
+        targets = case.law.targets(case.context)
+        ensure(targets.sizes.get("row") == rows.count, f"targets are {dict(targets.sizes)}, not of {rows.count} rows")
+        ensure("units" in targets.attrs, "the targets have no units; set attrs['units']")
+
+
+def least_change_meets_the_law(case: Case) -> None:
+    r"""$x - G^+ (G x - b)$ has no residual: rows and targets agree with each other."""
+    if isinstance(case.law, LinearLaw):
+        rows, matrix = _whole(case.law, case.fields)
+        residual = case.law.residual(case.fields, case.context)[rows.variable].transpose(..., "row")
+        change = residual.values.reshape(-1, rows.count) @ np.linalg.pinv(matrix.toarray()).T
+        array = case.fields[rows.variable].astype("float64").transpose(..., *rows.dims)
+        moved = case.fields.assign({rows.variable: array - change.reshape(array.shape)})
+        left = float(np.abs(case.law.residual(moved, case.context)[rows.variable]).max())
+        scale = float(abs(matrix).sum(axis=1).max() * np.abs(array).max())
+        ensure(
+            left <= 1e-9 * scale, f"a residual of {left:.3g} stays, of values up to {scale:.3g}: the rows contradict"
+        )
+
+
+def _whole(law: LinearLaw, fields: xr.Dataset) -> tuple[Rows, Any]:
+    rows = law.rows(fields)
+    return rows, rows.block({dim: slice(0, fields.sizes[dim]) for dim in rows.dims})
+
+
+CHECKS: tuple[Check, ...] = (
+    residual_has_units,
+    residual_is_finite,
+    arguments_are_left_alone,
+    samples_do_not_see_one_another,
+    rows_are_a_matrix,
+    blocks_are_columns_of_the_whole,
+    rows_do_not_read_values,
+    targets_are_by_row,
+    least_change_meets_the_law,
+)
+
+
+def check_law(law: Law, data: xr.Dataset | None = None) -> None:
+    """All that a law keeps, tried on `data`: a dataset that was cut into samples, with a test split."""
+    check_component(law)
+    case = Case(law, next(scenes(law.needs())) if data is None else data)
+    for each in CHECKS:
+        each(case)

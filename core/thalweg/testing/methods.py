@@ -1,0 +1,188 @@
+"""What a method keeps: a solver at once, a learner once it has learned."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ..cluster import cluster_from
+from ..components import Fitted, Learner, Method, Solver, Training
+from ..estimates import checked
+from ..fitted import read_fitted, write_fitted
+from ..samples import Samples
+from ..signature import Signature, canonical_units
+from .components import check_component
+from .report import Check, ensure
+from .scenes import difference, scenes
+
+BATCH = slice(0, 3)
+QUICK = {"epochs": 1, "batch": 4}
+"""What the kit says in `train:`, of the options that a learner reads."""
+
+
+@dataclass
+class Case:
+    """A method, and samples to try it on."""
+
+    method: Method
+    data: xr.Dataset
+
+    @cached_property
+    def samples(self) -> Samples:
+        return Samples.of(self.data, "test")
+
+    @cached_property
+    def inputs(self) -> xr.Dataset:
+        return self.samples.inputs(BATCH)
+
+    @cached_property
+    def wanted(self) -> Signature:
+        return _sized(self.samples.wanted, self.inputs)
+
+    @cached_property
+    def solver(self) -> Solver:
+        if isinstance(self.method, Solver):
+            return self.method
+        assert isinstance(self.method, Learner)
+        return _learn(self.method, self.data)
+
+    def estimate(self) -> xr.Dataset:
+        return self.solver.solve(self.inputs.copy(deep=True), self.wanted)
+
+
+def _sized(wanted: Signature, inputs: xr.Dataset) -> Signature:
+    sizes = {dim: inputs.sizes[dim] if dim == "sample" else size for dim, size in wanted.sizes.items()}
+    return Signature(wanted.fields, sizes)
+
+
+def _learn(learner: Learner, data: xr.Dataset) -> Fitted:
+    train = Samples.of(data, "train")
+    options = {name: value for name, value in QUICK.items() if name in learner.trains_on}
+    with tempfile.TemporaryDirectory() as folder, cluster_from({"threads": {"threads": 1}}).open() as workers:
+        return learner.fit(
+            Training(
+                train=train,
+                validate=None,
+                wanted=train.wanted,
+                options=options,
+                folder=Path(folder),
+                report=lambda numbers, step: None,  # noqa: ARG005
+                workers=workers,
+            )
+        )
+
+
+def learns_what_it_declares(case: Case) -> None:
+    """Only a `fitted` of the declared class can be read back from its folder."""
+    if isinstance(case.method, Learner):
+        kind = case.method.fitted
+        ensure(
+            type(case.solver) is kind, f"`fit` gives a {type(case.solver).__name__}, not the declared {kind.__name__}"
+        )
+        declared, found = case.method.uncertainty, case.solver.uncertainty
+        ensure(declared == found, f"uncertainty = {declared!r}, but that of what it learns is {found!r}")
+
+
+def estimate_is_what_is_wanted(case: Case) -> None:
+    estimate = checked(case.estimate(), case.wanted, by=case.method.name)
+    for field in case.wanted.fields:
+        array = estimate[field.name]
+        dims = tuple(dim for dim in array.dims if dim != "member")
+        ensure(dims == field.dims, f"{field.name} has dims {array.dims}, not {field.dims}")
+        units = canonical_units(str(array.attrs.get("units", field.units)))
+        ensure(units == field.units, f"{field.name} has units {units!r}, not {field.units!r}")
+
+
+def estimate_has_the_coordinates_of_the_truth(case: Case) -> None:
+    estimate, truth = case.estimate(), case.samples.truth(BATCH)
+    for dim in truth.dims:
+        if dim in truth.coords:
+            ensure(dim in estimate.coords, f"the estimate has no coordinate {dim!r}")
+            found = difference(estimate[dim], truth[dim])
+            ensure(not found, f"the coordinate {dim!r} is not the truth's: {found}")
+
+
+def estimate_is_finite(case: Case) -> None:
+    estimate = case.estimate()
+    for name in case.wanted.names:
+        ensure(bool(np.isfinite(estimate[name].values).all()), f"{name} is not finite where every input is")
+
+
+def uncertainty_is_what_it_declares(case: Case) -> None:
+    estimate, kind = case.estimate(), case.solver.uncertainty
+    for name in case.wanted.names:
+        if kind == "variance":
+            ensure(f"{name}_variance" in estimate, f"uncertainty = 'variance', and no {name}_variance")
+            ensure(bool((estimate[f"{name}_variance"] >= 0).all()), f"{name}_variance is negative")
+        elif kind == "factor":
+            ensure(
+                f"{name}_factor" in estimate and "rank" in estimate[f"{name}_factor"].dims,
+                f"uncertainty = 'factor', and no {name}_factor along 'rank'",
+            )
+        elif kind == "member":
+            ensure(
+                "member" in estimate[name].dims, f"uncertainty = 'member', and {name} has dims {estimate[name].dims}"
+            )
+        else:
+            ensure("member" not in estimate[name].dims, f"{name} has members; declare uncertainty = 'member'")
+
+
+def inputs_are_left_alone(case: Case) -> None:
+    given = case.inputs.copy(deep=True)
+    case.solver.solve(given, case.wanted)
+    found = difference(given, case.inputs)
+    ensure(not found, f"it changes its inputs: {found}; copy before writing")
+
+
+def same_inputs_give_the_same_estimate(case: Case) -> None:
+    found = difference(case.estimate(), case.estimate())
+    ensure(not found, f"solved twice, {found}; seed what is drawn")
+
+
+def samples_do_not_see_one_another(case: Case) -> None:
+    """Batches are cut as memory allows, so an estimate must not depend on its neighbours."""
+    if "sample" not in case.inputs.dims:
+        return
+    singles = [case.inputs.isel(sample=[i]) for i in range(case.inputs.sizes["sample"])]
+    alone = xr.concat([case.solver.solve(one, _sized(case.wanted, one)) for one in singles], "sample")
+    together = case.estimate()
+    for name in case.wanted.names:
+        found = difference(alone[name], together[name], tolerance=1e-4)
+        ensure(not found, f"solved one by one, {name} {found}")
+
+
+def comes_back_from_its_folder(case: Case) -> None:
+    """What was learned is options and arrays: nothing else of it is kept."""
+    if not isinstance(case.solver, Fitted):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write_fitted(folder, case.solver, card="")
+        again = read_fitted(type(case.solver), folder)
+    found = difference(again.solve(case.inputs.copy(deep=True), case.wanted), case.estimate())
+    ensure(not found, f"read back, {found}; keep arrays in `state` and options in fields")
+
+
+CHECKS: tuple[Check, ...] = (
+    learns_what_it_declares,
+    estimate_is_what_is_wanted,
+    estimate_has_the_coordinates_of_the_truth,
+    estimate_is_finite,
+    uncertainty_is_what_it_declares,
+    inputs_are_left_alone,
+    same_inputs_give_the_same_estimate,
+    samples_do_not_see_one_another,
+    comes_back_from_its_folder,
+)
+
+
+def check_method(method: Method, data: xr.Dataset | None = None) -> None:
+    """All that a method keeps, tried on `data`: a dataset that was cut into samples, with a test split."""
+    check_component(method)
+    case = Case(method, next(scenes(method.needs())) if data is None else data)
+    for each in CHECKS:
+        each(case)

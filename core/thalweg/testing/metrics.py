@@ -1,0 +1,165 @@
+"""What a metric keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import dask
+import dask.base
+import numpy as np
+import xarray as xr
+
+from ..components import Metric, WholeMetric
+from ..samples import Samples
+from ..scoring import Score, Tally, concatenate, finish, score, tally
+from ..signature import Signature
+from .components import check_component
+from .report import Check, ensure
+from .scenes import difference, guess, series, windowed
+
+ROUNDING = 1e-12
+"""Sums in another order differ by this much of the largest value of a score, at most."""
+
+AnyMetric = Metric | WholeMetric
+
+
+def example(needs: Signature) -> tuple[xr.Dataset, xr.Dataset]:
+    """An estimate and the truth, `(sample, lead, lat, lon)`: six samples of four leads."""
+    samples = Samples.of(windowed(series(needs, dims=("lat", "lon"))))
+    return guess(samples, slice(0, 6)), samples.truth(slice(0, 6))
+
+
+def check_chunks(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset, chunks: Mapping[str, Any]) -> None:
+    """The score, and each count, is the same in dask's chunks; a `Metric` is lazy on them."""
+    cut = [each.chunk({dim: size for dim, size in chunks.items() if dim in each.dims}) for each in (estimate, truth)]
+    if isinstance(metric, Metric):
+        with dask.config.set(scheduler=_refuse):
+            lazy = tally(metric, *cut)
+        _same_counts(tally(metric, estimate, truth), lazy, f"in chunks {dict(chunks)}")
+    _same(score(metric, estimate, truth), score(metric, *cut), f"in chunks {dict(chunks)}")
+
+
+def check_cuts(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset, cuts: Sequence[int]) -> None:
+    """The score, and each count, is the same when the samples are cut at `cuts`, and each part is tallied by itself."""
+    edges = [0, *cuts, truth.sizes["sample"]]
+    parts = [slice(low, high) for low, high in pairwise(edges)]
+    joined = concatenate([tally(metric, estimate.isel(sample=at), truth.isel(sample=at)) for at in parts])
+    whole = tally(metric, estimate, truth)
+    _same_counts(whole, joined, f"cut at samples {list(cuts)}")
+    _same(finish(metric, whole), finish(metric, joined), f"cut at samples {list(cuts)}")
+
+
+def chunks_do_not_matter(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    dims = [str(dim) for dim in estimate.dims]
+    for dim in dims:
+        check_chunks(metric, estimate, truth, {dim: 1})
+    check_chunks(metric, estimate, truth, {dim: max(1, estimate.sizes[dim] * 2 // 3) for dim in dims})
+
+
+def cuts_do_not_matter(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    count = truth.sizes.get("sample", 0)
+    if isinstance(metric, Metric) and count:
+        for cuts in ([1], [count - 1], range(1, count)):
+            check_cuts(metric, estimate, truth, list(cuts))
+
+
+def stays_lazy(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    if isinstance(metric, WholeMetric):
+        return
+    with dask.config.set(scheduler=_refuse):
+        made = score(metric, estimate.chunk(), truth.chunk())
+    ensure(dask.base.is_dask_collection(made.by_lead), "given dask arrays it returns values in memory")
+
+
+def scores_by_lead(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    made = score(metric, estimate, truth)
+    ensure("sample" not in made.by_lead.dims, f"its value has dims {made.by_lead.dims}: it must not keep samples")
+    ensure("lead" not in made.overall.dims, f"its overall value has dims {made.overall.dims}, with 'lead'")
+
+
+def perfect_is_best(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    if metric.best is None:
+        return
+    perfect = estimate.assign({name: each for name, each in truth.data_vars.items() if name in estimate})
+    value = score(metric, perfect, truth).overall.values
+    ensure(np.isfinite(value).any(), f"the truth scores {value}: there is nothing in the example that it can score")
+    wrong = ~np.isclose(value, metric.best, rtol=1e-9, atol=1e-9) & np.isfinite(value)
+    ensure(
+        not wrong.any(), f"the truth scores {value}, not best = {metric.best}; give an example that has what it scores"
+    )
+
+
+def missing_is_missing_in_either(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    """A point that is NaN in the truth counts as one that is NaN in the estimate does, and spoils no other."""
+    if isinstance(metric, WholeMetric) or any(each.dtype.kind != "f" for each in _scored(estimate, truth)):
+        return
+    flags = np.random.default_rng(11)
+    there = {
+        name: xr.DataArray(flags.random(each.shape) > 0.1, dims=each.dims)
+        | (xr.DataArray(np.arange(each.sizes["sample"]) > 0, dims="sample") if "sample" in each.dims else False)
+        for name, each in truth.data_vars.items()
+    }
+    holed = [each.assign({name: each[name].where(at) for name, at in there.items()}) for each in (estimate, truth)]
+    both = score(metric, *holed)
+    _same(both, score(metric, holed[0], truth), "with NaN in the estimate, not in both,")
+    _same(both, score(metric, estimate, holed[1]), "with NaN in the truth, not in both,")
+    known = np.isfinite(score(metric, estimate, truth).overall.values)
+    spoiled = known & ~np.isfinite(both.overall.values)
+    ensure(not spoiled.any(), "points that are NaN make the whole score NaN: leave them out of sums and counts")
+
+
+def data_are_left_alone(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    before = [each.copy(deep=True) for each in (estimate, truth)]
+    score(metric, estimate, truth)
+    for name, old, new in zip(("the estimate", "the truth"), before, (estimate, truth), strict=True):
+        found = difference(old, new)
+        ensure(not found and old.attrs == new.attrs, f"it changes {name}: {found or 'attrs'}")
+
+
+CHECKS: tuple[Check, ...] = (
+    scores_by_lead,
+    perfect_is_best,
+    cuts_do_not_matter,
+    chunks_do_not_matter,
+    stays_lazy,
+    missing_is_missing_in_either,
+    data_are_left_alone,
+)
+
+
+def check_metric(metric: AnyMetric, estimate: xr.Dataset | None = None, truth: xr.Dataset | None = None) -> None:
+    """All that a metric keeps, tried on an estimate and a truth in memory (the kit's own if none are given)."""
+    check_component(metric)
+    if estimate is None or truth is None:
+        estimate, truth = example(metric.needs())
+    metric.check(Signature.of(truth))
+    for each in CHECKS:
+        each(metric, estimate, truth)
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise AssertionError("it reads values; leave them to dask")
+
+
+def _scored(estimate: xr.Dataset, truth: xr.Dataset) -> Iterator[xr.DataArray]:
+    for name, each in truth.data_vars.items():
+        yield each
+        yield estimate[name]
+
+
+def _same(whole: Score, other: Score, how: str) -> None:
+    for name in ("by_lead", "overall"):
+        found = difference(getattr(other, name).compute(), getattr(whole, name).compute(), tolerance=ROUNDING)
+        ensure(not found, f"{how} the score {name.replace('_', ' ')} is another: {found}")
+
+
+def _same_counts(whole: Tally, other: Tally, how: str) -> None:
+    """Integers are exact. (Sums of floats may cancel: their score is compared.)"""
+    for name, each in whole.items():
+        for part in ("sum", "count"):
+            left, right = getattr(each, part), getattr(other[name], part)
+            if left.dtype.kind in "iu":
+                found = difference(right.compute(), left.compute())
+                ensure(not found, f"{how} the {part} of {name!r} is another: {found}")

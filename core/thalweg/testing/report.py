@@ -1,0 +1,86 @@
+"""What the kit found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import HandshakeError, SourceError
+
+Check = Callable[..., None]
+"""Raises `AssertionError` if what its name says does not hold."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check of one part; `ok` is None where the kit had nothing to try it on, and `message` says why."""
+
+    kind: str
+    part: str
+    check: str
+    ok: bool | None
+    message: str = ""
+
+    def __str__(self) -> str:
+        state = {True: "ok", False: "FAILED", None: "not checked"}[self.ok]
+        return f"{state}: {self.kind} {self.part}: {self.check}{f': {self.message}' if self.message else ''}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings on one plugin."""
+
+    plugin: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.ok is False)
+
+    @property
+    def unchecked(self) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.ok is None)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __str__(self) -> str:
+        passed = sum(each.ok is True for each in self.findings)
+        counts = f"{passed} ok, {len(self.failed)} failed, {len(self.unchecked)} not checked"
+        return "\n".join([*map(str, (*self.failed, *self.unchecked)), f"{self.plugin}: {counts}"])
+
+
+def ensure(held: object, message: str) -> None:
+    """`assert`, also under `python -O`."""
+    if not held:
+        raise AssertionError(message)
+
+
+def label(check: Check) -> str:
+    """A check's name, as a phrase."""
+    return check.__name__.replace("_", " ")
+
+
+def attempt(kind: str, part: str, checks: Iterable[Check], *arguments: Any) -> Iterator[Finding]:
+    """Run checks one by one; whatever one raises is its message."""
+    for check in checks:
+        yield _attempt(kind, part, check, arguments)
+
+
+def _attempt(kind: str, part: str, check: Check, arguments: tuple[Any, ...]) -> Finding:
+    try:
+        check(*arguments)
+    except AssertionError as error:
+        return Finding(kind, part, label(check), False, str(error))
+    except (HandshakeError, SourceError) as error:
+        # The part refuses the kit's example in the way that it should: that is no fault of the part.
+        return Finding(kind, part, label(check), None, str(error).replace("\n ", ";"))
+    except Exception as error:
+        return Finding(kind, part, label(check), False, f"{type(error).__name__}: {error}")
+    return Finding(kind, part, label(check), True)

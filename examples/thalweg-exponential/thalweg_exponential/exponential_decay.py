@@ -1,0 +1,43 @@
+"""A linear law."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+from pydantic import Field
+from scipy.sparse import csr_array
+from thalweg import LinearLaw, Rows
+
+
+class ExponentialDecay(LinearLaw):
+    r"""The area mean decays from that of the last input: $\bar f(h) = \bar f(0) e^{-h/\tau}$, in units of the field."""
+
+    example: ClassVar[Mapping[str, Any]] = {"variable": "field", "lifetime": 40.0, "leads": 4}
+    variable: str
+    dims: tuple[str, ...] = ("y", "x")
+    lifetime: float = Field(gt=0, description="tau, in steps")
+    leads: int = Field(gt=0, description="steps that are estimated")
+
+    def rows(self, grid: xr.Dataset) -> Rows:
+        return _Mean(self.variable, self.dims, [grid.sizes[dim] for dim in self.dims])
+
+    def targets(self, context: xr.Dataset) -> xr.DataArray:
+        lead = np.arange(self.leads) + 1
+        decay = xr.DataArray(np.exp(-lead / self.lifetime), {"lead": lead}, "lead")
+        last = context[self.variable].sel(lead=0, drop=True)
+        return (last.mean(self.dims) * decay).expand_dims("row", -1).assign_attrs(units=last.attrs.get("units", "1"))
+
+
+class _Mean(Rows):
+    count = 1
+
+    def __init__(self, variable: str, dims: tuple[str, ...], sizes: list[int]) -> None:
+        self.variable, self.dims = variable, dims
+        self._weight = 1 / np.prod(sizes)
+
+    def block(self, region: Mapping[str, slice]) -> Any:
+        cells = int(np.prod([region[dim].stop - region[dim].start for dim in self.dims]))
+        return csr_array(np.full((1, cells), self._weight))

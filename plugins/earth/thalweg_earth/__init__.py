@@ -1,0 +1,87 @@
+"""Earth-system datasets, transforms, baselines and scores."""
+
+from __future__ import annotations
+
+from thalweg import Dataset, Method, Metric, Register, Transform, WholeMetric, hookimpl
+
+
+@hookimpl
+def register_datasets(register: Register[Dataset]) -> None:
+    from .datasets.array import Array
+    from .datasets.ersst import ERSST
+    from .datasets.icar_enso import ICARENSO
+    from .datasets.kaplan import Kaplan
+    from .datasets.moving_mnist import MovingMNIST
+    from .datasets.nbody_mnist import NBodyMNIST
+    from .datasets.oisst import OISST
+    from .datasets.ostia_sample import OSTIASample
+    from .datasets.sevir import SEVIR
+    from .datasets.sevir_lr import SEVIRLR
+    from .datasets.taasrad19 import TAASRAD19
+
+    register("array", Array)
+    register("ersst", ERSST)
+    register("icar-enso", ICARENSO)
+    register("kaplan", Kaplan)
+    register("moving-mnist", MovingMNIST)
+    register("nbody-mnist", NBodyMNIST)
+    register("oisst", OISST)
+    register("ostia-sample", OSTIASample)
+    register("sevir", SEVIR)
+    register("sevir-lr", SEVIRLR)
+    register("taasrad19", TAASRAD19)
+
+
+@hookimpl
+def register_transforms(register: Register[Transform]) -> None:
+    from .transforms.anomaly import Anomaly
+    from .transforms.rescale import Rescale
+    from .transforms.select import Select
+    from .transforms.split import Split
+    from .transforms.windows import Windows
+
+    register("anomaly", Anomaly)
+    register("rescale", Rescale)
+    register("select", Select)
+    register("split", Split)
+    register("windows", Windows)
+
+
+@hookimpl
+def register_methods(register: Register[Method]) -> None:
+    from .methods.advection import Advection
+    from .methods.damped_persistence import DampedPersistence
+    from .methods.linear_inverse_model import LinearInverseModel
+    from .methods.persistence import Persistence
+
+    register("advection", Advection)
+    register("damped-persistence", DampedPersistence)
+    register("linear-inverse-model", LinearInverseModel)
+    register("persistence", Persistence)
+
+
+@hookimpl
+def register_metrics(register: Register[Metric | WholeMetric]) -> None:
+    from .metrics.anomaly_correlation import AnomalyCorrelation
+    from .metrics.crps import CRPS
+    from .metrics.csi import CSI
+    from .metrics.frequency_bias import FrequencyBias
+    from .metrics.fss import FSS
+    from .metrics.mae import MAE
+    from .metrics.mse import MSE
+    from .metrics.nino34_skill import Nino34Skill
+    from .metrics.pod import POD
+    from .metrics.rmse import RMSE
+    from .metrics.success_ratio import SuccessRatio
+
+    register("anomaly-correlation", AnomalyCorrelation)
+    register("crps", CRPS)
+    register("csi", CSI)
+    register("frequency-bias", FrequencyBias)
+    register("fss", FSS)
+    register("mae", MAE)
+    register("mse", MSE)
+    register("nino34-skill", Nino34Skill)
+    register("pod", POD)
+    register("rmse", RMSE)
+    register("success-ratio", SuccessRatio)

@@ -1,0 +1,1 @@
+"""Earth-system datasets, one to a file."""

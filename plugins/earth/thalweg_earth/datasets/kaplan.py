@@ -1,0 +1,41 @@
+"""Kaplan extended SST v2: monthly anomalies on a 5-degree grid."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import xarray as xr
+from pydantic import Field
+from thalweg import Dataset
+
+from ._cf import chunked, finished, name_axes, pick
+from ._source import fingerprint_of, open_netcdf
+
+
+class Kaplan(Dataset):
+    """Sea-surface temperature anomalies of Kaplan's reduced-space optimal smoother, 1856 to now.
+
+    `sst_anomaly(time, latitude, longitude)`, degC, from a file that holds them as `variable`.
+    Before 1982 the analysis is smoother than after. Raises `SourceError`.
+    """
+
+    cite: ClassVar[str] = "10.1029/97JC01736"
+
+    path: str
+    variable: str = Field("ssta", description="the name of the anomalies in the file")
+    land: Literal["nan", "zero"] = Field("zero", description="what cells of land hold; zero is no anomaly")
+
+    def open(self) -> xr.Dataset:
+        data = name_axes(open_netcdf(self.path))
+        array = chunked(pick(data, self.variable, self.path).to_dataset(name="sst_anomaly"))["sst_anomaly"]
+        missing: Literal["zero", "allow"] = "zero" if self.land == "zero" else "allow"
+        array = finished(array, units=str(array.attrs.get("units", "degC")), missing=missing, source=self.path)
+        array.attrs |= {"long_name": "sea surface temperature anomaly"}
+        return array.to_dataset().assign_attrs(
+            source="Kaplan extended SST v2",
+            licence="that of the copy; the analysis is distributed by NOAA PSL",
+            references="doi:10.1029/97JC01736",
+        )
+
+    def fingerprint(self) -> str:
+        return fingerprint_of(self.path)

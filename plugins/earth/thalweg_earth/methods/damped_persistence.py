@@ -1,0 +1,152 @@
+"""Persistence that decays as fast as it did in the past."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from pydantic import Field
+from thalweg import Fitted, Learner, Signature, Training
+from thalweg.errors import EstimateError, HandshakeError
+
+from ._estimate import as_estimate, check_history, last_mean
+
+Array = NDArray[Any]
+Box = dict[str, tuple[float, float]]
+
+_BATCH = 64
+
+
+class DampedPersistenceSolver(Fitted):
+    """The lines that `DampedPersistence` fitted: `slope` and `intercept` (group, lead, ...) for each field.
+
+    Raises `EstimateError` for a calendar month that was not in the training period.
+    """
+
+    average: int
+    by: Literal["month", "none"]
+    box: Box
+
+    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
+        groups = _groups(inputs, self.by)
+        arrays = {}
+        for name in wanted.names:
+            slope, intercept = self.state[f"{name}.slope"], self.state[f"{name}.intercept"]
+            unseen = sorted(set((groups[~self.state[f"{name}.seen"][groups]] + 1).tolist()))
+            if unseen:
+                raise EstimateError(
+                    f"damped persistence has no line for calendar month {', '.join(map(str, unseen))}",
+                    allowed="months in which a training window's inputs end",
+                    advice="lengthen the training period, or fit one line for all months with `by: none`",
+                )
+            steps = wanted.sizes["lead"]
+            predictor = _predictor(inputs[name], self.average, self.box)
+            line = slope[groups, :steps] * predictor[:, None] + intercept[groups, :steps]
+            arrays[name] = line.astype(np.float32)
+        return as_estimate(arrays, inputs)
+
+
+class DampedPersistence(Learner):
+    r"""A fitted line from the mean of the last inputs to each lead: $\hat x(t+m) = a_m \bar x(t) + b_m$.
+
+    One least-squares line per cell, lead and calendar month of the last input, from that cell's own past; with `box`,
+    from the plain mean over the box, so that the estimate's mean over the box is the regression of the box's index.
+    Where the predictor never varies the slope is 0; a cell without values stays missing. Raises `HandshakeError` if
+    the samples have no dates (`by: month`), or the box holds no cell.
+    """
+
+    fitted: ClassVar[type[Fitted]] = DampedPersistenceSolver
+
+    average: int = Field(3, ge=1, description="how many of the last inputs are averaged")
+    by: Literal["month", "none"] = Field("month", description="fit per calendar month, or one line for all")
+    box: Box = Field(
+        default_factory=dict,
+        description="bounds by coordinate, {latitude: [-5, 5]}: the predictor is the mean of the cells inside",
+    )
+
+    def check(self, given: Signature) -> None:
+        check_history(given, self.average, taker=self.name)
+
+    def fit(self, training: Training) -> DampedPersistenceSolver:
+        train = training.train
+        state: dict[str, Array] = {}
+        names = training.wanted.names
+        sums: dict[str, Array] = {}
+        for start in range(0, len(train), _BATCH):
+            at = slice(start, start + _BATCH)
+            inputs, truth = train.inputs(at), train.truth(at)
+            groups = _groups(inputs, self.by)
+            for name in names:
+                moments = _moments(_predictor(inputs[name], self.average, self.box), truth[name])
+                if name not in sums:
+                    sums[name] = np.zeros((5, 12 if self.by == "month" else 1, *moments.shape[2:]))
+                for group in np.unique(groups):
+                    sums[name][:, group] += moments[:, groups == group].sum(1)
+        for name in names:
+            state[f"{name}.slope"], state[f"{name}.intercept"] = _lines(sums[name])
+            state[f"{name}.seen"] = np.asarray(sums[name][0].any(axis=tuple(range(1, sums[name].ndim - 1))))
+        solver = DampedPersistenceSolver(average=self.average, by=self.by, box=self.box)
+        solver.with_state(state)
+        return solver
+
+
+def _groups(inputs: xr.Dataset, by: str) -> Array:
+    if by == "none":
+        return np.zeros(inputs.sizes["sample"], int)
+    time = inputs.get("reference_time")
+    try:
+        months: Array = time.dt.month.values  # type: ignore[union-attr]
+    except (AttributeError, TypeError):
+        raise HandshakeError(
+            "damped-persistence fits by calendar month, but the samples have no dates",
+            allowed="a `reference_time` of dates",
+            advice="set `by: none`",
+        ) from None
+    return months - 1
+
+
+def _predictor(field: xr.DataArray, average: int, box: Box) -> Array:
+    """`(sample, ...)`; the dims after `sample` have size 1 where the predictor is the mean over a box."""
+    mean = last_mean(field, average)
+    if not box:
+        return mean
+    inside = xr.DataArray(True)
+    for name, (low, high) in box.items():
+        if name not in field.coords:
+            raise HandshakeError(
+                f"the box of damped-persistence names {name!r}",
+                allowed=f"a coordinate of {field.name!r}: {', '.join(map(str, field.coords))}",
+                advice="name its bounds by one of these",
+            )
+        inside = inside & (field[name] >= low) & (field[name] <= high)
+    like = field.transpose("sample", "lead", ...).isel(sample=0, lead=0, drop=True)
+    weight = inside.broadcast_like(like).transpose(*like.dims).values
+    if not weight.any():
+        raise HandshakeError(
+            f"no cell of {field.name!r} lies inside the box {box!r}",
+            allowed=", ".join(f"{name} {float(field[name].min())} to {float(field[name].max())}" for name in box),
+            advice="give the bounds as the coordinates count them (0 to 360, or -180 to 180)",
+        )
+    index: Array = np.nanmean(mean[:, weight], axis=1)
+    return index.reshape(-1, *(1 for _ in like.dims))
+
+
+def _moments(predictor: Array, truth: xr.DataArray) -> Array:
+    """`n, x, y, x x, x y` by sample, lead and cell, where both are there."""
+    y = truth.transpose("sample", "lead", ...).values.astype(np.float64)
+    x = np.broadcast_to(predictor[:, None], y.shape)
+    there = np.isfinite(x) & np.isfinite(y)
+    x, y = np.where(there, x, 0.0), np.where(there, y, 0.0)
+    return np.stack([there.astype(np.float64), x, y, x * x, x * y])
+
+
+def _lines(sums: Array) -> tuple[Array, Array]:
+    count, x, y, xx, xy = sums
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_x, mean_y = x / count, y / count
+        spread = xx / count - mean_x**2
+        varies = spread > 1e-12 * np.maximum(xx / count, 1e-300)
+        slope = np.where(varies, (xy / count - mean_x * mean_y) / spread, 0.0)
+        return slope.astype(np.float32), (mean_y - slope * mean_x).astype(np.float32)

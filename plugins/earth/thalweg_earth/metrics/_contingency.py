@@ -1,0 +1,141 @@
+"""Hits, misses and false alarms at every threshold, in one pass over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import xarray as xr
+from pydantic import AfterValidator, Field, PositiveInt
+from thalweg import Field as SignatureField
+from thalweg import Metric, OptionError, Signature, Totals
+
+from ._fields import chosen, fits, missing, pair, plane, points
+from ._sums import sums
+
+OUTCOMES = ("hits", "misses", "false_alarms")
+
+
+def _increasing(thresholds: tuple[float, ...]) -> tuple[float, ...]:
+    if any(not low < high for low, high in pairwise(thresholds)):
+        raise ValueError("must increase, each once")
+    return thresholds
+
+
+Thresholds = Annotated[
+    tuple[float, ...],
+    Field(min_length=1, description="an event is a value at or above it, in the field's units; increasing"),
+    AfterValidator(_increasing),
+]
+Empty = Literal["zero", "nan"]
+
+
+def told_apart(thresholds: tuple[float, ...], given: Signature, variable: str) -> SignatureField:
+    """The field to score; raises `OptionError` unless it can take values on both sides of every threshold."""
+    field = chosen(given, variable)
+    low, high = field.bounds or (-np.inf, np.inf)
+    outside = [each for each in thresholds if not low < each <= high]
+    if outside:
+        raise OptionError(
+            f"thresholds {outside!r} do not tell values of {field.name!r} apart",
+            allowed=f"above {low:g}, up to {high:g} {field.units}",
+            advice="give thresholds in the units of the field as it is scored",
+        )
+    return field
+
+
+class Contingency(Metric):
+    """A ratio of hits, misses and false alarms, which are counted in int64 at every threshold.
+
+    A point that is missing in the estimate or the truth counts nowhere. `empty` is the value of 0/0: the published
+    tables have 0, which keeps a mean over thresholds defined.
+    """
+
+    example: ClassVar[Mapping[str, Any]] = {"thresholds": [0.3, 0.6]}
+
+    thresholds: Thresholds
+    variable: str = ""
+    pool: PositiveInt = Field(
+        1, description="side of the squares of cells whose maximum is scored; a remainder is dropped"
+    )
+    dims: tuple[str, str] | None = Field(None, description="the dims that are pooled; the last two if not given")
+    empty: Empty = "zero"
+
+    def check(self, given: Signature) -> None:
+        """Raise `OptionError` or `HandshakeError`."""
+        field = told_apart(self.thresholds, given, self.variable)
+        if self.pool > 1:
+            fits(self.pool, field, given, self.dims)
+
+    def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, Totals]:
+        left, right = pair(estimate, truth, variable=self.variable)
+        if self.pool > 1:
+            left, right = _pooled(left, right, self.pool, plane(right.dims, self.dims))
+        counts = sums(
+            partial(count, np.asarray(self.thresholds)),
+            left,
+            right,
+            over=points(right),
+            gives={"outcome": len(OUTCOMES) + 1, "threshold": len(self.thresholds)},
+            dtype="int64",
+        ).assign_coords(threshold=list(self.thresholds))
+        valid = counts.isel(outcome=-1, threshold=0, drop=True)
+        return {name: Totals(counts.isel(outcome=i), valid) for i, name in enumerate(OUTCOMES)}
+
+
+def ratio(above: xr.DataArray, below: xr.DataArray, empty: Empty) -> xr.DataArray:
+    """`above / below`, and `empty` where there is nothing below."""
+    value = above / below.where(below > 0)
+    return value if empty == "nan" else value.fillna(0.0)
+
+
+def count(
+    thresholds: np.ndarray[Any, Any], estimate: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """Hits, misses, false alarms and valid points: `(rows, points) x 2 -> (rows, 4, thresholds)`, int64."""
+    absent = missing(estimate, truth)
+    events = np.empty((2, len(thresholds), *truth.shape), bool)
+    for flags, field in zip(events, (estimate, truth), strict=True):
+        np.greater_equal(field, levels(thresholds, field.dtype)[:, None, None], out=flags)
+        if absent is not None:
+            flags &= ~absent
+    # One bit per event: counting set bits reads an eighth of what adding up booleans would.
+    bits = np.packbits(events, axis=-1)
+    if bits.shape[-1] % 8 == 0:
+        bits = bits.view(np.uint64)
+    expected, observed = np.bitwise_count(bits).sum(-1, dtype=np.int64)
+    hits = np.bitwise_count(bits[0] & bits[1]).sum(-1, dtype=np.int64)
+    valid = truth.shape[1] - (0 if absent is None else np.count_nonzero(absent, axis=-1))
+    return np.stack([hits, observed - hits, expected - hits, np.broadcast_to(valid, hits.shape)]).transpose(2, 0, 1)
+
+
+def levels(thresholds: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """The thresholds in a field's own type: no wider copy of it is made, and a float32 0.7 is at the threshold 0.7."""
+    if dtype.kind == "f":
+        own: np.ndarray[Any, Any] = thresholds.astype(dtype)
+        return own
+    whole: np.ndarray[Any, Any] = np.ceil(thresholds)
+    if dtype.kind in "iu" and np.iinfo(dtype).min <= whole[0] and whole[-1] <= np.iinfo(dtype).max:
+        whole = whole.astype(dtype)
+    return whole
+
+
+def _pooled(
+    estimate: xr.DataArray, truth: xr.DataArray, size: int, dims: tuple[str, str]
+) -> tuple[xr.DataArray, xr.DataArray]:
+    valid = [each.notnull() for each in (estimate, truth) if each.dtype.kind == "f"]
+    either = valid[0] if len(valid) == 1 else valid[0] & valid[1] if valid else None
+    found = []
+    for each in (estimate, truth):
+        if either is not None:
+            # A missing cell is below every threshold; a square of nothing else is missing again.
+            each = each.astype(np.result_type(each.dtype, np.float32)).where(either, -np.inf)
+        each = each.drop_vars([name for name, at in each.coords.items() if set(at.dims) & set(dims)])
+        # xarray's own types say `max` is not there: it is added when the class is made.
+        largest: Any = each.coarsen(dict.fromkeys(dims, size), boundary="trim")
+        pooled = largest.max()
+        found.append(pooled if either is None else pooled.where(pooled > -np.inf))
+    return found[0], found[1]

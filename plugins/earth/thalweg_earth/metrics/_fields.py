@@ -1,0 +1,115 @@
+"""The two fields that a metric compares, and the weights of their cells."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from thalweg import EstimateError, Field, HandshakeError, OptionError, Signature
+from thalweg.scoring import KEPT
+
+Weights = Literal["none", "area"]
+
+
+def chosen(given: Signature, variable: str) -> Field:
+    """The field that an option `variable` names; the only one where it is empty. Raises `OptionError`."""
+    if variable in given:
+        return given[variable]
+    if not variable and len(given.fields) == 1:
+        return given.fields[0]
+    raise OptionError(
+        f"variable {variable!r} does not say which field to score",
+        allowed=", ".join(given.names),
+        advice="name one in `variable`",
+    )
+
+
+def pair(
+    estimate: xr.Dataset, truth: xr.Dataset, *, variable: str, members: bool = False
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """The estimate and the truth of a variable, dims in the truth's order.
+
+    An ensemble counts as its mean, and a point of it is missing where any member is; with `members` it is kept, along
+    `member`, last. Raises `EstimateError` where the two do not lie on one grid.
+    """
+    name = chosen(Signature.of(truth), variable).name
+    if name not in estimate:
+        raise EstimateError(f"the estimate has no {name!r}", allowed=", ".join(map(str, estimate.data_vars)))
+    left, right = estimate[name], truth[name]
+    if "member" in left.dims and "member" not in right.dims and not members:
+        left = left.mean("member", dtype="float64", skipna=False)
+    extra = set(left.dims) - {"member"} if members else set(left.dims)
+    if extra != set(right.dims):
+        raise EstimateError(
+            f"the estimate of {name!r} has dims {left.dims!r}",
+            allowed=f"those of the truth, {right.dims!r}",
+            advice="a method returns what `wanted` asks for",
+        )
+    try:
+        left, right = xr.align(left, right, join="exact", exclude=["member"], copy=False)
+    except ValueError as error:
+        raise EstimateError(
+            f"the estimate of {name!r} lies on other coordinates than the truth: {error}",
+            allowed=f"sizes {dict(right.sizes)!r} and the truth's coordinates",
+            advice="keep the coordinates of the inputs, or leave them out",
+        ) from error
+    return left.transpose(*right.dims, ...), right
+
+
+def points(truth: xr.DataArray) -> tuple[str, ...]:
+    """The dims that a mean is taken over, within a sample and a lead."""
+    return tuple(str(dim) for dim in truth.dims if dim not in KEPT)
+
+
+def plane(found: Iterable[Hashable], dims: tuple[str, str] | None) -> tuple[str, str]:
+    """The two spatial dims: `dims`, or the last two that are neither sample nor lead. Raises `HandshakeError`."""
+    space = [str(dim) for dim in found if dim not in KEPT]
+    if dims is not None and set(dims) <= set(space):
+        return dims
+    if dims is None and len(space) >= 2:
+        return space[-2], space[-1]
+    raise HandshakeError(
+        f"the field has no plane of dims {dims or ('y', 'x')!r}",
+        allowed=f"two of {tuple(space)!r}",
+        advice="name its two spatial dims in `dims`",
+    )
+
+
+def fits(side: int, field: Field, given: Signature, dims: tuple[str, str] | None) -> None:
+    """Raise `HandshakeError` unless a square of `side` cells fits into the field's plane."""
+    for dim in plane(field.dims, dims):
+        if given.sizes.get(dim, side) < side:
+            raise HandshakeError(
+                f"squares of {side} cells do not fit into dim {dim!r}",
+                allowed=f"at most {given.sizes[dim]} cells",
+                advice="give smaller squares, or name the two spatial dims in `dims`",
+            )
+
+
+def coordinate(field: xr.DataArray, kind: Literal["latitude", "longitude"]) -> xr.DataArray:
+    """A coordinate by its CF standard name, its units or its name. Raises `HandshakeError`."""
+    units = {"latitude": "degrees_north", "longitude": "degrees_east"}[kind]
+    for name, array in field.coords.items():
+        if kind == array.attrs.get("standard_name") or units == array.attrs.get("units") or name in (kind, kind[:3]):
+            return field[name]
+    raise HandshakeError(
+        f"the field {field.name!r} has no {kind} among its coordinates {', '.join(map(str, field.coords)) or '(none)'}",
+        allowed=f"one called {kind!r} or {kind[:3]!r}, or in {units}",
+        advice="let the dataset name its coordinates as CF does",
+    )
+
+
+def weights_of(truth: xr.DataArray, kind: Weights) -> xr.DataArray:
+    """The weights of the cells: 1, or the cosine of latitude, along its dims."""
+    if kind == "none":
+        return xr.DataArray(1.0)
+    latitude = coordinate(truth, "latitude").astype("float64").reset_coords(drop=True)
+    return latitude.copy(data=np.cos(np.deg2rad(latitude.data)))
+
+
+def missing(estimate: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """Where either is NaN; None if neither can be."""
+    flags = [np.isnan(each) for each in (estimate, truth) if each.dtype.kind == "f"]
+    return None if not flags else flags[0] if len(flags) == 1 else flags[0] | flags[1]

@@ -1,0 +1,1 @@
+"""Lazy transforms of datasets, one to a file."""

@@ -1,0 +1,135 @@
+"""Departures from a climatology."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from pydantic import Field
+from thalweg import Signature, Transform
+from thalweg.errors import HandshakeError, OptionError, SourceError
+
+from .._dates import Period, inside, is_time, span
+
+
+class Anomaly(Transform):
+    r"""A field minus its mean over a baseline, $x'(t) = x(t) - \overline{x}(\mathrm{month}(t))$, in the same units.
+
+    The climatology is one mean per calendar month, day of the year, or one for all times; it comes from the baseline
+    only, which should be the training period, so that nothing of the test is learned. Missing values are left out of
+    it. Raises `OptionError` if the baseline is not in the data, or lacks a month that they have.
+    """
+
+    variables: tuple[str, ...] = Field((), description="those to be changed; all that change in time if none is named")
+    over: Literal["time.month", "time.dayofyear", "time"] = "time.month"
+    baseline: Period | None = Field(None, description="first and last time, such as [1871, 1973]; all if none is given")
+
+    def check(self, given: Signature) -> None:
+        for name in self.variables:
+            if name in given and "time" not in given[name].dims:
+                raise HandshakeError(
+                    f"{name!r} does not change in time",
+                    allowed=", ".join(each.name for each in given.fields if "time" in each.dims),
+                    advice="leave it out of `variables`",
+                )
+        if not any("time" in each.dims for each in given.fields):
+            raise HandshakeError("nothing changes in time", allowed="fields along 'time'", advice="leave `anomaly` out")
+
+    def statistics(self, data: xr.Dataset) -> xr.Dataset:
+        labels, wanted = self._labels(data["time"]), self._baseline(data["time"])
+        fields = data[self._names(data)]
+        groups, means = np.unique(labels), []
+        for group in groups:
+            rows = np.flatnonzero(wanted & (labels == group))
+            if not rows.size:
+                raise OptionError(
+                    f"the baseline {list(self.baseline or ())!r} has no {self._group} {group}",
+                    allowed=span(data["time"]),
+                    advice="choose a baseline that covers whole years",
+                )
+            mean = fields.isel(time=rows).mean("time", dtype=np.float64)
+            means.append(mean)
+        climatology: xr.Dataset = xr.concat(means, "group").assign_coords(group=groups).astype(np.float32)
+        return climatology.drop_vars([name for name in climatology.coords if name != "group"])
+
+    def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        labels = self._labels(data["time"])
+        groups = statistics["group"].values
+        missing = np.setdiff1d(labels, groups)
+        if missing.size:
+            raise SourceError(
+                f"the climatology has no {self._group} {missing[0]}",
+                allowed=", ".join(map(str, groups)),
+                advice="take the climatology from data that have it",
+            )
+        positions = np.searchsorted(groups, labels)
+        baseline = "all times" if self.baseline is None else f"{self.baseline[0]}..{self.baseline[1]}"
+        changed = {}
+        for name in self._names(data):
+            array = _less(data[name], statistics[name], positions)
+            array.attrs = {key: each for key, each in data[name].attrs.items() if key != "valid_range"}
+            array.attrs["long_name"] = f"{array.attrs.get('long_name', name)}, anomaly"
+            array.attrs["climatology"] = f"mean by {self._group} of {baseline}"
+            changed[name] = array
+        return data.assign(changed)
+
+    @property
+    def _group(self) -> str:
+        return self.over.removeprefix("time.")
+
+    def _names(self, data: xr.Dataset) -> list[str]:
+        moving = [str(name) for name, each in data.data_vars.items() if "time" in each.dims and each.dtype.kind == "f"]
+        return list(self.variables) or moving
+
+    def _labels(self, time: xr.DataArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+        if not is_time(time):
+            raise OptionError(f"'time' holds {time.dtype}", allowed="dates", advice="decode the times of the source")
+        if self.over == "time":
+            return np.zeros(time.size, dtype=np.int64)
+        return np.asarray(getattr(time.dt, self._group).values, dtype=np.int64)
+
+    def _baseline(self, time: xr.DataArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        if self.baseline is None:
+            return np.ones(time.size, dtype=bool)
+        chosen = inside(time, self.baseline)
+        if not chosen.any():
+            raise OptionError(
+                f"the baseline {list(self.baseline)!r} is not in the data",
+                allowed=span(time),
+                advice="choose a baseline that the data cover",
+            )
+        return chosen
+
+
+def _less(array: xr.DataArray, climatology: xr.DataArray, positions: np.ndarray[Any, Any]) -> xr.DataArray:
+    """`array - climatology[positions]`, block by block: the climatology is never spread out along time."""
+    import dask.array as da
+
+    still = [dim for dim in array.dims if dim != "time"]
+    moving = array.transpose("time", *still)
+    if moving.dtype.kind != "f":
+        moving = moving.astype(np.float32)
+    means = climatology.transpose("group", *still)
+    if moving.chunks is None:
+        values = _subtract(moving.values, positions, np.asarray(means.data))
+    else:
+        sizes = dict(zip(still, moving.chunks[1:], strict=True))
+        values = da.blockwise(  # type: ignore[no-untyped-call]
+            _subtract,
+            ("time", *still),
+            moving.data,
+            ("time", *still),
+            da.from_array(positions, chunks=(moving.chunks[0],)),  # type: ignore[no-untyped-call]
+            ("time",),
+            means.chunk({"group": -1, **sizes}).data,
+            ("group", *still),
+            concatenate=True,
+            dtype=moving.dtype,
+            meta=np.empty((0,) * moving.ndim, moving.dtype),
+        )
+    return moving.copy(data=values).transpose(*array.dims)
+
+
+def _subtract(values: Any, positions: Any, means: Any) -> Any:
+    return (values - means[positions]).astype(values.dtype, copy=False)

@@ -1,0 +1,44 @@
+"""Other units."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from pydantic import Field, field_validator
+from thalweg import Transform
+from thalweg.errors import OptionError
+from thalweg.signature import canonical_units
+
+
+class Rescale(Transform):
+    r"""A variable in other units, $y = \mathrm{by}\,x + \mathrm{offset}$, as float32 (float64 stays).
+
+    `{rescale: {variable: slp, units: Pa, by: 0.01, to: hPa}}`. A `valid_range` is rescaled, too.
+    """
+
+    variable: str
+    by: float = 1.0
+    offset: float = Field(0.0, description="added after the multiplication, in the new units")
+    to: str = Field(description="the new units")
+    units: str = Field("", description="the units that it must have before")
+
+    @field_validator("by")
+    @classmethod
+    def _invertible(cls, value: float) -> float:
+        if not np.isfinite(value) or value == 0:
+            raise OptionError(
+                f"by {value!r} loses the field", allowed="a finite factor other than 0", advice="give `by`"
+            )
+        return value
+
+    def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+        array = data[self.variable]
+        kind = array.dtype.type if array.dtype == np.float64 else np.float32
+        scaled = array.astype(kind) * kind(self.by) + kind(self.offset)
+        scaled.attrs = {**array.attrs, "units": canonical_units(self.to)}
+        bounds = array.attrs.get("valid_range")
+        if bounds is None and array.dtype == np.uint8:
+            bounds = (0, 255)
+        if bounds is not None:
+            scaled.attrs["valid_range"] = sorted(float(each) * self.by + self.offset for each in bounds)
+        return data.assign({self.variable: scaled})

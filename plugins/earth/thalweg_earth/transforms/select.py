@@ -1,0 +1,84 @@
+"""A part of the data."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from pydantic import Field
+from thalweg import Signature, Transform
+from thalweg.errors import HandshakeError, OptionError
+
+from .._dates import Period, inside, span
+
+
+class Select(Transform):
+    """Some variables, and the part of each dim whose coordinate lies in a range, both ends included.
+
+    Dates may be partial. Latitudes may be given either way round; a range of longitudes goes eastward, in either
+    convention: `[170, -120]`, `[170, 240]` and `[-190, -120]` are one. Raises `OptionError` if nothing is left.
+    """
+
+    variables: tuple[str, ...] = Field((), description="those to be kept; all of them if none is named")
+    time: Period | None = None
+    latitude: tuple[float, float] | None = None
+    longitude: tuple[float, float] | None = None
+    ranges: dict[str, Period] = Field({}, description="ranges of other coordinates, such as {model: [0, 14]}")
+
+    def check(self, given: Signature) -> None:
+        for dim in self._ranges():
+            if not any(dim in each.dims for each in given.fields):
+                raise HandshakeError(
+                    f"`select` is given a range of {dim!r}, which no field has",
+                    allowed=", ".join(given.sizes),
+                    advice="name a dim of the data",
+                )
+
+    def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+        if self.variables:
+            data = data[list(self.variables)]
+        for dim, wanted in self._ranges().items():
+            if dim not in data.coords:
+                raise OptionError(
+                    f"{dim!r} has no coordinate to select by",
+                    allowed=", ".join(map(str, data.coords)),
+                    advice="name a dim that has values",
+                )
+            data = data.isel({dim: _positions(data[dim], dim, wanted)})
+        return data
+
+    def _ranges(self) -> dict[str, Period]:
+        named = {"time": self.time, "latitude": self.latitude, "longitude": self.longitude}
+        return {dim: each for dim, each in named.items() if each is not None} | self.ranges
+
+
+def _positions(
+    coordinate: xr.DataArray, dim: str, wanted: Period
+) -> slice | np.ndarray[tuple[int], np.dtype[np.int64]]:
+    if dim == "longitude":
+        found = _eastward(coordinate.values, wanted)
+    else:
+        first, last = wanted
+        if dim == "latitude" and first is not None and last is not None:
+            low, high = sorted((float(first), float(last)))
+            wanted = (low, high)
+        found = np.flatnonzero(inside(coordinate, wanted))
+    if not found.size:
+        raise OptionError(
+            f"no {dim} lies in {list(wanted)!r}",
+            allowed=f"{dim} {span(coordinate)}",
+            advice="choose a range that the data cover",
+        )
+    run = found[-1] - found[0] + 1 == found.size
+    return slice(int(found[0]), int(found[-1]) + 1) if run else found
+
+
+def _eastward(
+    longitudes: np.ndarray[tuple[int], np.dtype[np.float64]], wanted: Period
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Positions from the western end to the eastern, around the globe if need be."""
+    west, east = (float(each) for each in wanted if each is not None)
+    width = 360.0 if east - west >= 360 else (east - west) % 360
+    # The tolerance keeps the ends of single-precision coordinates inside.
+    away = (longitudes - west + 1e-4) % 360
+    found = np.flatnonzero(away <= width + 2e-4)
+    return found[np.argsort(away[found], kind="stable")]

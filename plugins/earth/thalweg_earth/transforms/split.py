@@ -1,0 +1,151 @@
+"""Which samples are learned from, chosen by, and scored on."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal, Self
+
+import numpy as np
+import xarray as xr
+from pydantic import Field, model_validator
+from thalweg import Transform
+from thalweg.errors import HandshakeError, OptionError
+from thalweg.samples import SPLITS
+
+from .._dates import Period, interval, is_time, refuse_reversed, stamps
+
+Labels = np.ndarray[Any, np.dtype[np.int8]]
+
+with warnings.catch_warnings():
+    # The recipe's word is `validate`; pydantic warns that its own deprecated method of that name is hidden.
+    warnings.filterwarnings("ignore", message='Field name "validate"', category=UserWarning)
+
+    class Split(Transform):
+        """Labels each sample as one to train on, to validate or to test, in `window_split`.
+
+        A window belongs to a period if all of its times lie inside, so no two splits share a field; windows across an
+        end belong to none. Bounds are dates, partial ones meaning the whole year, month or day, or values of the
+        coordinate `by`. With `bounds: "(]"` a date is the moment at which it begins, and the first is left out.
+        `fractions` draws pairs or whole series at random instead. Raises `OptionError` for periods that overlap, and
+        for a split without samples.
+        """
+
+        by: str | None = Field(
+            None, description="a coordinate of the steps, series or windows; that of the steps if none"
+        )
+        train: Period | None = None
+        validate: Period | None = None  # type: ignore[assignment]
+        test: Period | None = None
+        bounds: Literal["[]", "(]"] = "[]"
+        fractions: tuple[float, float, float] | None = Field(None, description="of train, validate and test")
+        seed: int = 0
+
+        @model_validator(mode="after")
+        def _disjoint(self) -> Self:
+            periods = self._periods()
+            if bool(periods) == (self.fractions is not None):
+                raise OptionError(
+                    f"`split` is given {'both periods and' if periods else 'neither periods nor'} fractions",
+                    allowed="periods train, validate, test; or fractions of pairs or series",
+                    advice="give one of them",
+                )
+            if self.fractions and (min(self.fractions) < 0 or sum(self.fractions) > 1 + 1e-9):
+                raise OptionError(
+                    f"the fractions {list(self.fractions)!r} are not shares of one whole",
+                    allowed="three numbers of 0..1 that add up to at most 1",
+                    advice="give, for example, [0.8, 0.1, 0.1]",
+                )
+            dates = any(isinstance(bound, str) for period in periods.values() for bound in period)
+            ends = {name: self._ends(period, dates=dates) for name, period in periods.items()}
+            for i, (name, (low, high)) in enumerate(ends.items()):
+                refuse_reversed(periods[name], low, high)
+                for other, (start, stop) in list(ends.items())[i + 1 :]:
+                    apart = high < start or stop < low
+                    touching = self.bounds == "(]" and (high == start or stop == low)
+                    if not (apart or touching):
+                        raise OptionError(
+                            f"{name} {list(periods[name])!r} and {other} {list(periods[other])!r} overlap",
+                            allowed="periods that share no time",
+                            advice="end one before the other begins",
+                        )
+            return self
+
+        def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+            spec = data.attrs.get("samples")
+            if not isinstance(spec, dict):
+                raise HandshakeError(
+                    "there are no samples to split",
+                    allowed="data that have been through `windows`, or that come as pairs",
+                    advice="put `windows` before `split`",
+                )
+            labels, along = self._drawn(data, spec) if self.fractions else self._by_period(data, spec)
+            counts = {name: int((labels == i).sum()) for i, name in enumerate(SPLITS)}
+            shares = dict(zip(SPLITS, self.fractions or (0, 0, 0), strict=True))
+            empty = [name for name in SPLITS if not counts[name] and (name in self._periods() or shares[name])]
+            if empty:
+                raise OptionError(
+                    f"{' and '.join(empty)} would hold no samples: {', '.join(f'{k} {v}' for k, v in counts.items())}",
+                    allowed=f"at least one of the {labels.size} samples in each split",
+                    advice="widen the period, or shorten the windows",
+                )
+            attrs = {"flag_values": [0, 1, 2], "flag_meanings": " ".join(SPLITS), "units": "1"}
+            return data.assign(window_split=(along, labels, attrs))
+
+        def _periods(self) -> dict[str, Period]:
+            given: dict[str, Period | None] = {name: self.__dict__.get(name) for name in SPLITS}
+            return {name: period for name, period in given.items() if period is not None}
+
+        def _ends(self, period: Period, *, dates: bool) -> tuple[float, float]:
+            return interval(period, dates=dates, instants=self.bounds == "(]")
+
+        def _by_period(self, data: xr.Dataset, spec: dict[str, Any]) -> tuple[Labels, str]:
+            coordinate = self._coordinate(data, spec)
+            values = stamps(coordinate) if is_time(coordinate) else coordinate.values
+            steps = _steps(data, spec, coordinate)
+            labels = np.full(len(steps), -1, dtype=np.int8)
+            for name, period in self._periods().items():
+                low, high = self._ends(period, dates=is_time(coordinate))
+                inside = (values > low if self.bounds == "(]" else values >= low) & (values <= high)
+                labels[inside[steps].all(axis=1)] = SPLITS.index(name)
+            return labels, "window" if spec["kind"] == "windows" else str(spec["dim"])
+
+        def _coordinate(self, data: xr.Dataset, spec: dict[str, Any]) -> xr.DataArray:
+            name = self.by or spec.get("dim")
+            allowed = {spec.get("dim"), spec.get("series"), "window"} - {None}
+            if name in data.variables and len(data[name].dims) == 1 and data[name].dims[0] in allowed:
+                return data[name]
+            fit = [str(key) for key, each in data.coords.items() if len(each.dims) == 1 and each.dims[0] in allowed]
+            raise OptionError(
+                f"samples cannot be split by {name!r}",
+                allowed=", ".join(fit) or "nothing here",
+                advice="name a coordinate along the steps, the series or the windows in `by`",
+            )
+
+        def _drawn(self, data: xr.Dataset, spec: dict[str, Any]) -> tuple[Labels, str]:
+            dim = spec.get("dim") if spec["kind"] == "pairs" else spec.get("series")
+            if dim is None:
+                raise OptionError(
+                    "windows of one series cannot be drawn at random: they overlap, and the test would be learned",
+                    allowed="fractions of pairs, or of whole series",
+                    advice="give the periods train, validate and test",
+                )
+            size = data.sizes[dim]
+            edges = np.rint(np.cumsum(self.fractions or ()) * size).astype(int)
+            of_unit = np.full(size, -1, dtype=np.int8)
+            order = np.random.default_rng(self.seed).permutation(size)
+            for i, (start, stop) in enumerate(zip([0, *edges[:-1]], edges, strict=True)):
+                of_unit[order[start:stop]] = i
+            if spec["kind"] == "pairs":
+                return of_unit, str(dim)
+            return of_unit[data["window_series"].values], "window"
+
+
+def _steps(data: xr.Dataset, spec: dict[str, Any], coordinate: xr.DataArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Positions along the coordinate that each sample touches, `(sample, step)`."""
+    along = coordinate.dims[0]
+    if spec["kind"] == "pairs" or along == "window":
+        return np.arange(coordinate.size)[:, None]
+    if along == spec.get("series"):
+        return data["window_series"].values[:, None]
+    steps = np.arange(spec["inputs"] + spec["targets"]) * spec.get("every", 1)
+    return np.asarray(data["window_start"].values[:, None] + steps)

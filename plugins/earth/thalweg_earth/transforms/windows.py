@@ -1,0 +1,214 @@
+"""An index of windows: what comes before, and what is to be estimated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from pydantic import Field, PositiveInt
+from thalweg import Signature, Transform
+from thalweg.errors import HandshakeError, OptionError
+
+from .._dates import is_time
+
+Positions = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """An unbroken stretch `first .. stop-1` of a series; `row` is 0 where there is one series."""
+
+    row: int
+    first: int
+    stop: int
+
+
+class Windows(Transform):
+    """Windows of `inputs` steps followed by `targets` steps, as index arithmetic: nothing is cut out or copied.
+
+    Adds `window_start(window)`, and `window_series(window)` where there are series. A window never crosses the end of a
+    series (a coordinate with the CF attribute `sample_dimension` says how long each is), a change of `within`, or a gap
+    in the coordinate of `over`. Months, and any step that varies by less than a tenth, are regular. Raises
+    `OptionError`, or `HandshakeError` for names that the data do not have.
+    """
+
+    inputs: PositiveInt
+    targets: PositiveInt
+    stride: PositiveInt = Field(1, description="steps from one window's start to the next one's")
+    every: PositiveInt = Field(1, description="steps of the data from one step of a window to the next")
+    over: str = "time"
+    series: str | None = Field(None, description="the dim of independent series, such as model")
+    within: str | None = Field(None, description="a coordinate along `over` that changes where a run breaks off")
+    starts: str | None = Field(None, description="a variable that holds the first steps of the windows")
+    observe: tuple[str, ...] = Field((), description="fields given to a method; all along `over` if none is named")
+    predict: tuple[str, ...] = Field((), description="fields to be estimated; all along `over` if none is named")
+    gaps: Literal["refuse", "cut"] = "refuse"
+
+    def check(self, given: Signature) -> None:
+        for dim in filter(None, (self.over, self.series)):
+            if not any(dim in each.dims for each in given.fields):
+                raise HandshakeError(
+                    f"`windows` needs a dim {dim!r}, which no field has",
+                    allowed=", ".join(given.sizes),
+                    advice="name the dim of steps in `over`, that of series in `series`",
+                )
+        for name in (*self.observe, *self.predict):
+            if name not in given or self.over not in given[name].dims:
+                raise HandshakeError(
+                    f"`windows` needs a field {name!r} along {self.over!r}",
+                    allowed=", ".join(each.name for each in given.fields if self.over in each.dims),
+                    advice="name fields of the data in `observe` and `predict`",
+                )
+
+    def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+        if "samples" in data.attrs:
+            raise OptionError(
+                "the data have samples already", allowed="one index of samples", advice="leave `windows` out"
+            )
+        if self.within is not None and self.within not in data.coords:
+            data = data.set_coords(_known(data, self.within))
+        length = (self.inputs + self.targets - 1) * self.every + 1
+        runs = self._runs(data)
+        longest = max((run.stop - run.first for run in runs), default=0)
+        if length > longest:
+            raise OptionError(
+                f"a window of {length} steps is longer than the longest unbroken run of {self.over!r}, {longest} steps",
+                allowed=f"at most {longest} steps: (inputs + targets - 1) * every + 1",
+                advice="shorten `inputs` or `targets`",
+            )
+        if self.starts is not None:
+            data, start, row = self._given(data, runs, length)
+        else:
+            spans = [(run.row, np.arange(run.first, run.stop - length + 1, self.stride)) for run in runs]
+            start = np.concatenate([each for _, each in spans])
+            row = np.concatenate([np.full(each.size, number) for number, each in spans])
+        index = {"window_start": _index(start, f"first step along {self.over}")}
+        if self.series is not None:
+            index["window_series"] = _index(row, f"position along {self.series}")
+        samples = {
+            "kind": "windows",
+            "dim": self.over,
+            "inputs": self.inputs,
+            "targets": self.targets,
+            "every": self.every,
+            "series": self.series,
+            "observe": list(self.observe),
+            "predict": list(self.predict),
+        }
+        return data.assign(index).assign_attrs(samples=samples)
+
+    def _runs(self, data: xr.Dataset) -> list[Run]:
+        size = data.sizes[self.over]
+        broken = np.zeros(max(0, size - 1), dtype=bool)
+        if self.within is not None:
+            labels = data[_known(data, self.within)]
+            if labels.dims != (self.over,):
+                raise OptionError(
+                    f"`within` names {self.within!r}, which has dims {labels.dims!r}",
+                    allowed=f"a coordinate along {self.over!r} only",
+                    advice="name one that changes where a run breaks off",
+                )
+            broken |= labels.values[1:] != labels.values[:-1]
+        if self.over in data.coords:
+            broken |= self._gaps(data[self.over], broken)
+        edges = [0, *(np.flatnonzero(broken) + 1).tolist(), size]
+        stretches = list(pairwise(edges))
+        return [
+            Run(row, first, min(stop, length))
+            for row, length in enumerate(self._lengths(data))
+            for first, stop in stretches
+            if first < length
+        ]
+
+    def _lengths(self, data: xr.Dataset) -> list[int]:
+        size = data.sizes[self.over]
+        counts = [each for each in data.coords.values() if each.attrs.get("sample_dimension") == self.over]
+        if self.series is None:
+            return [min([size, *(int(each.min()) for each in counts)])]
+        lengths = np.full(data.sizes[self.series], size)
+        for each in counts:
+            lengths = np.minimum(lengths, each.values if each.dims == (self.series,) else int(each.min()))
+        return [int(each) for each in lengths]
+
+    def _gaps(self, coordinate: xr.DataArray, broken: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        steps, step = _steps(coordinate, broken)
+        if (steps[~broken] <= 0).any():
+            at = int(np.flatnonzero(~broken & (steps <= 0))[0])
+            raise OptionError(
+                f"{self.over!r} goes back after {coordinate.values[at]}, to {coordinate.values[at + 1]}",
+                allowed=f"{self.over!r} that increases within each run",
+                advice="sort the data, or name the runs in `within`",
+            )
+        gaps = ~broken & (np.abs(steps - step) > 0.1 * step)
+        if gaps.any() and self.gaps == "refuse":
+            at = int(np.flatnonzero(gaps)[0])
+            raise OptionError(
+                f"{self.over!r} has {int(gaps.sum())} gap(s), the first from {coordinate.values[at]} to "
+                f"{coordinate.values[at + 1]}",
+                allowed="equal steps within each run, or `gaps: cut`",
+                advice="set `gaps: cut` to begin a new run after each gap, or name the runs in `within`",
+            )
+        return np.asarray(gaps)
+
+    def _given(self, data: xr.Dataset, runs: list[Run], length: int) -> tuple[xr.Dataset, Positions, Positions]:
+        """The windows that `starts` names; what else lies along its dim goes with them, as coordinates of `window`."""
+        name = _known(data, str(self.starts))
+        if self.series is not None or data[name].ndim != 1 or data[name].dtype.kind not in "iu":
+            raise OptionError(
+                f"`starts` names {name!r}, {data[name].dtype} with dims {data[name].dims!r}",
+                allowed="whole numbers along one dim, of a single series",
+                advice="leave `starts` out",
+            )
+        start = data[name].values.astype(np.int64)
+        first = np.array([run.first for run in runs])
+        at = np.searchsorted(first, start, side="right") - 1
+        stop = np.array([run.stop for run in runs])[at]
+        good = (start >= 0) & (start + length <= stop)
+        if not good.all() and (self.gaps == "refuse" or not good.any()):
+            raise OptionError(
+                f"{int((~good).sum())} of {good.size} windows run past the end of a run, as at {start[~good][0]}",
+                allowed=f"starts with {length} unbroken steps",
+                advice="shorten `inputs` or `targets`, or set `gaps: cut` to leave those windows out",
+            )
+        dim = str(data[name].dims[0])
+        beside = [each for each in data.data_vars if data[each].dims == (dim,) and each != name]
+        data = data.set_coords(beside).drop_vars([name, dim], errors="ignore").isel({dim: np.flatnonzero(good)})
+        return data.rename_dims({dim: "window"}), start[good], np.zeros(int(good.sum()), dtype=np.int64)
+
+
+def _known(data: xr.Dataset, name: str) -> str:
+    if name in data.variables:
+        return name
+    raise HandshakeError(
+        f"`windows` needs {name!r}, which the data do not have",
+        allowed=", ".join(map(str, data.variables)),
+        advice="name a variable or a coordinate of the data",
+    )
+
+
+def _index(values: Positions, long_name: str) -> tuple[str, Positions, dict[str, str]]:
+    return "window", np.asarray(values, dtype=np.int64), {"long_name": long_name, "units": "1"}
+
+
+def _steps(coordinate: xr.DataArray, broken: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], float]:
+    """The steps of a coordinate, and the usual one: in months where every step is a month or more, else as it is."""
+    if not is_time(coordinate):
+        steps = np.diff(coordinate.values.astype(np.float64))
+        return steps, _usual(steps[~broken])
+    if np.issubdtype(coordinate.dtype, np.datetime64):
+        moments = coordinate.values.astype("datetime64[ms]").astype(np.int64) / 1000
+    else:
+        moments = np.array([(each - coordinate.values[0]).total_seconds() for each in coordinate.values])
+    steps = np.diff(moments)
+    usual = _usual(steps[~broken])
+    months = np.diff(coordinate.dt.year.values.astype(np.int64) * 12 + coordinate.dt.month.values)
+    if months[~broken].size and (months[~broken] >= 1).all() and usual > 27 * 86400:
+        return months.astype(np.float64), _usual(months[~broken])
+    return steps, usual
+
+
+def _usual(steps: np.ndarray[Any, Any]) -> float:
+    return float(np.median(steps)) if steps.size else 1.0
