@@ -48,7 +48,10 @@ def test_an_override_reaches_its_place(override: str, path: tuple[str | int, ...
 def test_an_override_by_another_part_replaces_the_part_and_keeps_its_neighbours() -> None:
     below = {"train": {"method": {"lim": {"modes": 3}}, "epochs": 2}, "ingest": {"kaplan": {"path": "a"}}}
     above = {"train": {"method": {"persistence": {}}}, "ingest": {"ersst": {"path": "b"}}}
-    assert merge(below, above) == {"train": {"method": {"persistence": {}}, "epochs": 2}, "ingest": {"ersst": {"path": "b"}}}
+    assert merge(below, above) == {
+        "train": {"method": {"persistence": {}}, "epochs": 2},
+        "ingest": {"ersst": {"path": "b"}},
+    }
 
 
 def test_extends_goes_one_level(tmp_path: Path) -> None:

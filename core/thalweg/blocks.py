@@ -136,11 +136,11 @@ class Copy:
 
 
 def copy(source: Source, attempt: Attempt, workers: Workers, *, keep: tuple[str, ...] = (), label: str) -> int:
-    """Copy a source into an attempt's group, but for the large variables named in `keep`; returns bytes written.
+    """Copy a source into an attempt's group, but for the large variables in `keep`, which it names; returns the bytes.
 
     Blocks that an earlier, interrupted copy finished are left as they are.
     """
-    data = source.open().drop_vars(list(keep))
+    data = source.open().drop_vars(list(keep)).assign_attrs(kept=list(keep))
     done = attempt.marks()
     if "laid-out" not in done:
         lay_out(attempt.url(), data, large=chunks_of(data))

@@ -28,7 +28,8 @@ class Prepared:
     def open(self, *, dask: bool = False) -> xr.Dataset:
         own = read(self.preprocess, dask=dask)
         kept = own.attrs.get("kept") or []
-        return own.assign(read(self.ingest, dask=dask)[kept].data_vars) if kept else own
+        # Without the raw coordinates: a transform may have added to them, never moved them under an unchanged field.
+        return own.assign(read(self.ingest, dask=dask)[kept].reset_coords(drop=True).data_vars) if kept else own
 
     def samples(self, split: Split) -> Samples:
         """The samples of a split."""

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from . import evaluation, figures, report
+from .arrays import reading
 from .blocks import Source, copy
 from .cluster import Workers
 from .components import Fitted, Learner, Training
@@ -239,7 +240,8 @@ class Execution:
         reused = committed is not None
         if committed is None:
             start = time.perf_counter()
-            with self.plan.store.attempt(name, mark) as attempt:
+            known = [each for each in self._urls.values() if each]
+            with self.plan.store.attempt(name, mark) as attempt, reading(*known):
                 numbers = make(attempt)
                 seconds = time.perf_counter() - start
                 committed = attempt.commit(

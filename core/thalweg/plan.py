@@ -16,14 +16,14 @@ from .blocks import PEAK, blocks, chunks_of, largest_block
 from .cluster import Cluster, cluster_from
 from .components import Component, Dataset, Hold, Learner, Method, Metric, Transform, WholeMetric
 from .errors import HandshakeError, SourceError, ThalwegError, TooLargeError
-from .handshakes import shake_hands
+from .handshakes import at, shake_hands
 from .parts import held_laws, labelled_metrics, train_options
 from .plugins import Registry
 from .provenance import digest, record
 from .recipe import Recipe
 from .samples import SPLITS, Samples, Split, shared_steps
 from .signature import Signature, shake
-from .store import Store
+from .store import FORMAT, Store
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -195,8 +195,8 @@ class _Ground:
 
 def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Cluster, store: Store) -> _Ground:
     source = record(dataset)
-    mark = digest("ingest", source, dataset.fingerprint())
-    data = raw = dataset.open()
+    mark = digest("ingest", FORMAT, source, at(f"ingest.{dataset.name}", dataset.fingerprint))
+    data = raw = cast("xr.Dataset", at(f"ingest.{dataset.name}", dataset.open))
     given = Signature.of(data)
     if not given.fields:
         raise SourceError(f"{dataset.name} gives no variables", advice="declare `variables`", where="ingest")
@@ -206,14 +206,8 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
     ingest = _sized("ingest", mark, raw, cached=cached, note=note)
     giver = dataset.name
     for i, transform in enumerate(transforms):
-        where = f"preprocess[{i}].{transform.name}"
-        try:
-            given = Signature.of(data)
-            shake(given, transform.needs(), giver=giver, taker=transform.name)
-            transform.check(given)
-            data = transform.apply(data, transform.statistics(data))
-        except ThalwegError as error:
-            raise error.at(where) from None
+        given = Signature.of(data)
+        data = at(f"preprocess[{i}].{transform.name}", _transformed, transform, data, given, giver)
         giver = transform.name
     own = data.drop_vars([name for name, array in data.data_vars.items() if same_array(array, raw.get(name))])
     mark = digest("preprocess", mark, [record(each) for each in transforms])
@@ -225,6 +219,12 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
         _fits(step, cluster)
     _room(store, sum(step.nbytes for step in (ingest, preprocess) if not step.cached))
     return _Ground(data, {"ingest": ingest, "preprocess": preprocess}, digest(source))
+
+
+def _transformed(transform: Transform, data: xr.Dataset, given: Signature, giver: str) -> xr.Dataset:
+    shake(given, transform.needs(), giver=giver, taker=transform.name)
+    transform.check(given)
+    return transform.apply(data, transform.statistics(data))
 
 
 def same_array(array: Any, other: Any) -> bool:

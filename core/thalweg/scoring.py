@@ -77,18 +77,19 @@ def _totals(statistic: Any, points: set[str]) -> Totals:
 
 
 def concatenate(parts: Sequence[Tally], dim: str = "sample") -> dict[str, Totals]:
-    """Totals of chunks that follow one another along `dim`."""
+    """Totals of chunks that follow one another along `dim`; a statistic that has no such dim is added up."""
     import xarray as xr
 
-    if len(parts) == 1 or any(dim not in each.sum.dims for each in parts[0].values()):
-        return add(parts)
-    return {
-        name: Totals(
-            xr.concat([part[name].sum for part in parts], dim, join="exact"),
-            xr.concat([part[name].count for part in parts], dim, join="exact"),
-        )
-        for name in parts[0]
-    }
+    if len(parts) == 1:
+        return dict(parts[0])
+    found = {}
+    for name, each in parts[0].items():
+        if dim in each.sum.dims:
+            sums, counts = ([getattr(part[name], which) for part in parts] for which in ("sum", "count"))
+            found[name] = Totals(xr.concat(sums, dim, join="exact"), xr.concat(counts, dim, join="exact"))
+        else:
+            found[name] = add([{name: part[name]} for part in parts])[name]
+    return found
 
 
 def add(parts: Sequence[Tally]) -> dict[str, Totals]:

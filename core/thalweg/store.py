@@ -27,6 +27,7 @@ from .errors import CorruptError
 from .files import filesystem, read_json, write_json, writing
 
 FORMAT = 1
+"""Raised when stages are laid out otherwise; part of every digest."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ class Store:
         if self.local is None:
             return None
         nearest = next(each for each in (self.local, *self.local.parents) if each.exists())
-        return shutil.disk_usage(nearest).free
+        usage = shutil.disk_usage(nearest)
+        # A file system without size (/proc) has no room to speak of, and refuses by itself.
+        return usage.free if usage.total else None
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,6 @@ class Cluster(BaseModel, ABC):
 
     @property
     def summary(self) -> str:
-        """One line about it."""
-        return f"{type(self).__name__.lower()} ({self.parallel} tasks at a time)"
-
-    @property
-    def summary(self) -> str:
         """One line: the kind and its options."""
         options = ", ".join(
             f"{name} {value.human_readable() if isinstance(value, ByteSize) else value}"

@@ -39,16 +39,19 @@ class Case:
         inputs = self.samples.inputs(BATCH)
         return with_truth(inputs, self.samples.truth(BATCH)) if self.law.oracle else inputs
 
+    def residual(self) -> xr.Dataset:
+        return self.law.residual(self.fields.copy(deep=True), self.context.copy(deep=True))
+
 
 def residual_has_units(case: Case) -> None:
-    residual = case.law.residual(case.fields, case.context)
+    residual = case.residual()
     ensure(residual.data_vars, "the residual has no variables")
     bare = [str(name) for name, each in residual.data_vars.items() if "units" not in each.attrs]
     ensure(not bare, f"the residual of {', '.join(bare)} has no units; set attrs['units']")
 
 
 def residual_is_finite(case: Case) -> None:
-    for name, each in case.law.residual(case.fields, case.context).data_vars.items():
+    for name, each in case.residual().data_vars.items():
         ensure(bool(np.isfinite(each.values).all()), f"the residual of {name} is not finite where every field is")
 
 
@@ -63,7 +66,7 @@ def samples_do_not_see_one_another(case: Case) -> None:
     """Laws are held and measured batch by batch."""
     if "sample" not in case.fields.dims or "sample" not in case.context.dims:
         return
-    together = case.law.residual(case.fields, case.context)
+    together = case.residual()
     if not all("sample" in each.dims for each in together.data_vars.values()):
         return
     alone = xr.concat(
@@ -122,8 +125,8 @@ def least_change_meets_the_law(case: Case) -> None:
     r"""$x - G^+ (G x - b)$ has no residual: rows and targets agree with each other."""
     if isinstance(case.law, LinearLaw):
         rows, matrix = _whole(case.law, case.fields)
-        residual = case.law.residual(case.fields, case.context)[rows.variable].transpose(..., "row")
-        change = residual.values.reshape(-1, rows.count) @ np.linalg.pinv(matrix.toarray()).T
+        residual = case.residual()[rows.variable].transpose(..., "row")
+        change = residual.values.reshape(-1, rows.count) @ np.linalg.pinv(matrix.toarray().astype("float64")).T
         array = case.fields[rows.variable].astype("float64").transpose(..., *rows.dims)
         moved = case.fields.assign({rows.variable: array - change.reshape(array.shape)})
         left = float(np.abs(case.law.residual(moved, case.context)[rows.variable]).max())

@@ -21,13 +21,13 @@ def it_can_be_descended(loss: Loss) -> None:
     torch.manual_seed(0)
     truth = torch.rand(3, 4, 6, 8)
     estimate = torch.rand(3, 4, 6, 8, requires_grad=True)
-    before = loss.value(estimate, truth)
-    (gradient,) = torch.autograd.grad(before, estimate)
+    value = loss.value(estimate, truth)
+    (gradient,) = torch.autograd.grad(value, estimate)
     ensure(bool(torch.isfinite(gradient).all()), "its gradient is not finite")
     ensure(bool((gradient != 0).any()), "its gradient is zero at a wrong estimate")
     step = 1e-3 / float(gradient.abs().max())
-    after = loss.value((estimate - step * gradient).detach(), truth)
-    ensure(float(after) < float(before), f"a small step down its gradient goes from {before:.6g} to {after:.6g}")
+    before, after = float(value.detach()), float(loss.value((estimate - step * gradient).detach(), truth))
+    ensure(after < before, f"a small step down its gradient goes from {before:.6g} to {after:.6g}")
 
 
 CHECKS: tuple[Check, ...] = (value_is_a_finite_scalar, it_can_be_descended)

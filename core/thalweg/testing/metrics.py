@@ -13,7 +13,7 @@ import xarray as xr
 
 from ..components import Metric, WholeMetric
 from ..samples import Samples
-from ..scoring import Score, Tally, concatenate, finish, score, tally
+from ..scoring import Score, Tally, Totals, concatenate, finish, score, tally
 from ..signature import Signature
 from .components import check_component
 from .report import Check, ensure
@@ -33,12 +33,17 @@ def example(needs: Signature) -> tuple[xr.Dataset, xr.Dataset]:
 
 def check_chunks(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset, chunks: Mapping[str, Any]) -> None:
     """The score, and each count, is the same in dask's chunks; a `Metric` is lazy on them."""
+    how = f"in chunks {dict(chunks)}"
     cut = [each.chunk({dim: size for dim, size in chunks.items() if dim in each.dims}) for each in (estimate, truth)]
-    if isinstance(metric, Metric):
-        with dask.config.set(scheduler=_refuse):
-            lazy = tally(metric, *cut)
-        _same_counts(tally(metric, estimate, truth), lazy, f"in chunks {dict(chunks)}")
-    _same(score(metric, estimate, truth), score(metric, *cut), f"in chunks {dict(chunks)}")
+    if isinstance(metric, WholeMetric):
+        _same(score(metric, estimate, truth), score(metric, *cut), how)
+        return
+    with dask.config.set(scheduler=_refuse):
+        lazy = tally(metric, *cut)
+    arrays = dask.base.compute({name: (each.sum, each.count) for name, each in lazy.items()}, scheduler="synchronous")
+    whole, chunked = tally(metric, estimate, truth), {name: Totals(*each) for name, each in arrays[0].items()}
+    _same_counts(whole, chunked, how)
+    _same(finish(metric, whole), finish(metric, chunked), how)
 
 
 def check_cuts(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset, cuts: Sequence[int]) -> None:
@@ -119,13 +124,13 @@ def data_are_left_alone(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Datas
 
 
 CHECKS: tuple[Check, ...] = (
+    data_are_left_alone,
     scores_by_lead,
     perfect_is_best,
     cuts_do_not_matter,
     chunks_do_not_matter,
     stays_lazy,
     missing_is_missing_in_either,
-    data_are_left_alone,
 )
 
 

@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 _OUTER = ("sample", "lead", "member", "time", "window", "row")
 
+# The equatorial Pacific, so that climate indices have their boxes.
+_LATITUDE = np.arange(-20.0, 21.0, 5.0), {"units": "degrees_north", "axis": "Y", "standard_name": "latitude"}
+_LONGITUDE = np.arange(120.0, 291.0, 10.0), {"units": "degrees_east", "axis": "X", "standard_name": "longitude"}
+
 _AXES: dict[str, tuple[Any, dict[str, str]]] = {
     "y": (np.arange(6) * 1e3, {"units": "m", "axis": "Y"}),
     "x": (np.arange(8) * 1e3, {"units": "m", "axis": "X"}),
-    # The equatorial Pacific, so that climate indices have their boxes.
-    "lat": (np.arange(-20.0, 21.0, 5.0), {"units": "degrees_north", "axis": "Y", "standard_name": "latitude"}),
-    "lon": (np.arange(120.0, 291.0, 10.0), {"units": "degrees_east", "axis": "X", "standard_name": "longitude"}),
+    "latitude": _LATITUDE,
+    "longitude": _LONGITUDE,
+    "lat": _LATITUDE,
+    "lon": _LONGITUDE,
 }
 
 
@@ -44,7 +49,7 @@ def series(needs: Signature | None = None, *, dims: tuple[str, ...] = ("y", "x")
 
 def windowed(data: xr.Dataset, *, inputs: int = 6, targets: int = 4) -> xr.Dataset:
     """`data` with an index of windows of `inputs` and `targets` steps: three quarters to train on, the rest to test."""
-    starts = np.arange(0, data.sizes["time"] - inputs - targets + 1, 2)
+    starts = np.arange(0, data.sizes["time"] - inputs - targets + 1)
     split = np.where(np.arange(len(starts)) < 3 * len(starts) // 4, 0, 2)
     spec = {"kind": "windows", "dim": "time", "series": None, "inputs": inputs, "targets": targets}
     return data.assign(window_start=("window", starts), window_split=("window", split)).assign_attrs(samples=spec)
@@ -52,7 +57,7 @@ def windowed(data: xr.Dataset, *, inputs: int = 6, targets: int = 4) -> xr.Datas
 
 def scenes(needs: Signature) -> Iterator[xr.Dataset]:
     """Windowed series over a plane, then over a sphere, with the fields of `needs`."""
-    for dims in (("y", "x"), ("lat", "lon")):
+    for dims in (("y", "x"), ("latitude", "longitude")):
         yield windowed(series(needs, dims=dims))
 
 

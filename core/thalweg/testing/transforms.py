@@ -61,10 +61,11 @@ def does_not_look_ahead(transform: Transform, data: xr.Dataset) -> None:
     ensure(not found, f"without the later half, {found}; what it must know of the whole belongs in `statistics`")
 
 
+# First whether it changes its argument: the others would be given what it changed.
 CHECKS: tuple[Check, ...] = (
+    data_are_left_alone,
     stays_lazy,
     statistics_are_small,
-    data_are_left_alone,
     fields_have_units,
     does_not_look_ahead,
 )

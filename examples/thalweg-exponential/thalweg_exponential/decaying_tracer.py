@@ -20,7 +20,7 @@ class DecayingTracer(Dataset):
 
     def open(self) -> xr.Dataset:
         hours, turn = np.arange(self.hours), 2 * np.pi * np.arange(self.cells) / self.cells
-        blown = np.sin(turn - 0.3 * hours[:, None])[:, None, :] * np.cos(turn)[None, :, None]
+        blown = np.sin(turn - 0.1 * hours[:, None])[:, None, :] * np.cos(turn)[None, :, None]
         values = np.exp(-hours / self.lifetime)[:, None, None] * (1 + 0.5 * blown)
         data = xr.Dataset(
             {"concentration": (("time", "y", "x"), values.astype("float32"), {"units": "ug m-3"})},

@@ -6,10 +6,14 @@ import pickle
 
 import numpy as np
 import pytest
+import xarray as xr
 from thalweg.errors import SourceError
+from thalweg.samples import SPLITS, Samples
 from thalweg_earth.datasets import _nbody
 from thalweg_earth.datasets._rendering import halve, paste
 from thalweg_earth.datasets.nbody_mnist import NBodyMNIST
+from thalweg_earth.transforms.split import Split
+from thalweg_earth.transforms.windows import Windows
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def begin(count, digits=3, seed=0):
 def test_the_conserving_law_keeps_its_energy_through_bounces():
     centres, velocities = _nbody.conservative(*begin(300), steps=100)
     energy = _nbody.energy(centres, velocities)
-    assert np.abs(energy / energy[:, :1] - 1).max() < 1e-3
+    assert np.abs(energy / energy[:, :1] - 1).max() < 1e-4
     assert centres.min() >= _nbody.LOW and centres.max() <= _nbody.HIGH
     kicks = np.abs(np.diff(velocities, axis=1))
     assert (kicks > 0.5).any((1, 2, 3)).mean() > 0.3  # there were bounces to survive
@@ -43,7 +47,7 @@ def test_the_conserving_law_keeps_its_energy_through_bounces():
 def test_a_pair_alone_keeps_its_momentum_and_a_body_alone_folds_its_way_exactly():
     centre = np.array([[[50.0, 60.0], [70.0, 64.0]]])
     _, velocities = _nbody.conservative(centre, np.array([[[0.3, -0.2], [0.1, 0.5]]]), steps=60)
-    np.testing.assert_allclose(velocities.sum(2), velocities.sum(2)[:, :1], atol=1e-12)
+    np.testing.assert_allclose(velocities.sum(2)[0], np.tile([0.4, 0.3], (60, 1)), atol=1e-12)
 
     alone, speed = np.array([[[100.0, 12.0]]]), np.array([[[1.7, -0.9]]])
     centres, _ = _nbody.conservative(alone, speed, steps=400)
@@ -87,7 +91,7 @@ def test_the_published_law_loses_energy_by_percents():
     corners, velocities = _nbody.published(centre - half, velocity, half, steps=100)
     energy = _nbody.energy(corners[:, ::5] + half[:, None], velocities[:, ::5])
     drift = np.abs(energy[:, 10:] / energy[:, 9:10] - 1)
-    assert 0.02 < drift.mean() < 0.06
+    assert 0.03 < drift.mean() < 0.05
 
 
 def test_halving_is_the_bicubic_interpolation_of_torch():
@@ -126,6 +130,15 @@ def test_a_sequence_depends_on_the_seed_and_its_number_alone(digits, law):
     other = dataset.model_copy(update={"seed": 1}).open().isel(sequence=[0]).compute()
     assert not other.frames.equals(whole.frames.isel(sequence=[0]))
     assert whole.frames.max() > 60
+
+
+def test_the_split_is_followed_by_number(digits):
+    data = NBodyMNIST(sizes=(30, 5, 6), digits=digits).open()
+    cut = Windows(inputs=10, targets=10, over="frame", series="sequence").apply(data, xr.Dataset())
+    cut = Split(by="split", train=(0, 0), validate=(1, 1), test=(2, 2)).apply(cut, xr.Dataset())
+    assert [len(Samples.of(cut, name)) for name in SPLITS] == [30, 5, 6]
+    truth = Samples.of(cut, "test").truth([0])
+    np.testing.assert_array_equal(truth.frames[0], data.frames[35, 10:])
 
 
 def test_the_positions_are_where_the_ink_is(digits):

@@ -14,10 +14,13 @@ import pytest
 import xarray as xr
 from thalweg import Registry
 from thalweg.errors import OptionError, SourceError
+from thalweg.samples import SPLITS, Samples
 from thalweg_earth.datasets._sevir_catalog import choose_events, read_catalog
 from thalweg_earth.datasets._sevir_lightning import count_flashes
 from thalweg_earth.datasets.sevir import PUBLISHED_SPLIT, PUBLISHED_WINDOWS, SEVIR
 from thalweg_earth.datasets.sevir_lr import SEVIRLR, reduce_event
+from thalweg_earth.transforms.split import Split
+from thalweg_earth.transforms.windows import Windows
 
 SHARED = Path(os.environ.get("THALWEG_SHARED") or Path(__file__).resolve().parents[3] / ".." / "shared")
 SUBSET = SHARED / "data" / "radar" / "sevir_catalog_subset.csv"
@@ -235,19 +238,32 @@ def test_sevir_lr_is_every_second_frame_and_the_maximum_of_blocks(tree):
     np.testing.assert_array_equal(published.vil.values, data.vil[1:].values)
 
 
+def published(data):
+    """The samples of the published windows and periods."""
+    cut = Windows(over="frame", series="event", **PUBLISHED_WINDOWS).apply(data, xr.Dataset())
+    periods = {name: period for name, period in PUBLISHED_SPLIT.items() if name != "train"}
+    has_train = bool((data.time_utc <= np.datetime64("2019-01-01")).any())
+    periods |= {"train": PUBLISHED_SPLIT["train"]} if has_train else {}
+    cut = Split(by="time_utc", bounds="(]", **periods).apply(cut, xr.Dataset())
+    return {name: Samples.of(cut, name) for name in SPLITS}
+
+
 def test_the_published_windows_are_three_to_an_event():
-    length = PUBLISHED_WINDOWS["inputs"] + PUBLISHED_WINDOWS["targets"]
-    assert list(range(0, 49 - length + 1, PUBLISHED_WINDOWS["stride"])) == [0, 12, 24]
+    time = np.array(["2018-12-31T23:59", "2019-01-01", "2019-01-01T00:01", "2019-06-01", "2019-06-01T00:01"], "M8[ns]")
+    values = np.arange(5 * 49, dtype=np.float32).reshape(5, 49, 1, 1)
+    data = xr.Dataset({"vil": (("event", "frame", "y", "x"), values)}, {"time_utc": ("event", time)})
+    samples = published(data)
+    assert {name: len(each) for name, each in samples.items()} == {"train": 6, "validate": 6, "test": 3}
+    last = samples["test"]
+    assert last.inputs(slice(None)).vil[:, 0, 0, 0].values.tolist() == [196, 208, 220]
+    assert last.truth(slice(None)).vil[:, -1, 0, 0].values.tolist() == [196 + 24, 196 + 36, 196 + 48]
 
 
 @pytest.mark.skipif(not SUBSET.exists(), reason=f"needs {SUBSET.name}, which is not in this checkout")
 def test_a_real_file_of_the_archive_splits_as_published():
     """STORM 2019_0101_0630: 1,272 windows to validate and 303 to test on, three to an event."""
     events = choose_events(read_catalog(str(SUBSET)), ("vil",))
-    time = events["time_utc"]
-    counts = {}
-    for name, (start, end) in PUBLISHED_SPLIT.items():
-        inside = (time > (start or "1900")) & (time <= (end or "2100"))
-        counts[name] = 3 * int(inside.sum())
-    assert counts == {"train": 0, "validate": 1272, "test": 303}
     assert events.index.get_level_values("id").is_monotonic_increasing
+    field = xr.DataArray(np.zeros((len(events), 49), np.uint8), dims=("event", "frame"))
+    data = xr.Dataset({"vil": field}, {"time_utc": ("event", events["time_utc"].to_numpy("M8[ns]"))})
+    assert {name: len(each) for name, each in published(data).items()} == {"train": 0, "validate": 1272, "test": 303}

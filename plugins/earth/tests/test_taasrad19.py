@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg.errors import SourceError
+from thalweg.samples import SPLITS, Samples
 from thalweg_earth.datasets.taasrad19 import TAASRAD19
+from thalweg_earth.transforms.split import Split
+from thalweg_earth.transforms.windows import Windows
 
 SHARED = Path(os.environ.get("THALWEG_SHARED") or Path(__file__).resolve().parents[3] / ".." / "shared")
 REAL = SHARED / "data" / "radar" / "taasrad19_64_2015-10_2016-07.nc"
@@ -69,6 +72,22 @@ def test_the_events_of_the_real_file():
     np.testing.assert_array_equal(july, split == 1)
     wet = TAASRAD19(path=str(REAL), minimum_wet_fraction=0.03).open()
     assert wet.sizes["event"] == 435 and int((wet.event_split == 1).sum()) == 87
+
+
+@real
+def test_the_windows_are_the_events():
+    data = TAASRAD19(path=str(REAL), minimum_wet_fraction=0.03).open()
+    windows = Windows(inputs=13, targets=12, within="sequence", starts="event_start")
+    cut = windows.apply(data, xr.Dataset())
+    split = Split(train=(None, "2016-05"), validate=("2016-06", "2016-06"), test=("2016-07", None))
+    cut = split.apply(cut, xr.Dataset())
+    np.testing.assert_array_equal(cut.window_start, data.event_start)
+    counts = {name: len(Samples.of(cut, name)) for name in SPLITS}
+    assert sum(counts.values()) == 435 and counts["test"] == 87
+    first = Samples.of(cut, "test")
+    start = int(data.event_start[data.event_split == 1][0])
+    assert list(first.truth([0]).data_vars) == ["reflectivity"]
+    np.testing.assert_array_equal(first.truth([0]).reflectivity[0], data.reflectivity[start + 13 : start + 25])
 
 
 @real

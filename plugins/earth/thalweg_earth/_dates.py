@@ -11,21 +11,41 @@ from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
-from pydantic import BeforeValidator
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 from thalweg.errors import OptionError
 
 _DATE = re.compile(r"(\d{1,4})(?:-(\d\d?)(?:-(\d\d?)(?:[T ](\d\d?)(?::(\d\d?)(?::(\d\d?))?)?)?)?)?")
 _EARLIEST, _LATEST = (1, 1, 1, 0, 0, 0), (9999, 99, 99, 99, 99, 99)
 
 
-def _text(bound: Any) -> Any:
-    # YAML reads 2016-06-30 as a date and 2015-10 as text.
-    return bound.isoformat() if isinstance(bound, datetime.date) else bound
-
-
-Bound = Annotated[int | float | str | None, BeforeValidator(_text)]
+Bound = int | float | str | None
 Period = tuple[Bound, Bound]
 """First and last; None is open."""
+
+
+class _AsText:
+    """Dates as text: YAML reads 2016-06-30 as a date, and 2015-10 as text."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_as_text, handler(source))
+
+    def __repr__(self) -> str:
+        return "dates like 1871, 2015-10 or 2016-06-30"
+
+
+def _as_text(given: Any) -> Any:
+    if isinstance(given, dict):
+        return {key: _as_text(each) for key, each in given.items()}
+    if isinstance(given, list | tuple):
+        return [_as_text(each) for each in given]
+    return given.isoformat() if isinstance(given, datetime.date) else given
+
+
+Dates = Annotated[Period | None, _AsText()]
+"""The type of an option that is a period."""
+Ranges = Annotated[dict[str, Period], _AsText()]
+"""The type of an option that gives periods by coordinate."""
 
 
 def is_time(coordinate: xr.DataArray) -> bool:

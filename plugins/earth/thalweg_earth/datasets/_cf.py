@@ -72,8 +72,7 @@ def _size(array: xr.DataArray) -> int:
 def finished(array: xr.DataArray, *, units: str, missing: Missing, source: str) -> xr.DataArray:
     """A field as float32 (small integers stay what they are), with plain attributes and its missing values dealt with.
 
-    Raises `SourceError` if `missing` is refused and the first field has some; the others are looked at when they are
-    read.
+    Where `missing` is refused, reading a chunk that has some raises `SourceError`.
     """
     attrs = plain(array.attrs)
     bounds = _bounds(array)
@@ -122,11 +121,16 @@ def _bounds(array: xr.DataArray) -> list[float] | None:
     return [float(limits[0]), float(limits[1])]
 
 
+def refuse_missing_at_first(array: xr.DataArray, source: str) -> None:
+    """Raise `SourceError` if the first field along the first dim is not whole: what is cheap to know before a run."""
+    if array.dtype.kind == "f" and array.ndim:
+        first = array.isel({array.dims[0]: slice(0, 1)})
+        _refuse(first.values, str(array.name), tuple(map(str, array.dims)), source)
+
+
 def _without_missing(array: xr.DataArray, source: str) -> xr.DataArray:
-    first = array.isel({array.dims[0]: slice(0, 1)}) if array.ndim > 1 else array[:1]
-    _refuse(first.values, str(array.name), tuple(map(str, array.dims)), source, None)
     if array.chunks is None:
-        return array.copy(data=_refuse(array.values, str(array.name), tuple(map(str, array.dims)), source, None))
+        return array.copy(data=_refuse(array.values, str(array.name), tuple(map(str, array.dims)), source))
     checked = array.data.map_blocks(
         _refuse,
         str(array.name),
@@ -162,7 +166,8 @@ def plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
             value = value.tolist()
         if isinstance(value, bytes):
             value = value.decode(errors="replace")
-        if isinstance(value, str | int | float | list | bool):
+        # A leading underscore marks what a reader left for itself.
+        if isinstance(value, str | int | float | list | bool) and not str(name).startswith("_"):
             kept[str(name)] = value
     return kept
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from thalweg.errors import SourceError
+from thalweg.signature import canonical_units
 
 from .._dates import Period, inside, is_time, span, stamps
 from ._cf import CHUNK, Missing, chunked, finished, name_axes, pick
@@ -73,7 +74,8 @@ def _axis(dates: np.ndarray[Any, Any]) -> xr.DataArray:
 
 def _date(digits: str, every: str) -> np.datetime64:
     text = "-".join(filter(None, (digits[:4], digits[4:6], digits[6:8])))
-    return np.datetime64(text).astype(f"datetime64[{every}]")
+    date: np.datetime64 = np.datetime64(text).astype(f"datetime64[{every}]")
+    return date
 
 
 def _listed(url: str, period: Period | None, storage_options: Options) -> list[str]:
@@ -179,7 +181,9 @@ def dated(
             )
         array = array.isel(time=slice(int(chosen[0]), int(chosen[-1]) + 1))
     array = chunked(array.to_dataset(name=variable))[variable]
-    return finished(array, units=str(array.attrs.get("units", "degC")), missing=missing, source=url)
+    # Analyses spell degC in many ways (degree_C, Celsius, deg C), kelvin in one.
+    units = "K" if canonical_units(str(array.attrs.get("units", ""))) == "K" else "degC"
+    return finished(array, units=units, missing=missing, source=url)
 
 
 def dated_fingerprint(

@@ -52,10 +52,13 @@ def require(url: str, storage_options: Options = None) -> None:
     """Raise `SourceError`, offering what lies beside it, unless `url` is there."""
     system, path = filesystem(url, storage_options)
     try:
-        if system.exists(path):
-            return
+        _info(system, path)
+    except FileNotFoundError:
+        pass
     except Exception as error:
         raise unreachable(url, error) from error
+    else:
+        return
     parent, _, name = path.rstrip("/").rpartition("/")
     try:
         beside = sorted(each.rstrip("/").rpartition("/")[2] for each in system.ls(parent or "/", detail=False))
@@ -133,7 +136,7 @@ def _folder_marks(path: Path) -> list[str]:
 def _remote_marks(url: str, storage_options: Options) -> list[str]:
     system, path = filesystem(url, storage_options)
     try:
-        info = _patiently(lambda: system.info(path))
+        info = _info(system, path)
         # http knows no folders; asking it for zarr's metadata is left out for what is clearly a file.
         folder = Path(path).suffix in ("", ".zarr") and is_zarr(url, storage_options)
         if info.get("type") == "directory" or folder:
@@ -164,6 +167,20 @@ def _remote_zarr_marks(system: Any, path: str) -> list[str]:
     return marks + [
         f"{name} {info.get('size')} {info.get('ETag') or info.get('mtime')}" for name, info in found.items()
     ]
+
+
+def _info(system: Any, path: str) -> dict[str, Any]:
+    def ask() -> dict[str, Any]:
+        try:
+            return dict(system.info(path))
+        except FileNotFoundError as error:
+            cause = error.__cause__
+            # fsspec calls every failure of http "not found", that of a server which is down or busy, too.
+            if not type(cause).__module__.startswith("aiohttp") or getattr(cause, "status", 0) in (404, 410):
+                raise
+            raise ConnectionError(str(cause)) from cause
+
+    return dict(_patiently(ask))
 
 
 def _patiently(call: Any, *, tries: int = 3) -> Any:

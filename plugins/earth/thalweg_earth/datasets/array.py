@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from thalweg import Dataset, OptionError, SourceError
 from thalweg.signature import canonical_units
 
-from ._cf import Missing, chunked, finished, name_axes, pick
+from ._cf import Missing, chunked, finished, name_axes, pick, refuse_missing_at_first
 from ._source import fingerprint_of, is_zarr, local_copy, netcdf_engine, open_netcdf, open_zarr, require
 
 
@@ -61,6 +61,9 @@ class Array(Dataset):
                 allowed=", ".join(map(str, data.dims)),
                 advice="name dims as they are called after `rename`",
             )
+        if self.missing == "refuse":
+            for array in data.data_vars.values():
+                refuse_missing_at_first(array, self.path)
         data = chunked(data, chunks=self.chunks)
         kept = {
             name: finished(array, units=units[str(name)], missing=self.missing, source=self.path)

@@ -8,7 +8,7 @@ import xarray as xr
 from pydantic import Field
 from thalweg import Dataset
 
-from .._dates import Period
+from .._dates import Dates
 from ._files import dated, dated_fingerprint
 
 
@@ -23,7 +23,7 @@ class ERSST(Dataset):
     cite: ClassVar[str] = "10.1175/JCLI-D-16-0836.1"
 
     path: str = "https://www.ncei.noaa.gov/pub/data/cmb/ersst/v5/netcdf/"
-    period: Period | None = Field(None, description="first and last month, such as [1871, 2014]")
+    period: Dates = Field(None, description="first and last month, such as [1871, 2014]")
     land: Literal["nan", "zero"] = Field("nan", description="what cells of land hold; take the anomaly before zero")
     storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
 

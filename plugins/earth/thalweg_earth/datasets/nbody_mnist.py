@@ -29,7 +29,7 @@ class NBodyMNIST(Dataset):
     $a_i = G \sum_j (x_j - x_i) / \sqrt{d^2 + s^2}$, $G = 0.05$, $s = 10$, on 128 x 128 pixels, of which every fifth
     step is kept and halved; the clipping and the walls change the energy by several percent. Law `conservative` has the
     same attraction, no clipping and elastic walls: its energy $\sum v^2 / 2 + \sum_{i<j} G \sqrt{d^2 + s^2}$ stays
-    within 1e-3. `trajectories` adds `position` (centres) and `velocity(sequence, frame, digit, axis)`, in raw pixels
+    within 1e-4. `trajectories` adds `position` (centres) and `velocity(sequence, frame, digit, axis)`, in raw pixels
     and steps, and `energy(sequence, frame)`.
     A sequence is determined by `seed`, its number and the digits alone; the published one drew all from one unseeded
     stream. Raises `SourceError` for digits that are not there.

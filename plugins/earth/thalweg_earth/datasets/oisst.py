@@ -8,7 +8,7 @@ import xarray as xr
 from pydantic import Field
 from thalweg import Dataset
 
-from .._dates import Period
+from .._dates import Dates
 from ._files import dated, dated_fingerprint
 
 _NCEI = "https://www.ncei.noaa.gov/data/sea-surface-temperature-optimum-interpolation/v2.1/access/avhrr/"
@@ -27,7 +27,7 @@ class OISST(Dataset):
 
     path: str = _NCEI
     every: Literal["day", "month"] = Field("day", description="what one file holds, where there are many")
-    period: Period | None = Field(None, description='first and last date, such as [1982, "2019-06"]')
+    period: Dates = Field(None, description='first and last date, such as [1982, "2019-06"]')
     land: Literal["nan", "zero"] = Field("nan", description="what cells of land hold; take the anomaly before zero")
     storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
 

@@ -141,11 +141,11 @@ def _root_area(data: xr.Dataset, name: str) -> Array:
     """Square root of the relative area of each cell, flat."""
     spec = data.attrs["samples"]
     field = data[name].isel({dim: 0 for dim in data[name].dims if dim in (spec["dim"], spec.get("series"))}, drop=True)
+    latitudes = [each for key, each in field.coords.items() if _is_latitude(str(key), each)]
     if "area" in data and set(data["area"].dims) <= set(field.dims):
         area = data["area"]
-    elif "latitude" in field.coords:
-        latitude = field["latitude"]
-        area = latitude.copy(data=np.cos(np.deg2rad(latitude.values)))
+    elif latitudes:
+        area = latitudes[0].copy(data=np.cos(np.deg2rad(latitudes[0].values)))
     else:
         raise HandshakeError(
             f"{name!r} has neither `area` nor `latitude` to weigh its cells by",
@@ -155,3 +155,7 @@ def _root_area(data: xr.Dataset, name: str) -> Array:
     values = area.broadcast_like(field).transpose(*field.dims).values.astype(np.float64)
     root: Array = np.sqrt(np.maximum(values, 0.0))
     return root.ravel()
+
+
+def _is_latitude(name: str, coordinate: xr.DataArray) -> bool:
+    return name in ("latitude", "lat") or coordinate.attrs.get("standard_name") == "latitude"

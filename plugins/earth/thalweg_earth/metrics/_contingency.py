@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, FiniteFloat, PositiveInt
 from thalweg import Field as SignatureField
 from thalweg import Metric, OptionError, Signature, Totals
 
@@ -26,7 +26,7 @@ def _increasing(thresholds: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Thresholds = Annotated[
-    tuple[float, ...],
+    tuple[FiniteFloat, ...],
     Field(min_length=1, description="an event is a value at or above it, in the field's units; increasing"),
     AfterValidator(_increasing),
 ]

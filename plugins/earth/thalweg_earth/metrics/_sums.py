@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 Kernel = Callable[[Array, Array], Array]
 """`(rows, points), (rows, points) -> (rows, ...)`: summed over its points."""
 
-CELLS = 1 << 16
+CELLS = 1 << 17
 """Points given to a kernel at once: few enough that its temporaries stay in the cache."""
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from thalweg import Signature, Transform
 from thalweg.errors import HandshakeError, OptionError, SourceError
 
-from .._dates import Period, inside, is_time, span
+from .._dates import Dates, inside, is_time, span
 
 
 class Anomaly(Transform):
@@ -23,7 +23,7 @@ class Anomaly(Transform):
 
     variables: tuple[str, ...] = Field((), description="those to be changed; all that change in time if none is named")
     over: Literal["time.month", "time.dayofyear", "time"] = "time.month"
-    baseline: Period | None = Field(None, description="first and last time, such as [1871, 1973]; all if none is given")
+    baseline: Dates = Field(None, description="first and last time, such as [1871, 1973]; all if none is given")
 
     def check(self, given: Signature) -> None:
         for name in self.variables:
@@ -69,7 +69,8 @@ class Anomaly(Transform):
         for name in self._names(data):
             array = _less(data[name], statistics[name], positions)
             array.attrs = {key: each for key, each in data[name].attrs.items() if key != "valid_range"}
-            array.attrs["long_name"] = f"{array.attrs.get('long_name', name)}, anomaly"
+            long_name = str(array.attrs.get("long_name", name))
+            array.attrs["long_name"] = long_name if "anomal" in long_name.lower() else f"{long_name} anomaly"
             array.attrs["climatology"] = f"mean by {self._group} of {baseline}"
             changed[name] = array
         return data.assign(changed)

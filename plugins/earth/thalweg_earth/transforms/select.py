@@ -8,7 +8,7 @@ from pydantic import Field
 from thalweg import Signature, Transform
 from thalweg.errors import HandshakeError, OptionError
 
-from .._dates import Period, inside, span
+from .._dates import Dates, Period, Ranges, inside, span
 
 
 class Select(Transform):
@@ -19,10 +19,10 @@ class Select(Transform):
     """
 
     variables: tuple[str, ...] = Field((), description="those to be kept; all of them if none is named")
-    time: Period | None = None
+    time: Dates = None
     latitude: tuple[float, float] | None = None
     longitude: tuple[float, float] | None = None
-    ranges: dict[str, Period] = Field({}, description="ranges of other coordinates, such as {model: [0, 14]}")
+    ranges: Ranges = Field({}, description="ranges of other coordinates, such as {model: [0, 14]}")
 
     def check(self, given: Signature) -> None:
         for dim in self._ranges():
@@ -43,12 +43,22 @@ class Select(Transform):
                     allowed=", ".join(map(str, data.coords)),
                     advice="name a dim that has values",
                 )
-            data = data.isel({dim: _positions(data[dim], dim, wanted)})
+            data = _regular(data.isel({dim: _positions(data[dim], dim, wanted)}), dim)
         return data
 
     def _ranges(self) -> dict[str, Period]:
         named = {"time": self.time, "latitude": self.latitude, "longitude": self.longitude}
         return {dim: each for dim, each in named.items() if each is not None} | self.ranges
+
+
+def _regular(data: xr.Dataset, dim: str) -> xr.Dataset:
+    """Equal chunks along a dim that was cut, as a store needs them."""
+    cut = {}
+    for name, array in data.data_vars.items():
+        sizes = array.chunksizes.get(dim, ())
+        if len(set(sizes[:-1])) > 1 or (sizes and sizes[-1] > sizes[0]):
+            cut[name] = array.chunk({dim: max(sizes)})
+    return data.assign(cut)
 
 
 def _positions(

@@ -12,7 +12,7 @@ from thalweg import Transform
 from thalweg.errors import HandshakeError, OptionError
 from thalweg.samples import SPLITS
 
-from .._dates import Period, interval, is_time, refuse_reversed, stamps
+from .._dates import Dates, Period, interval, is_time, refuse_reversed, stamps
 
 Labels = np.ndarray[Any, np.dtype[np.int8]]
 
@@ -33,9 +33,9 @@ with warnings.catch_warnings():
         by: str | None = Field(
             None, description="a coordinate of the steps, series or windows; that of the steps if none"
         )
-        train: Period | None = None
-        validate: Period | None = None  # type: ignore[assignment]
-        test: Period | None = None
+        train: Dates = None
+        validate: Dates = None  # type: ignore[assignment]
+        test: Dates = None
         bounds: Literal["[]", "(]"] = "[]"
         fractions: tuple[float, float, float] | None = Field(None, description="of train, validate and test")
         seed: int = 0

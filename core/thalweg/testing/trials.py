@@ -1,0 +1,106 @@
+"""What the parts of a plugin can be tried on: the kit's scenes, then the plugin's own datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import xarray as xr
+
+from ..components import Component, Dataset, Law, Loss, Method, Metric, OutputEnforcer, Transform, WholeMetric
+from ..errors import ThalwegError
+from ..samples import Samples
+from ..scoring import score
+from ..signature import Signature, shake
+from . import datasets, enforcers, laws, losses, methods, metrics, transforms
+from .report import Check
+from .scenes import guess, scenes, series, windowed
+
+FEW = slice(0, 6)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Checks, and what they are called with; `begin` does the least that shows whether the part takes it."""
+
+    checks: Sequence[Check]
+    arguments: tuple[Any, ...]
+    begin: Callable[[], object]
+
+
+def trials(part: Component, made: Sequence[Component]) -> Iterator[Trial]:
+    """Trials of a part that its `needs` and `check` do not rule out; `made` are the plugin's parts."""
+    match part:
+        case Dataset():
+            yield Trial(datasets.CHECKS, (part,), part.open)
+        case Transform():
+            for data in (series(part.needs()), *scenes(part.needs()), *_own(made)):
+                if _takes(part, Signature.of(data)):
+                    yield Trial(transforms.CHECKS, (part, data), partial(part.statistics, data))
+        case Method():
+            for data in _examples(part, made):
+                case = methods.Case(part, data)
+                yield Trial(methods.CHECKS, (case,), case.estimate)
+        case Law():
+            for data in _examples(part, made):
+                held = laws.Case(part, data)
+                yield Trial(laws.CHECKS, (held,), held.residual)
+        case OutputEnforcer():
+            for data, chosen in _laws(part, made):
+                holding = enforcers.Case(part, chosen, data)
+                yield Trial(enforcers.CHECKS, (holding,), partial(holding.hold, chosen))
+        case Loss():
+            yield Trial(losses.CHECKS, (part,), lambda: None)
+        case Metric() | WholeMetric():
+            for estimate, truth in _estimates(part, made):
+                yield Trial(metrics.CHECKS, (part, estimate, truth), partial(score, part, estimate, truth))
+
+
+def _examples(part: Component, made: Sequence[Component]) -> Iterator[xr.Dataset]:
+    for data in (*scenes(part.needs()), *_own(made)):
+        if _takes(part, Samples.of(data, "test").given):
+            yield data
+
+
+def _own(made: Sequence[Component]) -> Iterator[xr.Dataset]:
+    """The plugin's datasets that come as samples."""
+    for dataset in made:
+        if isinstance(dataset, Dataset):
+            try:
+                data = dataset.open()
+                samples = Samples.of(data, "test")
+            except ThalwegError:
+                continue
+            if len(samples):
+                yield data
+
+
+def _laws(part: OutputEnforcer, made: Sequence[Component]) -> Iterator[tuple[xr.Dataset, tuple[Law, ...]]]:
+    own = tuple(law for law in made if isinstance(law, Law) and isinstance(law, part.takes))
+    for chosen in (enforcers.laws_for(part), *((law,) for law in own)):
+        if chosen:
+            needs = {field.name: field for law in chosen for field in law.needs().fields}
+            data = windowed(series(Signature(tuple(needs.values()))))
+            if all(_takes(law, Samples.of(data, "test").given) for law in chosen):
+                yield data, chosen
+
+
+def _estimates(part: Component, made: Sequence[Component]) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
+    for data in (*scenes(part.needs()), *_own(made)):
+        samples = Samples.of(data, "test")
+        truth, estimate = samples.truth(FEW), guess(samples, FEW)
+        members = xr.concat([estimate + 0.05 * i for i in range(4)], "member").transpose(..., "member")
+        spread = {f"{name}_variance": abs(each) * 0.01 + 1e-3 for name, each in estimate.data_vars.items()}
+        if _takes(part, Signature.of(truth)):
+            yield from ((given, truth) for given in (estimate, members, estimate.assign(spread)))
+
+
+def _takes(part: Component, given: Signature) -> bool:
+    try:
+        shake(given, part.needs(), giver="the example", taker=part.name)
+        part.check(given)
+    except ThalwegError:
+        return False
+    return True

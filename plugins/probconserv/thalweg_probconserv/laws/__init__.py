@@ -1,0 +1,1 @@
+"""Linear laws of fields on a grid."""

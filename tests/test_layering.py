@@ -1,0 +1,71 @@
+"""Plugins and flows know core, core knows neither; the layers of core look upward only."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "mlflow": ("plugins/tracking/",),
+    "prefect": ("flows/",),
+    "torchvision": (),
+    "timm": (),
+    "open_clip": (),
+}
+"""Who may import what, anywhere in a module."""
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    """Every module that is not a test, by its path in the repository."""
+    for folder in ("core", "plugins", "flows", "examples"):
+        for file in (ROOT / folder).rglob("*.py"):
+            if "tests" not in file.parts:
+                yield file.relative_to(ROOT).as_posix(), ast.parse(file.read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.AST, *, inside: bool) -> set[str]:
+    """The packages that a module imports when it is imported, and with `inside`, when its functions are called."""
+    found: set[str] = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        elif inside or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found |= imported(node, inside=inside)
+    return found
+
+
+def test_the_contracts_of_import_linter_hold() -> None:
+    lint = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    command = [sys.executable, "-c", lint, "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_is_imported_where_it_may_be(package: str) -> None:
+    users = [path for path, tree in sources() if package in imported(tree, inside=True)]
+    assert not [path for path in users if not path.startswith(MAY_IMPORT[package])]
+
+
+def test_core_imports_torch_in_learning_only() -> None:
+    users = [path for path, tree in sources() if path.startswith("core/") and "torch" in imported(tree, inside=False)]
+    assert not [path for path in users if not path.startswith("core/thalweg/learning/")]
+
+
+def test_the_front_of_a_plugin_imports_nothing_but_thalweg() -> None:
+    fronts = {path: tree for path, tree in sources() if path.count("/") == 3 and path.endswith("/__init__.py")}
+    fronts = {path: tree for path, tree in fronts.items() if path.startswith(("plugins/", "examples/"))}
+    assert fronts
+    for path, tree in fronts.items():
+        assert imported(tree, inside=False) <= {"thalweg", *sys.stdlib_module_names}, path

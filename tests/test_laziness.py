@@ -1,0 +1,35 @@
+"""What is installed but not used costs nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"dask", "distributed", "matplotlib", "mlflow", "numpy", "pandas", "prefect", "scipy", "torch", "xarray"}
+
+INSTALLED = "from thalweg import Registry; registry = Registry.installed()"
+LOADED = f"{INSTALLED}; assert registry.plugins and not registry.failures, registry.failures"
+READ = (
+    "from thalweg.recipe import Recipe; Recipe.parse(dict(name='a', ingest='b', train={'method': 'c'}, evaluate=['d']))"
+)
+
+
+def modules_after(code: str) -> set[str]:
+    """All modules that a fresh interpreter holds after running `code`."""
+    probe = f"import json, sys\n{code}\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("code", ["import thalweg", "import thalweg.cli", "import thalweg.testing", LOADED, READ])
+def test_nothing_heavy_is_imported(code: str) -> None:
+    assert not HEAVY & modules_after(code)
+
+
+@pytest.mark.parametrize("kind", ["datasets", "transforms", "laws", "enforcers", "metrics"])
+def test_parts_of_other_kinds_are_not_imported(kind: str) -> None:
+    """A lookup calls the hooks of one kind only, and only methods and losses need torch."""
+    assert not {"torch", "mlflow", "prefect"} & modules_after(f"{INSTALLED}; registry.parts({kind!r})")
