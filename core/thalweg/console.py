@@ -27,7 +27,9 @@ def scores(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
         for version in ("free", "held"):
             if any(row[version] is not None for row in rows):
                 columns.append((run, version))
-                table.add_column(f"{run}\n{version}", justify="right")
+                # A run's name stands over its first column only.
+                title = run if not any(each == run for each, _ in columns[:-1]) else ""
+                table.add_column(f"{title}\n{version}", justify="right")
     values = {
         (run, version, row["metric"]): row[version]
         for run, rows in tables.items()

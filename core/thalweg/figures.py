@@ -128,6 +128,10 @@ def _origin(array: xr.DataArray, y: str) -> Any:
 
 
 def _save(figure: Figure, attempt: Attempt, name: str, plan: Plan) -> None:
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        # Room below for the small print.
+        layout.set(rect=(0, 0.04, 1, 0.96))
     figure.text(
         0.995, 0.005, f"{plan.recipe.name}/{plan.digest[:10]}", ha="right", va="bottom", fontsize=6, color="#999999"
     )

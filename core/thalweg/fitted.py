@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def write_fitted(url: str, solver: Fitted, *, card: str) -> None:
-    """Write a fitted solver. Raises `EstimateError` for a state that is not arrays of finite numbers."""
+    """Write a fitted solver. Raises `EstimateError` for an array without one finite number; cells of land may be NaN."""
     import numpy as np
     from safetensors.numpy import save
 
     state = {name: np.ascontiguousarray(array) for name, array in solver.state.items()}
     for name, array in state.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if array.dtype.kind == "f" and array.size and not np.isfinite(array).any():
             raise EstimateError(
-                f"{type(solver).__name__} learned a {name!r} that is not finite",
+                f"{type(solver).__name__} learned a {name!r} without a finite number",
                 advice="look at the training data and its options: the training is not committed",
             )
     write_json(f"{url}/options.json", json.loads(solver.model_dump_json()))

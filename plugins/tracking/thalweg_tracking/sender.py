@@ -6,6 +6,7 @@ MLflow's *active run* belongs to a thread: in another one, logging silently open
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -160,7 +161,8 @@ class Sender:
         from mlflow.entities import Metric
 
         for some in _batches(metrics):
-            self._client.log_batch(self._state.run_id, metrics=[Metric(_name(key), *rest) for key, *rest in some])
+            made = [Metric(_name(key), value, when, step) for key, value, when, step in some]
+            self._client.log_batch(self._state.run_id, metrics=made)
 
     def _log(self, *, params: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None) -> None:
         from mlflow.entities import Param, RunTag
@@ -189,6 +191,7 @@ def _client(uri: str, file: Path | None) -> MlflowClient:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     if file is None:
         return MlflowClient(tracking_uri=uri)
     file.parent.mkdir(parents=True, exist_ok=True)
