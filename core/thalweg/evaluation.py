@@ -47,7 +47,7 @@ class Evaluating:
             with reading(url):
                 data = read(url)
                 estimate = (data.isel(sample=at) if "sample" in data.dims else data).load()
-            with xr.set_options(arithmetic_join="exact"):  # type: ignore[no-untyped-call]
+            with xr.set_options(arithmetic_join="exact"):
                 for label, metric in self.metrics.items():
                     if isinstance(metric, Metric):
                         found[label, version] = scoring.tally(metric, estimate, truth)

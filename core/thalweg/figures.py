@@ -128,8 +128,10 @@ def _origin(array: xr.DataArray, y: str) -> Any:
 
 
 def _save(figure: Figure, attempt: Attempt, name: str, plan: Plan) -> None:
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     layout = figure.get_layout_engine()
-    if layout is not None:
+    if isinstance(layout, ConstrainedLayoutEngine):
         # Room below for the small print.
         layout.set(rect=(0, 0.04, 1, 0.96))
     figure.text(

@@ -201,7 +201,7 @@ class _Batch:
             from dask.base import compute
 
             # At once, so that fields made from the same chunks read them once.
-            parts = list(compute(*parts))  # type: ignore[no-untyped-call]
+            parts = list(compute(*parts))
         offsets = np.arange(self.length) * self.every
         gathered = {}
         for i, (name, array) in enumerate(variables.items()):

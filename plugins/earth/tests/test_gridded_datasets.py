@@ -427,7 +427,7 @@ def test_opening_reads_no_more_than_one_field(tmp_path: Path, monkeypatch: pytes
     plain = xr.backends.h5netcdf_.H5NetCDFArrayWrapper._getitem
 
     def counting(self: Any, key: Any) -> Any:
-        values = plain(self, key)  # type: ignore[no-untyped-call]
+        values = plain(self, key)
         read[0] += values.size if values.ndim > 1 else 0
         return values
 

@@ -7,12 +7,15 @@ import logging
 import math
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -350,31 +353,27 @@ def _refused() -> str:
         return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
-class _server:  # noqa: N801
+@contextmanager
+def _server(store: Path, uri: str) -> Iterator[None]:
     """A real MLflow server."""
-
-    def __init__(self, store: Path, uri: str) -> None:
-        self._uri = uri
-        options = ["--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}"]
-        options += ["--artifacts-destination", (store / "served").as_uri(), "--workers", "1"]
-        options += ["--host", "127.0.0.1", "--port", uri.rpartition(":")[2]]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *options],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def __enter__(self) -> None:
+    options = ["--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}"]
+    options += ["--artifacts-destination", (store / "served").as_uri(), "--workers", "1"]
+    options += ["--host", "127.0.0.1", "--port", uri.rpartition(":")[2]]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
         for _ in range(240):
             try:
-                urllib.request.urlopen(f"{self._uri}/health", timeout=5).close()
-                return
+                urllib.request.urlopen(f"{uri}/health", timeout=5).close()
+                break
             except OSError:
-                assert self._process.poll() is None, "the server ended"
+                assert process.poll() is None, "the server ended"
                 time.sleep(0.5)
-        raise TimeoutError(self._uri)
-
-    def __exit__(self, *_: object) -> None:
-        os.killpg(self._process.pid, 15)
-        self._process.wait()
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()

@@ -47,15 +47,17 @@ def went_on(run: Run, event: Event) -> None:
 
 def ended(run: Run, event: Event) -> None:
     """Record the end, send what can be sent, and tell what could not."""
-    Journal(run.folder).append(event)
-    left = drain(run.folder)
+    journal = Journal(run.folder)
+    journal.append(event)
+    state = journal.state()
+    left = drain(run.folder, pauses=() if state and state.failing else None)
     if left:
         log.warning(
             "%d events of %s are not in MLflow yet: they wait in %s; the next run sends them, or "
             "`python -m thalweg_tracking %s`",
             left,
             run.title,
-            Journal(run.folder).spool,
+            journal.spool,
             Path(run.folder).parent.parent,
         )
     else:
@@ -63,7 +65,7 @@ def ended(run: Run, event: Event) -> None:
     _write_link(run)
 
 
-def drain(folder: str | Path, *, uri: str | None = None, pauses: tuple[float, ...] = PAUSES) -> int:
+def drain(folder: str | Path, *, uri: str | None = None, pauses: tuple[float, ...] | None = None) -> int:
     """Send what waits in a run's folder; gives the number of events that still do. Raises nothing that MLflow does."""
     journal = Journal(folder)
     if not journal.spool.exists():
@@ -73,7 +75,7 @@ def drain(folder: str | Path, *, uri: str | None = None, pauses: tuple[float, ..
         if not mine:
             return len(list(journal.waiting(state)))
         until = time.monotonic() + PATIENCE
-        for pause in (*pauses, None):
+        for pause in (*(PAUSES if pauses is None else pauses), None):
             try:
                 _send(journal, state)
             except Exception as error:

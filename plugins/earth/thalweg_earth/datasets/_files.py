@@ -114,11 +114,11 @@ def fields(
     read = delayed(_read, pure=True)
     options = dict(storage_options or {})
     blocks = [
-        da.from_delayed(read(part, variable, shape, options), (len(part), *shape), dtype=np.float32)  # type: ignore[no-untyped-call]
+        da.from_delayed(read(part, variable, shape, options), (len(part), *shape), dtype=np.float32)
         for part in (files[at : at + steps] for at in range(0, len(files), steps))
     ]
     coords = {"time": ("time", np.array([file.date for file in files]).astype("datetime64[ns]")), **first.coords}
-    series = da.concatenate(blocks)  # type: ignore[no-untyped-call]
+    series = da.concatenate(blocks)
     array = xr.DataArray(series, coords, ("time", *first.dims), first.name, first.attrs)
     array.encoding = first.encoding
     return finished(array, units=units, missing=missing, source=files[0].url)

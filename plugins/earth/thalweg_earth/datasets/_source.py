@@ -64,10 +64,13 @@ def require(url: str, storage_options: Options = None) -> None:
         beside = sorted(each.rstrip("/").rpartition("/")[2] for each in system.ls(parent or "/", detail=False))
     except Exception:
         beside = []
-    near = difflib.get_close_matches(name, beside, n=3, cutoff=0.4) or beside[:5]
+    near = difflib.get_close_matches(name, beside, n=3)
+    offered = near or [each for each in beside if not each.startswith(".")][:5]
     raise SourceError(
         f"there is no {url!r}",
-        allowed=f"in {parent or '/'!r}: {', '.join(near)}" if near else "a file, a folder or a URL that can be read",
+        allowed=f"in {parent or '/'!r}: {', '.join(offered)}"
+        if offered
+        else "a file, a folder or a URL that can be read",
         advice=f"did you mean {near[0]!r}?" if near else "check the path, or fetch the source first",
     )
 

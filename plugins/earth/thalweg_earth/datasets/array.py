@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import xarray as xr
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -36,6 +37,8 @@ class Array(Dataset):
     are found and named; floats become float32; dims of size 1 are dropped. Raises `SourceError`, and `OptionError` for
     what the options cannot mean.
     """
+
+    example: ClassVar[Mapping[str, Any]] = {"path": "slp.nc", "variables": ["slp"]}
 
     path: str = Field(description="a file, a zarr store, or the URL of one")
     variables: Annotated[dict[str, Declared], BeforeValidator(_by_name)] = Field(min_length=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,6 +47,7 @@ class ICARENSO(Dataset):
     """
 
     cite: ClassVar[str] = "10.48550/arXiv.2207.05833"
+    example: ClassVar[Mapping[str, Any]] = {"path": "enso_round1_train_20210201"}
 
     path: str = Field(description="the folder that holds CMIP_train.nc and CMIP_label.nc")
     normalise: bool = Field(False, description="as published: (x + 16.549121856689453) / 26.748097419738769")
@@ -132,12 +134,12 @@ class ICARENSO(Dataset):
         for each in self.generations:
             for _ in range(each.models):
                 block = read(url, str(rows.name), slice(first, first + each.years), crop, longest, scaled, options)
-                blocks.append(da.from_delayed(block, (longest, *field), dtype=np.float32))  # type: ignore[no-untyped-call]
+                blocks.append(da.from_delayed(block, (longest, *field), dtype=np.float32))
                 first += each.years
         dims = ("model", "month", *(("latitude", "longitude") if field else ()))
         units, name = ("1", "normalised ") if scaled else ("degC", "")
         long_name = f"{name}sea surface temperature anomaly" if field else "Nino3.4, mean of three months from this one"
-        series = da.stack(blocks)  # type: ignore[no-untyped-call]
+        series = da.stack(blocks)
         return xr.DataArray(series, dims=dims, attrs={"units": units, "long_name": long_name})
 
 

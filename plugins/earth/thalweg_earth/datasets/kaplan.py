@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import xarray as xr
 from pydantic import Field
@@ -20,6 +21,7 @@ class Kaplan(Dataset):
     """
 
     cite: ClassVar[str] = "10.1029/97JC01736"
+    example: ClassVar[Mapping[str, Any]] = {"path": "kaplan.nc"}
 
     path: str
     variable: str = Field("ssta", description="the name of the anomalies in the file")

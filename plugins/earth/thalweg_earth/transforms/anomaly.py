@@ -116,12 +116,12 @@ def _less(array: xr.DataArray, climatology: xr.DataArray, positions: np.ndarray[
         values = _subtract(moving.values, positions, np.asarray(means.data))
     else:
         sizes = dict(zip(still, moving.chunks[1:], strict=True))
-        values = da.blockwise(  # type: ignore[no-untyped-call]
+        values = da.blockwise(
             _subtract,
             ("time", *still),
             moving.data,
             ("time", *still),
-            da.from_array(positions, chunks=(moving.chunks[0],)),  # type: ignore[no-untyped-call]
+            da.from_array(positions, chunks=(moving.chunks[0],)),
             ("time",),
             means.chunk({"group": -1, **sizes}).data,
             ("group", *still),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import numpy as np
 import xarray as xr
 from pydantic import Field, field_validator
@@ -15,6 +18,8 @@ class Rescale(Transform):
 
     `{rescale: {variable: slp, units: Pa, by: 0.01, to: hPa}}`. A `valid_range` is rescaled, too.
     """
+
+    example: ClassVar[Mapping[str, Any]] = {"variable": "slp", "units": "Pa", "by": 0.01, "to": "hPa"}
 
     variable: str
     by: float = 1.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import xarray as xr
@@ -29,6 +30,8 @@ with warnings.catch_warnings():
         `fractions` draws pairs or whole series at random instead. Raises `OptionError` for periods that overlap, and
         for a split without samples.
         """
+
+        example: ClassVar[Mapping[str, Any]] = {"train": [2000, 2002], "test": [2003, 2003]}
 
         by: str | None = Field(
             None, description="a coordinate of the steps, series or windows; that of the steps if none"
@@ -70,14 +73,12 @@ with warnings.catch_warnings():
                         )
             return self
 
+        def statistics(self, data: xr.Dataset) -> xr.Dataset:
+            _spec(data)
+            return xr.Dataset()
+
         def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
-            spec = data.attrs.get("samples")
-            if not isinstance(spec, dict):
-                raise HandshakeError(
-                    "there are no samples to split",
-                    allowed="data that have been through `windows`, or that come as pairs",
-                    advice="put `windows` before `split`",
-                )
+            spec = _spec(data)
             labels, along = self._drawn(data, spec) if self.fractions else self._by_period(data, spec)
             counts = {name: int((labels == i).sum()) for i, name in enumerate(SPLITS)}
             shares = dict(zip(SPLITS, self.fractions or (0, 0, 0), strict=True))
@@ -138,6 +139,17 @@ with warnings.catch_warnings():
             if spec["kind"] == "pairs":
                 return of_unit, str(dim)
             return of_unit[data["window_series"].values], "window"
+
+
+def _spec(data: xr.Dataset) -> dict[str, Any]:
+    spec = data.attrs.get("samples")
+    if isinstance(spec, dict):
+        return spec
+    raise HandshakeError(
+        "there are no samples to split",
+        allowed="data that have been through `windows`, or that come as pairs",
+        advice="put `windows` before `split`",
+    )
 
 
 def _steps(data: xr.Dataset, spec: dict[str, Any], coordinate: xr.DataArray) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -34,6 +35,8 @@ class Windows(Transform):
     in the coordinate of `over`. Months, and any step that varies by less than a tenth, are regular. Raises
     `OptionError`, or `HandshakeError` for names that the data do not have.
     """
+
+    example: ClassVar[Mapping[str, Any]] = {"inputs": 12, "targets": 6}
 
     inputs: PositiveInt
     targets: PositiveInt
