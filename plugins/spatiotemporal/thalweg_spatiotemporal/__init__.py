@@ -1,0 +1,1 @@
+"""Networks that learn the next frames from the last ones: the rivals of the cuboid transformer."""
