@@ -20,6 +20,8 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "anomaly-correlation": [{}, {"centred": True, "weights": "area"}],
     "crps": [{"estimator": "ecdf"}, {"estimator": "fair"}],
     "csi": [{"thresholds": THRESHOLDS}, {"thresholds": THRESHOLDS, "pool": 2}],
+    "frame-mae": [{}, {"dims": ("lat", "lon")}],
+    "frame-mse": [{"unit": 255}],
     "fss": [{"thresholds": THRESHOLDS, "window": 3}, {"thresholds": THRESHOLDS, "window": 4, "boundary": "zeros"}],
     "frequency-bias": [{"thresholds": THRESHOLDS}],
     "mae": [{}, {"weights": "area"}],
@@ -27,6 +29,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "nino34-skill": [{}, {"weights": "icar", "leads": 2}],
     "pod": [{"thresholds": THRESHOLDS}],
     "rmse": [{}],
+    "ssim": [{"window": 3, "width": 0.8, "data_range": 255}, {"window": 5, "data_range": 255}],
     "success-ratio": [{"thresholds": THRESHOLDS, "pool": 3}],
 }
 MINE = [name for name in REGISTRY.parts("metrics") if REGISTRY.plugin_of("metrics", name) == "earth"]

@@ -65,6 +65,8 @@ def register_metrics(register: Register[Metric | WholeMetric]) -> None:
     from .metrics.anomaly_correlation import AnomalyCorrelation
     from .metrics.crps import CRPS
     from .metrics.csi import CSI
+    from .metrics.frame_mae import FrameMAE
+    from .metrics.frame_mse import FrameMSE
     from .metrics.frequency_bias import FrequencyBias
     from .metrics.fss import FSS
     from .metrics.mae import MAE
@@ -72,11 +74,14 @@ def register_metrics(register: Register[Metric | WholeMetric]) -> None:
     from .metrics.nino34_skill import Nino34Skill
     from .metrics.pod import POD
     from .metrics.rmse import RMSE
+    from .metrics.ssim import SSIM
     from .metrics.success_ratio import SuccessRatio
 
     register("anomaly-correlation", AnomalyCorrelation)
     register("crps", CRPS)
     register("csi", CSI)
+    register("frame-mae", FrameMAE)
+    register("frame-mse", FrameMSE)
     register("frequency-bias", FrequencyBias)
     register("fss", FSS)
     register("mae", MAE)
@@ -84,4 +89,5 @@ def register_metrics(register: Register[Metric | WholeMetric]) -> None:
     register("nino34-skill", Nino34Skill)
     register("pod", POD)
     register("rmse", RMSE)
+    register("ssim", SSIM)
     register("success-ratio", SuccessRatio)
