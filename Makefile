@@ -42,3 +42,10 @@ docs: env
 
 clean:
 	rm -rf $(VENV) site thalweg-store .mypy_cache .ruff_cache .pytest_cache
+
+# Every version pinned, on top of what was run before; torch without the local build's suffix.
+lock:
+	uv pip compile pyproject.toml --all-extras --quiet --no-annotate --no-header --no-emit-package thalweg \
+	  -c constraints.txt -o constraints.new
+	sed -e 's/^torch==.*/torch==2.13.0/' constraints.new > constraints.txt
+	rm constraints.new
