@@ -40,6 +40,9 @@ unit: env
 docs: env
 	$(BIN)/mkdocs build --quiet --strict
 
+bench: env
+	for each in start pipeline evaluation; do echo "== $$each"; OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$each.py || exit 1; done
+
 clean:
 	rm -rf $(VENV) site thalweg-store .mypy_cache .ruff_cache .pytest_cache
 
