@@ -68,7 +68,9 @@ def main() -> None:
         out = []
         for threshold in THRESHOLDS:
             edges = np.array([0, threshold, 256])
-            table = xskillscore.Contingency(truth.astype("float32"), estimate.astype("float32"), edges, edges, dim=list(dims[:1] + dims[2:]))
+            table = xskillscore.Contingency(
+                truth.astype("float32"), estimate.astype("float32"), edges, edges, dim=list(dims[:1] + dims[2:])
+            )
             # Its histogram fails over all dims at once, so the leads are added up here.
             hits, misses, alarms = (float(f().sum()) for f in (table.hits, table.misses, table.false_alarms))
             out.append(hits / (hits + misses + alarms))

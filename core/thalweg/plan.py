@@ -244,10 +244,12 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
     test = Samples.of(data, "test")
     wanted, given = test.wanted, test.given
     learner = isinstance(plan.method, Learner)
-    with_train = Samples.of(data, "train") if learner else None
-    if learner and not len(cast(Samples, with_train)):
+    if learner and (data.get("window_split") is None or not len(Samples.of(data, "train"))):
         raise HandshakeError(
-            "the split 'train' holds no samples", advice="give `train` a period in `split`", where="preprocess"
+            f"{plan.method.name} learns, but nothing is set apart to learn from",
+            allowed="data with a `train` split that the test split does not overlap",
+            advice="add `split: {train: ..., test: ...}` to preprocess",
+            where="preprocess",
         )
     pairs: tuple[tuple[Split, Split], ...] = (("train", "test"), ("train", "validate"), ("validate", "test"))
     for first, second in pairs:
