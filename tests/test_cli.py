@@ -84,7 +84,10 @@ def test_exit_codes(recipe: Recipes, tmp_path: Path) -> None:
     wrong = command("plan", str(spoiled(recipe, MISTAKES["unknown-component"])))
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
-    assert command("run", str(recipe()), "--set", "store=/proc/nowhere").returncode == 1
+    refused = command("run", str(recipe()), "--set", "store=/proc/nowhere")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("StoreError: /proc/nowhere")
+    assert "Traceback" not in refused.stderr
     assert command("plan", str(recipe()), "--store", str(tmp_path / "store")).returncode == 0
 
 

@@ -109,7 +109,7 @@ class Execution:
 
     def _preprocess(self) -> Stage:
         def make(attempt: Attempt) -> dict[str, float]:
-            raw = Source(url=self._urls["ingest"], token=self._digest("ingest"))
+            raw = Source(url=self._urls["ingest"], token=self._urls["ingest"])
             source, data = self._transformed(raw)
             kept = [str(n) for n, each in data.data_vars.items() if same_array(each, raw.open().get(n))]
             return {"bytes": float(copy(source, attempt, self._workers, keep=tuple(kept), label="preprocess"))}
@@ -125,7 +125,7 @@ class Execution:
             known = lazy.compute(scheduler=client if client is not None else "threads")
             data = transform.apply(data, known)
             statistics.append(known.to_dict())
-        token = self._digest("preprocess")
+        token = f"{raw.url} {self._digest('preprocess')}"
         return Source(url=raw.url, transforms=self.plan.transforms, statistics=tuple(statistics), token=token), data
 
     def _train(self) -> Stage:
