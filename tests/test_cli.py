@@ -38,6 +38,8 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "unknown-section": {"evalute": ["rmse"]},
     "two-names": {"evaluate": [{"rmse": {}, "mae": {}}]},
     "unknown-cluster": {"cluster": "slrum"},
+    "too-large": {"cluster": {"local": {"workers": 1, "memory": "20kB"}}},
+    "threshold-out-of-range": {"PREPROCESS": [1, 2], "evaluate": [{"csi": {"thresholds": [1, 40]}}]},
 }
 
 
@@ -45,6 +47,8 @@ def spoiled(recipe: Recipes, sections: dict[str, Any]) -> Path:
     sections = dict(sections)
     file = recipe("spoiled")
     tree = yaml.safe_load(file.read_text())
+    if "PREPROCESS" in sections:
+        tree["preprocess"] = [tree["preprocess"][i] for i in sections.pop("PREPROCESS")]
     if "PATH" in sections:
         tree["ingest"]["array"]["path"] = str(file.with_name(sections.pop("PATH")))
     if "SPLIT" in sections:

@@ -67,9 +67,13 @@ class Execution:
 
     def __enter__(self) -> Self:
         report.write_run_files(self.run, self.plan)
-        if self.workers is None:
-            self.workers = self._open.enter_context(self.plan.cluster.open())
         self._tell("run_started", run=self.run)
+        if self.workers is None:
+            try:
+                self.workers = self._open.enter_context(self.plan.cluster.open())
+            except BaseException as error:
+                self._tell("run_finished", run=self.run, error=error)
+                raise
         return self
 
     def __exit__(
