@@ -40,5 +40,41 @@ unit: env
 docs: env
 	$(BIN)/mkdocs build --quiet --strict
 
+bench: env
+	for each in start pipeline evaluation; do echo "== $$each"; OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$each.py || exit 1; done
+
+# Prefect, MLflow and a worker on loopback, with the schedules of deployments/prefect.yaml.
+RUN := .run
+STORE ?= thalweg-store
+up down: export PREFECT_HOME := $(abspath $(RUN))/prefect
+up down: export PREFECT_API_URL := http://127.0.0.1:4200/api
+# Without it MLflow starts helper processes that outlive it.
+up: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+START = setsid nohup $(2) >$(RUN)/$(1).log 2>&1 & echo $$! >$(RUN)/$(1).pid
+
+up: env
+	mkdir -p $(RUN) $(STORE)
+	$(call START,prefect,$(BIN)/prefect server start --host 127.0.0.1 --port 4200)
+	$(call START,mlflow,$(BIN)/mlflow server --backend-store-uri sqlite:///$(abspath $(STORE))/mlflow.db \
+	  --artifacts-destination $(abspath $(STORE))/mlartifacts --host 127.0.0.1 --port 5000 --workers 1)
+	for i in $$(seq 120); do $(BIN)/python -c "import urllib.request as u; u.urlopen('$(PREFECT_API_URL)/health')" \
+	  2>/dev/null && break; sleep 1; done
+	$(BIN)/prefect --no-prompt work-pool inspect thalweg >/dev/null 2>&1 \
+	  || $(BIN)/prefect --no-prompt work-pool create thalweg --type process
+	$(BIN)/prefect --no-prompt deploy --all --prefect-file deployments/prefect.yaml
+	$(call START,worker,$(BIN)/prefect worker start --pool thalweg)
+	@echo "Prefect http://127.0.0.1:4200   MLflow http://127.0.0.1:5000   stop both with: make down"
+
+down:
+	for each in worker mlflow prefect; do \
+	  test -f $(RUN)/$$each.pid && kill -INT -$$(cat $(RUN)/$$each.pid); rm -f $(RUN)/$$each.pid; done; true
+
 clean:
 	rm -rf $(VENV) site thalweg-store .mypy_cache .ruff_cache .pytest_cache
+
+# Every version pinned, on top of what was run before; torch without the local build's suffix.
+lock:
+	uv pip compile pyproject.toml --all-extras --quiet --no-annotate --no-header --no-emit-package thalweg \
+	  -c constraints.txt -o constraints.new
+	sed -e 's/^torch==.*/torch==2.13.0/' constraints.new > constraints.txt
+	rm constraints.new

@@ -33,7 +33,13 @@ def wave(tmp_path: Path) -> Path:
     field = np.cos(phase) * np.cos(np.radians(latitude))[None, :, None] + 0.1 * rng.standard_normal((120, 5, 8))
     time = xr.date_range("2000-01-01", periods=120, freq="MS", use_cftime=False)
     data = xr.Dataset(
-        {"temperature": (("time", "latitude", "longitude"), field.astype("float32"), {"units": "degC"})},
+        {
+            "temperature": (
+                ("time", "latitude", "longitude"),
+                field.astype("float32"),
+                {"units": "degC", "valid_range": [-5.0, 5.0]},
+            )
+        },
         {
             "time": time,
             "latitude": ("latitude", latitude, {"units": "degrees_north"}),

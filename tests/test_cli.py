@@ -38,6 +38,8 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "unknown-section": {"evalute": ["rmse"]},
     "two-names": {"evaluate": [{"rmse": {}, "mae": {}}]},
     "unknown-cluster": {"cluster": "slrum"},
+    "too-large": {"cluster": {"local": {"workers": 1, "memory": "20kB"}}},
+    "threshold-out-of-range": {"PREPROCESS": [1, 2], "evaluate": [{"csi": {"thresholds": [1, 40]}}]},
 }
 
 
@@ -45,6 +47,8 @@ def spoiled(recipe: Recipes, sections: dict[str, Any]) -> Path:
     sections = dict(sections)
     file = recipe("spoiled")
     tree = yaml.safe_load(file.read_text())
+    if "PREPROCESS" in sections:
+        tree["preprocess"] = [tree["preprocess"][i] for i in sections.pop("PREPROCESS")]
     if "PATH" in sections:
         tree["ingest"]["array"]["path"] = str(file.with_name(sections.pop("PATH")))
     if "SPLIT" in sections:
@@ -84,7 +88,10 @@ def test_exit_codes(recipe: Recipes, tmp_path: Path) -> None:
     wrong = command("plan", str(spoiled(recipe, MISTAKES["unknown-component"])))
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
-    assert command("run", str(recipe()), "--set", "store=/proc/nowhere").returncode == 1
+    refused = command("run", str(recipe()), "--set", "store=/proc/nowhere")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("StoreError: /proc/nowhere")
+    assert "Traceback" not in refused.stderr
     assert command("plan", str(recipe()), "--store", str(tmp_path / "store")).returncode == 0
 
 

@@ -304,6 +304,38 @@ def test_slurm_without_gpu_asks_for_none() -> None:
     assert "GPU" not in cluster_from({"slurm": {"memory": "4GiB"}}).describe().upper()
 
 
+def test_slurm_without_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dask_jobqueue")
+    monkeypatch.setenv("PATH", "")
+    with (
+        pytest.raises(ClusterError, match=r"the slurm cluster did not start: .*no `sbatch`"),
+        cluster_from({"slurm": {"memory": "4GiB"}}).open(),
+    ):
+        pass
+
+
+@pytest.mark.slow
+def test_slurm_with_a_stand_in_for_its_commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`sbatch` here runs the job script at once, on this machine."""
+    pytest.importorskip("dask_jobqueue")
+    _by_value()
+    for name, line in (
+        ("sbatch", 'script=$(cat "$1"); bash -c "$script" >/dev/null 2>&1 & echo "Submitted batch job $!"'),
+        ("scancel", 'touch "$0.called"; pkill -P "$1"; kill "$1"'),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/bash\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    options = {"workers": 2, "memory": "1GiB", "gpu": True, "python": sys.executable, "wait": 60}
+    with cluster_from({"slurm": options}).open() as workers:
+        client: Any = workers.client
+        client.wait_for_workers(2, timeout=60)
+        assert workers.map(lambda number: number**2, range(10)) == [number**2 for number in range(10)]
+        info = client.scheduler_info(n_workers=-1)["workers"].values()
+        assert [each["resources"] for each in info] == [{"GPU": 1.0}] * 2
+    assert (tmp_path / "scancel.called").exists()
+
+
 def test_kubernetes_manifest() -> None:
     pytest.importorskip("dask_kubernetes")
     given = {"workers": 3, "threads": 2, "memory": "4GiB", "image": "thalweg:1", "gpu": True, "environment": {"A": "b"}}

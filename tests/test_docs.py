@@ -97,7 +97,7 @@ class Scores:
     def register_metrics(self, register: Any) -> None:
         class RMSE(WholeMetric):
             def value(self, estimate: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:
-                raise AssertionError("not called")
+                return estimate["field"] - truth["field"]
 
         register("rmse", RMSE)
 

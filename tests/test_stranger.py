@@ -31,7 +31,7 @@ class Environment:
         env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "THALWEG", "MLFLOW"))}
         env |= {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
         program, *arguments = map(str, command)
-        line = [self._folder / "bin" / program, *arguments]
+        line = [str(self._folder / "bin" / program), *arguments]
         done = subprocess.run(line, cwd=cwd or self._folder, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == code, f"{program} {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
         return done.stdout

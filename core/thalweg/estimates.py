@@ -65,7 +65,7 @@ class Estimating:
         estimate = self._free(inputs, wanted, at)
         for hold in self.holds:
             if isinstance(hold.enforcer, OutputEnforcer):
-                context = with_truth(inputs, samples.truth(at)) if hold.oracle else inputs
+                context = context_of(inputs, wanted, samples.truth(at) if hold.oracle else None)
                 held = hold.enforcer.hold(estimate, hold.laws, context)
                 estimate = checked(held, wanted, by=hold.enforcer.name)
         data = _sample_first(estimate)
@@ -93,14 +93,15 @@ class Estimating:
         return checked(solver.solve(inputs, wanted), wanted, by=self.method.name)
 
 
-def with_truth(inputs: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
-    """The context of a law that a recipe allowed to look at the truth: `truth_NAME` beside the inputs."""
-    return inputs.assign(
-        {
-            f"truth_{name}": array.drop_vars("lead").rename(lead="truth_lead") if "lead" in array.dims else array
-            for name, array in truth.data_vars.items()
-        }
-    )
+def context_of(inputs: xr.Dataset, wanted: Signature, truth: xr.Dataset | None = None) -> xr.Dataset:
+    """What a law may know: the inputs, the leads that are estimated (`target_lead`), and for an oracle `truth_NAME`."""
+    context = inputs
+    if "lead" in wanted.sizes:
+        context = context.assign_coords(target_lead=range(1, wanted.sizes["lead"] + 1))
+    if truth is None:
+        return context
+    known = truth.rename(lead="target_lead") if "lead" in truth.dims else truth
+    return context.assign({f"truth_{name}": known[name].variable for name in truth.data_vars})
 
 
 def checked(estimate: xr.Dataset, wanted: Signature, *, by: str) -> xr.Dataset:

@@ -10,8 +10,9 @@ from . import scoring
 from .arrays import read, reading
 from .components import Hold, Metric, WholeMetric
 from .errors import TooLargeError
-from .estimates import Prepared, with_truth
+from .estimates import Prepared, context_of
 from .scoring import Score, Totals
+from .signature import Signature
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ class Evaluating:
                         found[label, version] = scoring.tally(metric, estimate, truth)
                 for label, law, oracle in laws(self.holds):
                     assert inputs is not None
-                    context = with_truth(inputs, truth) if oracle else inputs
+                    context = context_of(inputs, Signature.of(truth), truth if oracle else None)
                     found[f"violation/{label}", version] = _violation(law.residual(estimate, context))
         return found
 
@@ -89,16 +90,17 @@ def laws(holds: Sequence[Hold]) -> Iterator[tuple[str, Any, bool]]:
 
 
 def _violation(residual: xr.Dataset) -> dict[str, Totals]:
-    """Absolute residuals added up per sample, and the largest."""
+    """Absolute residuals of all variables added up per sample, and the largest."""
     import xarray as xr
 
-    size = abs(next(iter(residual.data_vars.values()))).astype("float64")
-    dims = [dim for dim in size.dims if dim != "sample"]
-    largest = size.max(dims)
-    return {
-        "mean": Totals(size.sum(dims), size.notnull().sum(dims)),
-        "largest": Totals(largest, xr.ones_like(largest, dtype="int64")),
-    }
+    sizes = [abs(each).astype("float64") for each in residual.data_vars.values()]
+    dims = [[dim for dim in each.dims if dim != "sample"] for each in sizes]
+    mean = [Totals(each.sum(over), each.notnull().sum(over)) for each, over in zip(sizes, dims, strict=True)]
+    largest = sizes[0].max(dims[0])
+    for each, over in zip(sizes[1:], dims[1:], strict=True):
+        largest = xr.where(each.max(over) > largest, each.max(over), largest)
+    total = scoring.add([{"mean": each} for each in mean])["mean"]
+    return {"mean": total, "largest": Totals(largest, xr.ones_like(largest, dtype="int64"))}
 
 
 def finish(

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from .components import Fitted, Learner, Solver
 from .errors import CorruptError, EstimateError
 from .files import filesystem, read_json, write_bytes, write_json
+from .plugins import Registry
 
 if TYPE_CHECKING:
     from .components import Method
 
 
 def write_fitted(url: str, solver: Fitted, *, card: str) -> None:
-    """Write a fitted solver. Raises `EstimateError` for an array without one finite number; cells of land may be NaN."""
+    """Write a fitted solver. Raises `EstimateError` for an array without a finite number; land may be NaN."""
     import numpy as np
     from safetensors.numpy import save
 
-    state = {name: np.ascontiguousarray(array) for name, array in solver.state.items()}
+    state = {name: np.asarray(array, order="C") for name, array in solver.state.items()}
     for name, array in state.items():
         if array.dtype.kind == "f" and array.size and not np.isfinite(array).any():
             raise EstimateError(
@@ -41,11 +42,18 @@ def read_fitted(kind: type[Fitted], url: str) -> Fitted:
     if options is None or not files.exists(path):
         raise CorruptError(f"{url} is no fitted solver", advice="run again with `--from train`")
     try:
-        return kind.model_validate(options).with_state(load(files.cat_file(path)))
+        # Options may be parts by name, which only a registry can make again.
+        made = kind.model_validate(options, context={"registry": _registry()})
+        return made.with_state(load(files.cat_file(path)))
     except (SafetensorError, ValueError) as error:
         raise CorruptError(
             f"{url} is not what {kind.__name__} wrote: {error}", advice="run again with `--from train`"
         ) from None
+
+
+@lru_cache(maxsize=1)
+def _registry() -> Registry:
+    return Registry.installed()
 
 
 @lru_cache(maxsize=4)

@@ -67,9 +67,13 @@ class Execution:
 
     def __enter__(self) -> Self:
         report.write_run_files(self.run, self.plan)
-        if self.workers is None:
-            self.workers = self._open.enter_context(self.plan.cluster.open())
         self._tell("run_started", run=self.run)
+        if self.workers is None:
+            try:
+                self.workers = self._open.enter_context(self.plan.cluster.open())
+            except BaseException as error:
+                self._tell("run_finished", run=self.run, error=error)
+                raise
         return self
 
     def __exit__(
@@ -109,7 +113,7 @@ class Execution:
 
     def _preprocess(self) -> Stage:
         def make(attempt: Attempt) -> dict[str, float]:
-            raw = Source(url=self._urls["ingest"], token=self._digest("ingest"))
+            raw = Source(url=self._urls["ingest"], token=self._urls["ingest"])
             source, data = self._transformed(raw)
             kept = [str(n) for n, each in data.data_vars.items() if same_array(each, raw.open().get(n))]
             return {"bytes": float(copy(source, attempt, self._workers, keep=tuple(kept), label="preprocess"))}
@@ -125,7 +129,7 @@ class Execution:
             known = lazy.compute(scheduler=client if client is not None else "threads")
             data = transform.apply(data, known)
             statistics.append(known.to_dict())
-        token = self._digest("preprocess")
+        token = f"{raw.url} {self._digest('preprocess')}"
         return Source(url=raw.url, transforms=self.plan.transforms, statistics=tuple(statistics), token=token), data
 
     def _train(self) -> Stage:

@@ -28,6 +28,7 @@ from .store import FORMAT, Store
 if TYPE_CHECKING:
     import xarray as xr
 
+NOTHING = "nothing to learn"
 BATCH = 64 * 2**20
 """Bytes of inputs and truth that one task of `constrain` or `evaluate` reads."""
 
@@ -128,7 +129,7 @@ class Plan:
         """What would run, to be read before it is."""
         lines = [f"{self.recipe.name} ({self.recipe.experiment})  store {self.store.root}  on {self.cluster.summary}"]
         for step in self.steps.values():
-            state = "cached" if step.cached else "run"
+            state = "-" if step.note == NOTHING else "cached" if step.cached else "run"
             size = f"{human(step.nbytes):>9}" if step.nbytes else f"{'':>9}"
             work = f"{step.tasks} tasks, {human(step.peak)} each" if step.tasks else ""
             lines.append(f"  {step.name:<11}{step.digest[:10]}  {state:<7}{size}  {work:<26}{step.gives}".rstrip())
@@ -244,10 +245,12 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
     test = Samples.of(data, "test")
     wanted, given = test.wanted, test.given
     learner = isinstance(plan.method, Learner)
-    with_train = Samples.of(data, "train") if learner else None
-    if learner and not len(cast(Samples, with_train)):
+    if learner and (data.get("window_split") is None or not len(Samples.of(data, "train"))):
         raise HandshakeError(
-            "the split 'train' holds no samples", advice="give `train` a period in `split`", where="preprocess"
+            f"{plan.method.name} learns, but nothing is set apart to learn from",
+            allowed="data with a `train` split that the test split does not overlap",
+            advice="add `split: {train: ..., test: ...}` to preprocess",
+            where="preprocess",
         )
     pairs: tuple[tuple[Split, Split], ...] = (("train", "test"), ("train", "validate"), ("validate", "test"))
     for first, second in pairs:
@@ -262,7 +265,7 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
     shake_hands(plan.method, plan.holds, plan.metrics, given=given, wanted=wanted)
     plan = replace(plan, steps=ground.steps)
     trained = not learner or plan.store.find("train", plan.solver_digest(held=False)) is not None
-    note = "" if learner else "nothing to learn"
+    note = "" if learner else NOTHING
     if plan.twins:
         held = plan.solver_digest(held=True)
         there = plan.store.find("train", held) is not None

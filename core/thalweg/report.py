@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from .components import Learner
-from .files import filesystem, write_bytes
+from .files import filesystem, write_bytes, writing
 from .plan import Plan
 from .plugins import Registry
 from .run import Run, Stage
@@ -67,7 +67,8 @@ def run_of(plan: Plan, registry: Registry, tags: Mapping[str, str]) -> Run:
 
 def write_run_files(run: Run, plan: Plan) -> None:
     """The recipe and the plan, in the run's folder."""
-    Path(run.folder).mkdir(parents=True, exist_ok=True)
+    with writing(run.folder):
+        Path(run.folder).mkdir(parents=True, exist_ok=True)
     write_bytes(run.files["recipe.yaml"], yaml.safe_dump(dict(run.recipe), sort_keys=False).encode())
     write_bytes(run.files["plan.txt"], (plan.text() + "\n").encode())
 

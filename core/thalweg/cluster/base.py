@@ -88,6 +88,9 @@ class DaskCluster(Cluster):
     def open(self) -> Iterator[Workers]:
         import dask
 
+        # First: it adds its defaults to the configuration, which would go away again with what is set here.
+        import distributed  # noqa: F401
+
         quiet()
         # A daemon cannot have children, and data loaders want some.
         with dask.config.set({"distributed.worker.daemon": False}):

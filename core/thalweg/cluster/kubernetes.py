@@ -55,6 +55,8 @@ class Kubernetes(DaskCluster):
         return manifest
 
     def _start(self, module: ModuleType) -> Any:
+        # Without this, what cannot be reached fails a second time when Python exits.
+        import_module("kr8s").api().version()
         return module.KubeCluster(custom_cluster_spec=self._manifest(module), namespace=self.namespace, quiet=True)
 
     @property

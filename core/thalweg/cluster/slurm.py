@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib import import_module
 from types import ModuleType
 from typing import Any, ClassVar
@@ -52,6 +53,9 @@ class Slurm(DaskCluster):
         }
 
     def _start(self, module: ModuleType) -> Any:
+        # The engine itself would try again for as long as we wait.
+        if shutil.which("sbatch") is None:
+            raise FileNotFoundError("there is no `sbatch` on the PATH")
         engine = module.SLURMCluster(
             **self._job(), interface=self.interface, scheduler_options={"dashboard_address": ":0"}
         )

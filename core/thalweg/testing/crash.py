@@ -42,7 +42,8 @@ def run_and_die(recipe: Path, store: Path, *, at: int, block: int | None = None)
 
 
 def _run(recipe: str, store: str, at: int, block: int | None) -> None:
-    from thalweg import arrays, blocks, estimates, files, fitted, pipeline, report, store as stores
+    from thalweg import arrays, blocks, estimates, files, fitted, pipeline, report
+    from thalweg import store as stores
 
     writes = 0
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..components import Law, LinearLaw, OutputEnforcer, Rows
-from ..estimates import with_truth
+from ..estimates import context_of
 from ..samples import Samples
 from ..signature import Signature
 from .components import check_component
@@ -87,7 +87,8 @@ class Case:
     @cached_property
     def context(self) -> xr.Dataset:
         inputs = self.samples.inputs(BATCH)
-        return with_truth(inputs, self.samples.truth(BATCH)) if any(law.oracle for law in self.laws) else inputs
+        truth = self.samples.truth(BATCH)
+        return context_of(inputs, Signature.of(truth), truth if any(law.oracle for law in self.laws) else None)
 
     def hold(self, laws: tuple[Law, ...], estimate: xr.Dataset | None = None) -> xr.Dataset:
         given = self.estimate if estimate is None else estimate

@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from ..components import Law, LinearLaw, Rows
-from ..estimates import with_truth
+from ..estimates import context_of
 from ..samples import Samples
+from ..signature import Signature
 from .components import check_component
 from .report import Check, ensure
 from .scenes import difference, guess, scenes
@@ -37,7 +38,8 @@ class Case:
     @cached_property
     def context(self) -> xr.Dataset:
         inputs = self.samples.inputs(BATCH)
-        return with_truth(inputs, self.samples.truth(BATCH)) if self.law.oracle else inputs
+        truth = self.samples.truth(BATCH)
+        return context_of(inputs, Signature.of(truth), truth if self.law.oracle else None)
 
     def residual(self) -> xr.Dataset:
         return self.law.residual(self.fields.copy(deep=True), self.context.copy(deep=True))

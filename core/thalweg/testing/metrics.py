@@ -40,8 +40,11 @@ def check_chunks(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset, chu
         return
     with dask.config.set(scheduler=_refuse):
         lazy = tally(metric, *cut)
-    arrays = dask.base.compute({name: (each.sum, each.count) for name, each in lazy.items()}, scheduler="synchronous")
-    whole, chunked = tally(metric, estimate, truth), {name: Totals(*each) for name, each in arrays[0].items()}
+    whole = tally(metric, estimate, truth)
+    # All at once, so that what statistics share is computed once; dask's `compute` has no types.
+    compute: Any = dask.base.compute
+    found = compute({name: (each.sum, each.count) for name, each in lazy.items()}, scheduler="synchronous")[0]
+    chunked = {name: Totals(*each) for name, each in found.items()}
     _same_counts(whole, chunked, how)
     _same(finish(metric, whole), finish(metric, chunked), how)
 

@@ -90,7 +90,7 @@ def _difference(left: xr.Variable, right: xr.Variable, tolerance: float) -> str:
         return f"is {dict(left.sizes)} against {dict(right.sizes)}"
     if left.dtype.kind != "f" or right.dtype.kind != "f":
         return "" if np.array_equal(left.values, right.values) else "differs"
-    largest = float(np.nanmax(np.abs(right.values), initial=0.0))
+    largest = float(np.abs(right.values[np.isfinite(right.values)]).max(initial=0.0))
     if np.allclose(left.values, right.values, rtol=0.0, atol=tolerance * largest, equal_nan=True):
         return ""
     gap = np.nanmax(np.abs(left.values.astype("float64") - right.values))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
 import xarray as xr
 from thalweg import Metric
 
@@ -18,7 +17,8 @@ class GeometricBias(Metric):
     variable: str = "concentration"
 
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
-        return {"log_ratio": np.log(truth[self.variable] / estimate[self.variable])}
+        return {"log_ratio": xr.ufuncs.log(truth[self.variable] / estimate[self.variable])}
 
     def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
-        return np.exp(mean["log_ratio"])
+        bias: xr.DataArray = xr.ufuncs.exp(mean["log_ratio"])
+        return bias

@@ -132,6 +132,11 @@ def test_a_missing_file_is_refused_with_its_neighbours(tmp_path: Path) -> None:
         )
 
 
+def test_addresses_that_no_driver_knows_are_refused() -> None:
+    with pytest.raises(SourceError, match=r"'sst://bucket/sst\.nc' cannot be read: ValueError: Protocol not known"):
+        Array(path="sst://bucket/sst.nc", variables=["sst"]).open()
+
+
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Path(write(field(), tmp_path, "nc4")).read_bytes()
     for name, content, message in (
@@ -424,7 +429,7 @@ def test_opening_reads_no_more_than_one_field(tmp_path: Path, monkeypatch: pytes
     icar(tmp_path, (Generation(number=5, models=1, years=4),))
     path = write(field(600), tmp_path, "nc4")
     read = np.zeros(1, dtype=int)
-    plain = xr.backends.h5netcdf_.H5NetCDFArrayWrapper._getitem
+    plain: Any = xr.backends.h5netcdf_.H5NetCDFArrayWrapper._getitem
 
     def counting(self: Any, key: Any) -> Any:
         values = plain(self, key)

@@ -63,7 +63,8 @@ def fields(dtype: str = "float32", *, members: int = 0, seed: int = 0) -> tuple[
 
 
 def holed(data: xr.Dataset, seed: int) -> xr.Dataset:
-    return data.where(np.random.default_rng(seed).random(tuple(data.sizes.values())) > 0.1)
+    there = np.random.default_rng(seed).random(data.refl.shape) > 0.1
+    return data.where(data.refl.copy(data=there))
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)

@@ -24,6 +24,20 @@ class Bias(Metric):
         return mean["error"]
 
 
+class Relative(Bias):
+    """Bias over the mean square of the truth, which it adds up over samples itself."""
+
+    best: ClassVar[float | None] = None
+
+    def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray | Totals]:
+        error, square = estimate["field"] - truth["field"], truth["field"].astype("float64") ** 2
+        square = square.where(error.notnull())
+        return {"error": error, "square": Totals(square.sum(), square.count())}
+
+    def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
+        return mean["error"] / mean["square"]
+
+
 class Eager(Bias):
     """Reads values while it should describe them."""
 
@@ -71,8 +85,9 @@ class Boastful(Bias):
     best: ClassVar[float | None] = 1.0
 
 
-def test_a_strangers_metric_passes() -> None:
-    check_metric(Bias())
+@pytest.mark.parametrize("metric", [Bias(), Relative()])
+def test_a_strangers_metric_passes(metric: Bias) -> None:
+    check_metric(metric)
 
 
 @pytest.mark.parametrize(

@@ -363,6 +363,7 @@ def _server(store: Path, uri: str) -> Iterator[None]:
         [sys.executable, "-m", "mlflow", "server", *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         start_new_session=True,
     )
     try:

@@ -1,7 +1,7 @@
 """Every run in MLflow: an observer that records events on disk first, and sends them when the tracker answers.
 
 `THALWEG_TRACKING=off` disables it; `THALWEG_TRACKING_URI`, then `MLFLOW_TRACKING_URI`, name the tracker, by default the
-SQLite file `mlflow.db` in the store. MLflow is imported inside the hooks only.
+SQLite file `mlflow.db` in the store. MLflow is imported when events are sent, not before.
 """
 
 from __future__ import annotations
@@ -12,39 +12,38 @@ from typing import TYPE_CHECKING
 
 from thalweg import hookimpl
 
+from . import events, observer
+from .observer import drain
+from .place import link
+
 if TYPE_CHECKING:
     from thalweg.run import Run, Stage
+
+
+__all__ = ["drain", "link", "progressed", "run_finished", "run_started", "stage_finished"]
 
 
 @hookimpl
 def run_started(run: Run) -> None:
     if _enabled():
-        from . import events, observer
-
         observer.began(run, events.started(run))
 
 
 @hookimpl
 def progressed(run: Run, stage: str, numbers: Mapping[str, float], step: int) -> None:
     if _enabled():
-        from . import events, observer
-
         observer.went_on(run, events.progressed(stage, numbers, step))
 
 
 @hookimpl
 def stage_finished(run: Run, stage: Stage) -> None:
     if _enabled():
-        from . import events, observer
-
         observer.went_on(run, events.stage(run, stage))
 
 
 @hookimpl
 def run_finished(run: Run, error: BaseException | None) -> None:
     if _enabled():
-        from . import events, observer
-
         observer.ended(run, events.finished(error))
 
 

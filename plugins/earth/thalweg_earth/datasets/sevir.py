@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import xarray as xr
@@ -31,6 +32,7 @@ class SEVIR(Dataset):
     """
 
     cite: ClassVar[str] = "10.48550/arXiv.2207.05833"
+    example: ClassVar[Mapping[str, Any]] = {"path": "s3://sevir"}
 
     path: str = Field(description="folder or URL that holds CATALOG.csv and data/, as s3://sevir does")
     image_types: tuple[ImageType, ...] = ("vil",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,6 +36,7 @@ class SEVIRLR(Dataset):
     """
 
     cite: ClassVar[str] = "10.48550/arXiv.2307.10422"
+    example: ClassVar[Mapping[str, Any]] = {"path": "sevir_lr"}
 
     path: str = Field(description="folder or URL that holds CATALOG.csv and data/; of SEVIR with `reduce`")
     reduce: bool = Field(False, description="whether `path` is SEVIR, to be reduced on the way")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +26,7 @@ class TAASRAD19(Dataset):
     """
 
     cite: ClassVar[str] = "10.1038/s41597-020-0574-8"
+    example: ClassVar[Mapping[str, Any]] = {"path": "taasrad19_64_2015-10_2016-07.nc"}
 
     path: str
     minimum_wet_fraction: float = Field(0.0, ge=0, le=1, description="leave out events with a smaller wet fraction")
