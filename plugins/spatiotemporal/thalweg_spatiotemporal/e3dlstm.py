@@ -1,0 +1,64 @@
+"""E3D-LSTM as a learner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, PositiveInt
+from thalweg import Signature
+
+from ._frames import Odd, maps
+from ._recurrent import RecurrentLearner, channels
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class E3DLSTM(RecurrentLearner):
+    """Layers of LSTM that convolve in space and time and recall their last `tau` states by attention.
+
+    Minimised is the mean square plus the mean absolute error. `(sample, lead, y, x)`, continued by its edge to a
+    multiple of `patch`; inputs and truth are the same variables. Raises `HandshakeError` otherwise. It has no DOI: ICLR
+    2019, openreview.net/forum?id=B1lKS2AqtX.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "enso": {"patch": 1},
+        "small": {"hidden": 16, "layers": 2, "kernel": 3, "teacher_steps": 500},
+    }
+    example: ClassVar[Mapping[str, Any]] = {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}
+
+    preset: Literal["", "enso", "small"] = ""
+    hidden: PositiveInt = Field(64, description="channels of a layer")
+    layers: PositiveInt = 4
+    kernel: Odd = Field(5, description="side of the convolutions in space, in patches; in time they span 2 frames")
+    window: PositiveInt = Field(2, description="frames that a layer sees at once")
+    tau: PositiveInt = Field(2, description="states that a layer remembers")
+    patch: PositiveInt = Field(4, description="side of the squares of cells that become channels")
+    recall: Literal["states", "positions"] = Field(
+        "states", description="one weight per remembered state, or one per state and position: much more memory"
+    )
+
+    def check(self, given: Signature) -> None:
+        maps(given, taker=self.name)
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        from .networks import e3dlstm as networks
+
+        return networks.E3DLSTM(
+            steps=wanted.sizes["lead"],
+            size=maps(given, taker=self.name),
+            channels=channels(given, wanted, taker=self.name),
+            hidden=self.hidden,
+            layers=self.layers,
+            kernel=(2, self.kernel, self.kernel),
+            tau=self.tau,
+            window=self.window,
+            patch=self.patch,
+            over=self.recall,
+        )
+
+    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor:
+        error = estimate.float() - truth
+        return error.square().mean() + error.abs().mean()

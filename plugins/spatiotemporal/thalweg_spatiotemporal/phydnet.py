@@ -1,0 +1,66 @@
+"""PhyDNet as a learner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, NonNegativeFloat
+from thalweg import Signature
+
+from ._frames import Odd, maps
+from ._recurrent import RecurrentLearner, channels
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Sixteens = Annotated[int, Field(gt=0, multiple_of=16)]
+
+
+class PhyDNet(RecurrentLearner):
+    """A latent state that follows a learned partial differential equation, beside layers of convolutional LSTM.
+
+    The moment loss pulls the filters of the equation to derivatives; `moment` is its weight. One draw decides whether a
+    whole batch is fed the truth. `(sample, lead, y, x)` of any size; inputs and truth are the same variables. Raises
+    `HandshakeError` otherwise.
+    """
+
+    cite: ClassVar[str] = "10.48550/arXiv.2003.01460"
+    together: ClassVar[bool] = True
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "small": {"width": 16, "residual": (32, 32), "kernel": 5, "teacher_steps": 500}
+    }
+    example: ClassVar[Mapping[str, Any]] = {"width": 16, "residual": [16], "kernel": 3}
+
+    preset: Literal["", "small"] = ""
+    width: Sixteens = Field(32, description="channels of the encoder and decoder, which normalise groups of 16")
+    residual: tuple[Sixteens, ...] = Field(
+        (128, 128, 64), min_length=1, description="channels of the LSTM's layers; the last is the latent width"
+    )
+    kernel: Odd = Field(7, description="side of the filters of the equation: derivatives up to order `kernel - 1`")
+    moment: NonNegativeFloat = Field(1.0, description="weight of the moment loss")
+    output: Literal["linear", "sigmoid"] = Field(
+        "linear", description="sigmoid: frames between 0 and 1, for scale: unit"
+    )
+    teacher_steps: Annotated[int, Field(gt=0)] = Field(15_000, description="steps in which it falls to 0")
+
+    def check(self, given: Signature) -> None:
+        maps(given, taker=self.name)
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        from .networks.phydnet import PhyDNet as Network
+
+        return Network(
+            steps=wanted.sizes["lead"],
+            channels=channels(given, wanted, taker=self.name),
+            width=self.width,
+            residual=self.residual,
+            kernel=self.kernel,
+            output=self.output,
+        )
+
+    def penalty(self, network: nn.Module) -> Tensor | float:
+        from .networks.phydnet import PhyDNet as Network
+
+        assert isinstance(network, Network)
+        return self.moment * network.moment_loss()

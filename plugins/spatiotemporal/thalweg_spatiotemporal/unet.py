@@ -1,0 +1,44 @@
+"""UNet as a learner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, PositiveInt
+from thalweg import Signature
+
+from ._frames import FrameLearner, frames, maps
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class UNet(FrameLearner):
+    """A UNet with time as channels: all targets in one pass.
+
+    Per width two convolutions with batch normalisation, then half the size. `(sample, lead, y, x)` of any size,
+    continued by its edge to a multiple of `2 ** len(widths)`. Raises `HandshakeError` for inputs that are not maps.
+    """
+
+    cite: ClassVar[str] = "10.1007/978-3-319-24574-4_28"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "enso": {"widths": (32, 64, 128)},
+        "small": {"widths": (16, 32, 64), "centre": 128},
+    }
+    example: ClassVar[Mapping[str, Any]] = {"widths": [4], "centre": 8}
+
+    preset: Literal["", "enso", "small"] = ""
+    widths: tuple[PositiveInt, ...] = Field(
+        (32, 64, 128, 256), min_length=1, description="channels, from fine to coarse"
+    )
+    centre: PositiveInt = Field(1024, description="channels at the coarsest")
+
+    def check(self, given: Signature) -> None:
+        maps(given, taker=self.name)
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        from .networks.unet import UNet as Network
+
+        lengths, channels = frames(given, wanted)
+        return Network(frames=lengths, channels=channels, widths=self.widths, centre=self.centre)
