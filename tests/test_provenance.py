@@ -38,7 +38,7 @@ def test_edited_code_is_seen(
         '    """Doubles."""\n\n    def value(self, estimate, truth):\n        return DOUBLE\n'
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "edited_plugin", raising=False)
+    importlib.invalidate_caches()
     part = importlib.import_module("edited_plugin.part").Part
     code_digest.cache_clear()
     before = code_digest(part)
@@ -47,7 +47,7 @@ def test_edited_code_is_seen(
     code_digest.cache_clear()
     assert (code_digest(part) != before) == changes
     for name in [name for name in sys.modules if name.startswith("edited_plugin")]:
-        monkeypatch.delitem(sys.modules, name)
+        del sys.modules[name]
 
 
 def test_a_record_holds_options_versions_and_inner_parts() -> None:
