@@ -166,7 +166,8 @@ def test_a_task_that_kills_every_worker_is_named() -> None:
         cluster_from({"local": {"workers": 1, "memory": "1GiB"}}).open() as workers,
         pytest.raises(ClusterError) as caught,
     ):
-        workers.map(die, range(4), label="constrain")
+        # Alone: with so little patience, the tasks that a dead worker had waiting are suspects too.
+        workers.map(die, [2], label="constrain")
     assert str(caught.value) == (
         "constrain: 2 killed 1 workers, one after the other\n"
         "  allowed: tasks within a worker's 1 GiB\n"

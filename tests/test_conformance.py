@@ -89,7 +89,7 @@ class Lax(Plain):
 class Forgets(Plain):
     """Forgets."""
 
-    def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002
+    def model_post_init(self, context: Any, /) -> None:
         self.__dict__["size"] = self.size + 1
 
 
@@ -207,7 +207,7 @@ class Strips(Centred):
 
 
 class Peeks(Centred):
-    def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+    def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
         return super().apply(data, data.mean("time"))
 
 
@@ -345,7 +345,7 @@ class Above(Law):
 
     variable: str = "field"
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
         array = fields[self.variable]
         return (0.2 - array).clip(min=0).assign_attrs(array.attrs).to_dataset()
 
@@ -404,7 +404,7 @@ class Normed(Matrix):
 class Sums(LinearLaw):
     """The sum stays what it was."""
 
-    def rows(self, grid: xr.Dataset) -> Rows:  # noqa: ARG002
+    def rows(self, grid: xr.Dataset) -> Rows:
         return Matrix(np.ones((1, 48)))
 
     def targets(self, context: xr.Dataset) -> xr.DataArray:
@@ -413,12 +413,12 @@ class Sums(LinearLaw):
 
 
 class SumsNarrow(Sums):
-    def rows(self, grid: xr.Dataset) -> Rows:  # noqa: ARG002
+    def rows(self, grid: xr.Dataset) -> Rows:
         return Narrow(np.ones((1, 48)))
 
 
 class SumsNormed(Sums):
-    def rows(self, grid: xr.Dataset) -> Rows:  # noqa: ARG002
+    def rows(self, grid: xr.Dataset) -> Rows:
         return Normed(np.ones((1, 48)))
 
 
@@ -433,7 +433,7 @@ class SumsUnitless(Sums):
 
 
 class SumsTwice(Sums):
-    def rows(self, grid: xr.Dataset) -> Rows:  # noqa: ARG002
+    def rows(self, grid: xr.Dataset) -> Rows:
         return Matrix(np.ones((2, 48)))
 
     def targets(self, context: xr.Dataset) -> xr.DataArray:
@@ -487,7 +487,7 @@ class Nearest(OutputEnforcer):
 
 
 class Idle(Nearest):
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
         return estimate
 
 

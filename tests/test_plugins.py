@@ -23,7 +23,7 @@ class Still(Solver):
     factor: float = Field(1.0, gt=0)
     variable: str = "sst"
 
-    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:  # noqa: ARG002
+    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
         return inputs
 
 
@@ -318,7 +318,7 @@ def test_observers_are_called_one_by_one(registry: Registry) -> None:
 
     class Deaf:
         @hookimpl
-        def run_finished(self, error: BaseException | None) -> None:  # noqa: ARG002
+        def run_finished(self, error: BaseException | None) -> None:
             raise RuntimeError("no server")
 
     class Listens:

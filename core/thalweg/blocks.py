@@ -125,11 +125,9 @@ class Copy:
     folder: str
 
     def __call__(self, block: Block) -> int:
-        import dask
-
         array = self.source.open()[block.variable]
-        with reading(*([self.source.url] if self.source.url else [])), dask.config.set(scheduler="synchronous"):
-            values = array[block.slices].values
+        with reading(*([self.source.url] if self.source.url else [])):
+            values = array[block.slices].compute(scheduler="synchronous").values
         put(f"{self.folder}/data", block.variable, block.slices, values)
         mark(self.folder, block.key)
         return int(values.nbytes)

@@ -73,11 +73,11 @@ class Estimating:
             lay_out(
                 f"{self.folder}/data",
                 _whole(data, samples),
-                large={str(v): _chunks(data, str(v)) for v in data.data_vars},
+                large={str(name): array.shape for name, array in data.data_vars.items()},
             )
         for name, array in data.data_vars.items():
-            region = (at, *(slice(0, size) for size in array.shape[1:])) if "sample" in array.dims else ...
-            put(f"{self.folder}/data", str(name), region, array.values)  # type: ignore[arg-type]
+            region = tuple(at if dim == "sample" else slice(0, array.sizes[dim]) for dim in array.dims)
+            put(f"{self.folder}/data", str(name), region, array.values)
         mark(self.folder, f"batch-{number}")
 
     def _free(self, inputs: xr.Dataset, wanted: Signature, at: slice) -> xr.Dataset:
@@ -122,10 +122,6 @@ def checked(estimate: xr.Dataset, wanted: Signature, *, by: str) -> xr.Dataset:
 
 def _sample_first(estimate: xr.Dataset) -> xr.Dataset:
     return estimate.transpose("sample", ...) if "sample" in estimate.dims else estimate
-
-
-def _chunks(data: xr.Dataset, name: str) -> tuple[int, ...]:
-    return tuple(data[name].shape)
 
 
 def _whole(batch: xr.Dataset, samples: Samples) -> xr.Dataset:

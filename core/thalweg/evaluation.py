@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import scoring
 from .arrays import read, reading
 from .components import Hold, Metric, WholeMetric
-from .errors import TooLargeError
+from .errors import EstimateError
 from .estimates import Prepared, context_of
 from .scoring import Score, Totals
 from .signature import Signature
@@ -17,9 +17,6 @@ from .signature import Signature
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-WHOLE_LIMIT = 2 * 2**30
-"""Bytes of estimate and truth up to which a metric that needs all of them at once is computed."""
 
 Tallies = dict[tuple[str, str], dict[str, Totals]]
 
@@ -36,8 +33,6 @@ class Evaluating:
     batch: int
 
     def __call__(self, number: int) -> Tallies:
-        import xarray as xr
-
         samples = self.prepared.samples("test")
         at = slice(number * self.batch, min(len(samples), (number + 1) * self.batch))
         with reading(self.prepared.preprocess, self.prepared.ingest):
@@ -48,29 +43,22 @@ class Evaluating:
             with reading(url):
                 data = read(url)
                 estimate = (data.isel(sample=at) if "sample" in data.dims else data).load()
-            with xr.set_options(arithmetic_join="exact"):
-                for label, metric in self.metrics.items():
-                    if isinstance(metric, Metric):
-                        found[label, version] = scoring.tally(metric, estimate, truth)
-                for label, law, oracle in laws(self.holds):
-                    assert inputs is not None
-                    context = context_of(inputs, Signature.of(truth), truth if oracle else None)
-                    found[f"violation/{label}", version] = _violation(law.residual(estimate, context))
+            _same_place(estimate, truth, version)
+            for label, metric in self.metrics.items():
+                if isinstance(metric, Metric):
+                    found[label, version] = scoring.tally(metric, estimate, truth)
+            for label, law, oracle in laws(self.holds):
+                assert inputs is not None
+                context = context_of(inputs, Signature.of(truth), truth if oracle else None)
+                found[f"violation/{label}", version] = _violation(law.residual(estimate, context))
         return found
 
     def whole(self) -> dict[tuple[str, str], Score]:
-        """The metrics that need all data at once. Raises `TooLargeError`."""
+        """The metrics that need all data at once; the plan saw to it that they may."""
         parts = {label: metric for label, metric in self.metrics.items() if isinstance(metric, WholeMetric)}
         if not parts:
             return {}
         samples = self.prepared.samples("test")
-        need = 2 * samples.wanted.nbytes()
-        if need > WHOLE_LIMIT:
-            raise TooLargeError(
-                f"{', '.join(parts)} would hold {need} bytes at once",
-                allowed=f"up to {WHOLE_LIMIT}",
-                advice="score a shorter test period, or use a metric of means",
-            )
         truth = samples.truth(slice(None))
         found: dict[tuple[str, str], Score] = {}
         for version, url in self.estimates.items():
@@ -78,6 +66,20 @@ class Evaluating:
                 estimate = read(url).load()
             found |= {(label, version): scoring.score(metric, estimate, truth) for label, metric in parts.items()}
         return found
+
+
+def _same_place(estimate: xr.Dataset, truth: xr.Dataset, version: str) -> None:
+    """Arithmetic would silently keep only the coordinates that two fields share."""
+    import xarray as xr
+
+    try:
+        xr.align(estimate, truth, join="exact", copy=False)
+    except ValueError as error:
+        raise EstimateError(
+            f"the {version} estimate does not lie where the truth does: {str(error).splitlines()[0]}",
+            allowed="the truth's coordinates",
+            advice="copy latitude, longitude, ... from the inputs",
+        ) from error
 
 
 def laws(holds: Sequence[Hold]) -> Iterator[tuple[str, Any, bool]]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 NOTHING = "nothing to learn"
+WHOLE = 2 * 2**30
+"""Bytes of estimate and truth up to which a metric that needs all of them at once is computed."""
 BATCH = 64 * 2**20
 """Bytes of inputs and truth that one task of `constrain` or `evaluate` reads."""
 
@@ -263,6 +265,14 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
                 where="preprocess",
             )
     shake_hands(plan.method, plan.holds, plan.metrics, given=given, wanted=wanted)
+    whole = [label for label, metric in plan.metrics.items() if isinstance(metric, WholeMetric)]
+    if whole and 2 * wanted.nbytes() > WHOLE:
+        raise TooLargeError(
+            f"{', '.join(whole)} would hold {human(2 * wanted.nbytes())} at once",
+            allowed=f"up to {human(WHOLE)}",
+            advice="score a shorter test period, or use a metric of means",
+            where="evaluate",
+        )
     plan = replace(plan, steps=ground.steps)
     trained = not learner or plan.store.find("train", plan.solver_digest(held=False)) is not None
     note = "" if learner else NOTHING

@@ -51,16 +51,16 @@ def _components(value: Any) -> Iterator[Component]:
 
 
 @lru_cache
-def _distributions() -> Mapping[str, list[str]]:
-    return metadata.packages_distributions()
+def _versions() -> Mapping[str, str]:
+    """`distribution==version` of each plugin's package; an editable install lists its packages nowhere else."""
+    found = metadata.entry_points(group="thalweg")
+    return {each.value.split(".")[0]: f"{each.dist.name}=={each.dist.version}" for each in found if each.dist}
 
 
-@lru_cache
 def version_of(part: type[Component]) -> str:
-    """`distribution==version` of the package that defines a part."""
+    """`distribution==version` of the package that defines a part; the package's name if it is not installed."""
     package = part.__module__.split(".", 1)[0]
-    names = _distributions().get(package, [])
-    return f"{names[0]}=={metadata.version(names[0])}" if names else package
+    return _versions().get(package, package)
 
 
 @lru_cache

@@ -114,10 +114,8 @@ def table(plan: Plan, numbers: Mapping[str, float]) -> list[dict[str, Any]]:
             or plan.metrics.get(metric.split("/")[0])
         )
         better = getattr(part, "higher_is_better", False if metric.startswith("violation/") else None)
-        oracle = " (oracle)" if version == "held" and any(hold.oracle for hold in plan.holds) else ""
-        row = rows.setdefault(
-            metric, {"metric": metric + oracle, "free": None, "held": None, "higher_is_better": better}
-        )
+        name = f"{metric} (oracle)" if any(hold.oracle for hold in plan.holds) else metric
+        row = rows.setdefault(metric, {"metric": name, "free": None, "held": None, "higher_is_better": better})
         row[version] = value
     return list(rows.values())
 
