@@ -104,6 +104,19 @@ def test_samples_do_not_see_one_another(make: Make) -> None:
         torch.testing.assert_close(network(inputs[1:2]), network(inputs)[1:2], rtol=1e-4, atol=1e-5)
 
 
+@every
+def test_half_precision_learns_too(make: Make) -> None:
+    torch.manual_seed(0)
+    inputs, truth = batch()
+    network = make((8, 8), 1)
+    whole = network(inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = (network(inputs).float() - truth).square().mean()
+    loss.backward()
+    assert loss.item() == pytest.approx((whole - truth).square().mean().item(), rel=0.05)
+    assert all(each.grad is not None and each.grad.isfinite().all() for each in network.parameters())
+
+
 @recurrent
 def test_shown_all_of_the_truth_it_looks_one_step_ahead(make: Make) -> None:
     torch.manual_seed(0)

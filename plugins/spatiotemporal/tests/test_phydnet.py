@@ -53,11 +53,11 @@ def test_the_moment_loss_is_zero_for_derivatives_only() -> None:
     cell = PhysicalCell(3, kernel=5).double()
     with torch.no_grad():
         cell.derivatives.weight.copy_(derivatives(5)[:, None].expand(-1, 3, -1, -1))
-    assert float(cell.moment_loss()) == pytest.approx(0, abs=1e-20)
+    assert cell.moment_loss().item() == pytest.approx(0, abs=1e-20)
     with torch.no_grad():
         cell.derivatives.weight[:, 1] *= 2
     # Every filter of one of three fields has one moment too large by 1: 25 of 25 x 25 moments, of that field.
-    assert float(cell.moment_loss()) == pytest.approx(1 / 25)
+    assert cell.moment_loss().item() == pytest.approx(1 / 25)
 
 
 def test_the_moment_loss_teaches_derivatives() -> None:
