@@ -1,0 +1,171 @@
+"""The rows `G` of laws as an operator: dense, or sparse and never made dense."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from ._arrays import Array, double, is_sparse, is_tensor, product, transposed
+
+
+class Operator(Protocol):
+    """`G` (k, n), by its products."""
+
+    count: int
+    cells: int
+    disjoint: bool
+    """Whether no cell is in two rows, so that `G diag(v) G^T` is diagonal and given as such, (..., k)."""
+
+    def times(self, field: Array) -> Array:
+        """`G x`: (..., n) -> (..., k)."""
+
+    def sizes(self, field: Array) -> Array:
+        """`|G| x`, without gradients."""
+
+    def back(self, multiplier: Array) -> Array:
+        """`G^T l`: (..., k) -> (..., n)."""
+
+    def times_factor(self, factor: Array) -> Array:
+        """`G U`: (..., n, r) -> (..., k, r)."""
+
+    def back_factor(self, multipliers: Array) -> Array:
+        """`G^T Y`: (..., k, r) -> (..., n, r)."""
+
+    def gram(self, variance: Array) -> Array:
+        """`G diag(v) G^T`: (..., k, k), or its diagonal (..., k) if disjoint."""
+
+    def quadratic(self, root: Array) -> Array:
+        """The diagonal of `G^T R^T R G` for `root` (..., k, k), or (..., k) for a diagonal one."""
+
+
+def operator(rows: Any, *, like: Array) -> Operator:
+    """The operator of an array (..., k, n), a tensor, or a scipy sparse matrix (k, n)."""
+    if not is_sparse(rows):
+        return Dense(double(rows, like=like))
+    # An index and a value for each entry is more than a value for each cell.
+    full = rows.nnz * 12 >= rows.shape[0] * rows.shape[1] * 8
+    return Dense(double(rows.toarray(), like=like)) if full else Sparse(rows)
+
+
+class Dense:
+    """Rows as an array (..., k, n)."""
+
+    def __init__(self, matrix: Array) -> None:
+        self.matrix = matrix
+        self.count, self.cells = matrix.shape[-2:]
+        self.disjoint = False
+
+    def times(self, field: Array) -> Array:
+        return field @ self.matrix.T if self.matrix.ndim == 2 else product(self.matrix, field)
+
+    def sizes(self, field: Array) -> Array:
+        return Dense(abs(self.matrix)).times(field)
+
+    def back(self, multiplier: Array) -> Array:
+        if self.matrix.ndim == 2:
+            return multiplier @ self.matrix
+        return product(transposed(self.matrix), multiplier)
+
+    def times_factor(self, factor: Array) -> Array:
+        return self.matrix @ factor
+
+    def back_factor(self, multipliers: Array) -> Array:
+        return transposed(self.matrix) @ multipliers
+
+    def gram(self, variance: Array) -> Array:
+        # Row by row: k arrays of the size of the field would be the largest thing here.
+        rows = [self.times(variance * self.matrix[..., row, :]) for row in range(self.count)]
+        return _stack(rows)
+
+    def quadratic(self, root: Array) -> Array:
+        total = Dense.back(self, root[..., 0, :]) ** 2
+        for row in range(1, self.count):
+            total = total + self.back(root[..., row, :]) ** 2
+        return total
+
+
+class Sparse:
+    """Rows as a scipy matrix in CSR, whose pairs of entries in one column are found once."""
+
+    def __init__(self, matrix: Any) -> None:
+        from scipy.sparse import csr_array
+
+        self.matrix = csr_array(matrix, dtype=np.float64)
+        self.matrix.sum_duplicates()
+        self.matrix.eliminate_zeros()
+        self.count, self.cells = self.matrix.shape
+        self.disjoint = bool((np.bincount(self.matrix.indices, minlength=self.cells) <= 1).all())
+
+    def times(self, field: Array) -> Array:
+        return _apply(self.matrix, field)
+
+    def sizes(self, field: Array) -> Array:
+        return _apply(abs(self.matrix), field)
+
+    def back(self, multiplier: Array) -> Array:
+        return _apply(self._transposed, multiplier)
+
+    def times_factor(self, factor: Array) -> Array:
+        return transposed(_apply(self.matrix, transposed(factor)))
+
+    def back_factor(self, multipliers: Array) -> Array:
+        return transposed(_apply(self._transposed, transposed(multipliers)))
+
+    def gram(self, variance: Array) -> Array:
+        flat = _apply(self._pairs, variance)
+        return flat if self.disjoint else flat.reshape(*flat.shape[:-1], self.count, self.count)
+
+    def quadratic(self, root: Array) -> Array:
+        inverse = root**2 if self.disjoint else (transposed(root) @ root).reshape(*root.shape[:-2], -1)
+        return _apply(self._pairs_transposed, inverse)
+
+    @cached_property
+    def _transposed(self) -> Any:
+        return self.matrix.T.tocsr()
+
+    @cached_property
+    def _pairs_transposed(self) -> Any:
+        return self._pairs.T.tocsr()
+
+    @cached_property
+    def _pairs(self) -> Any:
+        """`P` (k k, n) with `P v = vec(G diag(v) G^T)`; the squares (k, n) if disjoint."""
+        from scipy.sparse import csr_array
+
+        if self.disjoint:
+            return self.matrix.power(2)
+        columns = self.matrix.tocsc()
+        many = np.diff(columns.indptr)
+        column = np.repeat(np.arange(self.cells), many)
+        first = np.repeat(np.arange(columns.nnz), many[column])
+        begin = np.repeat(np.cumsum(many[column]) - many[column], many[column])
+        second = columns.indptr[:-1][column[first]] + np.arange(len(first)) - begin
+        rows = columns.indices.astype(np.int64)
+        values = columns.data[first] * columns.data[second]
+        at = rows[first] * self.count + rows[second]
+        return csr_array((values, (at, column[first])), shape=(self.count**2, self.cells))
+
+
+def _apply(matrix: Any, vectors: Array) -> Array:
+    """A sparse matrix (p, q) times vectors (..., q), as (..., p)."""
+    flat = vectors.reshape(-1, vectors.shape[-1]).T
+    if is_tensor(vectors):
+        import torch
+
+        entries = matrix.tocoo()
+        at = torch.as_tensor(np.stack([entries.row, entries.col]).astype(np.int64), device=vectors.device)
+        values = torch.as_tensor(entries.data, device=vectors.device)
+        found = torch.sparse.mm(torch.sparse_coo_tensor(at, values, matrix.shape), flat)
+    else:
+        found = matrix @ np.ascontiguousarray(flat)
+    return found.T.reshape(*vectors.shape[:-1], matrix.shape[0])
+
+
+def _stack(rows: list[Array]) -> Array:
+    if is_tensor(rows[0]):
+        import torch
+
+        return torch.stack(rows, dim=-2)
+    return np.stack(rows, axis=-2)
