@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import resource
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array, random_array
-from test_engine import REFERENCE
 from thalweg.errors import EstimateError, RunError
 from thalweg_probconserv import condition
 from thalweg_probconserv.correlated import update_correlated
@@ -17,13 +17,16 @@ from thalweg_probconserv.engine import update, update_members
 from thalweg_probconserv.sampling import samples
 from thalweg_probconserv.smoothing import smooth
 
+SHARED = Path(os.environ.get("THALWEG_SHARED", Path(__file__).resolve().parents[3] / ".." / "shared"))
+REFERENCE = SHARED / "reference" / "probconserv" / "probconserv.npz"
+
 DRAW = np.random.default_rng(0)
 
 
 def dense(
     mean: np.ndarray, prior: np.ndarray, rows: np.ndarray, targets: np.ndarray, noise: np.ndarray | float
 ) -> tuple:
-    gain = prior @ rows.T @ np.linalg.inv(rows @ prior @ rows.T + noise * np.ones(()) * np.eye(len(rows)))
+    gain = prior @ rows.T @ np.linalg.inv(rows @ prior @ rows.T + noise * np.eye(len(rows)))
     return mean - gain @ (rows @ mean - targets), prior - gain @ rows @ prior
 
 
@@ -172,7 +175,7 @@ def test_a_refusal_in_chunks_comes_when_it_is_computed() -> None:
     found = condition(mean, mean, np.ones((1, 12)), np.ones((2, 1)))[0]
     with pytest.raises(RunError, match="row 0 cannot be held"):
         found.compute(scheduler="sync")
-    with pytest.raises(EstimateError, match="the variance is -1.0"):
+    with pytest.raises(EstimateError, match=r"the variance is -1\.0"):
         condition(mean, mean - 1, np.ones((1, 12)), np.ones((2, 1)))[0].compute(scheduler="sync")
 
 
@@ -189,7 +192,6 @@ def test_n_of_200000_under_a_cap_that_n_by_n_would_break() -> None:
         "try: np.ones((n, n // 10))\n"
         "except MemoryError: print('capped')\n"
     )
-    assert resource.RLIMIT_AS is not None
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "capped", done.stderr
 

@@ -48,7 +48,7 @@ def double(array: Any, *, like: Any = None) -> Any:
     if is_tensor(like):
         import torch
 
-        return torch.as_tensor(np.asarray(array, np.float64), device=like.device)
+        return torch.as_tensor(np.array(array, np.float64), device=like.device)
     return np.asarray(array, np.float64)
 
 

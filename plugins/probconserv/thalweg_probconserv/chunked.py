@@ -102,7 +102,14 @@ def update_chunks(
     spread = [] if variance is None or np.ndim(variance) == 0 else [_like(variance, mean), (*batch, *space)]
     unit = variance is not None and np.ndim(variance) == 0
     ways = partial(
-        _gathered, blocks=blocks, cells=cells, unit=unit, spread=bool(spread), ranked=factor is not None, outer=outer
+        _gathered,
+        blocks=blocks,
+        cells=cells,
+        unit=unit,
+        spread=bool(spread),
+        ranked=factor is not None,
+        outer=outer,
+        apart=layout.diagonal,
     )
     arguments = [mean, (*batch, *space), *spread, *with_factor, *places]
 
@@ -119,7 +126,9 @@ def update_chunks(
         meta=np.empty((0,) * (mean.ndim + 1)),
     )
     total = partial_sums.sum(axis=space, split_every=8)
-    wanted = da.broadcast_to(da.asarray(targets), (*mean.shape[:outer], count), chunks=(*mean.chunks[:outer], (count,)))
+    wanted = da.broadcast_to(da.asarray(targets), (*mean.shape[:outer], count)).rechunk(
+        (*mean.chunks[:outer], (count,))
+    )
     multipliers = da.blockwise(
         partial(_solved, layout=layout, noise=covariance),
         (*batch, rest),
@@ -178,6 +187,8 @@ class _Part:
 
     rows: Operator
     mean: Plain
+    given: Plain | None
+    """The variance as it was."""
     there: Plain
     known: Plain
     variance: Plain | None
@@ -185,7 +196,7 @@ class _Part:
 
 
 def _gathered(
-    *arrays: Plain, blocks: Blocks, cells: int, unit: bool, spread: bool, ranked: bool, outer: int
+    *arrays: Plain, blocks: Blocks, cells: int, unit: bool, spread: bool, ranked: bool, outer: int, apart: bool
 ) -> tuple[_Part, list[Plain]]:
     """A chunk, from the arguments of a task, and the arguments that are left."""
     given = list(arrays)
@@ -202,18 +213,17 @@ def _gathered(
     low = None if factor is None else factor.reshape(*flat.shape, -1).astype(np.float64)
     there = ~np.isnan(flat)
     matrix = blocks(region)
+    raw = free
     known, free, low = masked(flat, free, low, there)
-    return _Part(operator(matrix, like=None), flat, there, known, free, low), given
+    return _Part(operator(matrix, like=None, tied=not apart, apart=apart), flat, raw, there, known, free, low), given
 
 
 def _sums(*arrays: Plain, ways: Callable[..., tuple[_Part, list[Plain]]], layout: _Layout) -> Plain:
     part, _ = ways(*arrays)
     check_values(part.mean, part.variance, part.there)
-    found = sums(part.rows, part.known, part.variance, part.factor, diagonal=layout.diagonal)
+    found = sums(part.rows, part.known, part.variance, part.factor)
     outer = part.mean.shape[:-1]
     gram = found.gram
-    if layout.diagonal and not part.rows.disjoint:
-        gram = np.einsum("...ii->...i", gram)
     if part.variance is None:
         gram = np.zeros((layout.count, layout.count))
     cross = np.zeros((layout.count, 0)) if found.cross is None else found.cross
@@ -264,6 +274,6 @@ def _moved(
     block = arrays[0]
     if which == "factor":
         return np.asarray(found.reshape(*block.shape, -1).astype(kind))
-    kept = part.mean if which == "mean" else np.nan
+    kept: Any = part.mean if which == "mean" else part.given if part.given is not None else np.nan
     full = found if part.there.all() else np.where(part.there, found, kept)
     return np.asarray(full.reshape(block.shape).astype(kind))

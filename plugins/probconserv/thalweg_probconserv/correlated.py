@@ -29,7 +29,7 @@ def update_correlated(
     check_shapes(mean, variance, rows, targets, None)
     check_laws(rows, targets)
     covariance = row_covariance(noise, rows.shape[-2])
-    matrix = operator(rows, like=mean)
+    matrix = operator(rows, like=mean, tied=True)
     eye = double(_eye(matrix.count), like=mean)
     xp = namespace(mean)
     across = [

@@ -61,17 +61,16 @@ def update(
     check_values(mean, variance, there)
     check_laws(rows, targets)
 
-    matrix = operator(rows, like=like)
-    known, free, factor = masked(mean, variance, factor, there)
-    diagonal = matrix.disjoint and factor is None and covariance.ndim == 1
-    parts = sums(matrix, known, free, factor, diagonal=diagonal)
-    found = solve(parts, targets, noise=covariance, diagonal=diagonal)
-    held, smaller, left = moved(matrix, known, free, factor, found)
+    matrix = operator(rows, like=like, tied=factor is not None or covariance.ndim == 2)
+    known, free, low = masked(mean, variance, factor, there)
+    found = solve(sums(matrix, known, free, low), targets, noise=covariance, diagonal=matrix.disjoint)
+    held, smaller, left = moved(matrix, known, free, low, found)
     if not bool(there.all()):
         xp = namespace(mean)
         held = xp.where(there, held, mean)
         smaller = smaller if variance is None else xp.where(there, smaller, variance)
-    directions = directions_of(matrix, free, factor, found) if downdate else None
+        left = left if factor is None else xp.where(there[..., None], left, factor)
+    directions = directions_of(matrix, free, low, found) if downdate else None
     return Update(held, smaller, left, directions, found.dropped)
 
 
@@ -118,15 +117,10 @@ def masked(
     return known, variance, factor
 
 
-def sums(rows: Operator, mean: Array, variance: Array | None, factor: Array | None, *, diagonal: bool) -> Sums:
-    """What the laws need of these cells; `diagonal` where no cell is in two rows and nothing else ties them."""
+def sums(rows: Operator, mean: Array, variance: Array | None, factor: Array | None) -> Sums:
+    """What the laws need of these cells."""
     cross = None if factor is None else rows.times_factor(factor)
-    if variance is None:
-        gram: Array = 0.0
-    else:
-        gram = rows.gram(variance)
-        if rows.disjoint and not diagonal:
-            gram = gram[..., None] * double(_identity(rows.count), like=mean)
+    gram: Array = 0.0 if variance is None else rows.gram(variance)
     magnitude = rows.sizes(abs(mean.detach() if is_tensor(mean) else mean))
     return Sums(rows.times(mean), gram, magnitude, cross)
 

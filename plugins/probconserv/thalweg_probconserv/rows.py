@@ -40,13 +40,19 @@ class Operator(Protocol):
         """The diagonal of `G^T R^T R G` for `root` (..., k, k), or (..., k) for a diagonal one."""
 
 
-def operator(rows: Any, *, like: Array) -> Operator:
-    """The operator of an array (..., k, n), a tensor, or a scipy sparse matrix (k, n)."""
+def operator(rows: Any, *, like: Array, tied: bool = False, apart: bool = False) -> Operator:
+    """The operator of an array (..., k, n), a tensor, or a scipy sparse matrix (k, n).
+
+    `tied` where something else ties rows that share no cell (a factor, noise, other chunks), so that their system is a
+    matrix all the same; `apart` for a part of rows that share no cell anywhere.
+    """
+    if apart:
+        return Sparse(rows)
     if not is_sparse(rows):
         return Dense(double(rows, like=like))
     # An index and a value for each entry is more than a value for each cell.
     full = rows.nnz * 12 >= rows.shape[0] * rows.shape[1] * 8
-    return Dense(double(rows.toarray(), like=like)) if full else Sparse(rows)
+    return Dense(double(rows.toarray(), like=like)) if full else Sparse(rows, tied=tied)
 
 
 class Dense:
@@ -89,14 +95,14 @@ class Dense:
 class Sparse:
     """Rows as a scipy matrix in CSR, whose pairs of entries in one column are found once."""
 
-    def __init__(self, matrix: Any) -> None:
+    def __init__(self, matrix: Any, *, tied: bool = False) -> None:
         from scipy.sparse import csr_array
 
         self.matrix = csr_array(matrix, dtype=np.float64)
         self.matrix.sum_duplicates()
         self.matrix.eliminate_zeros()
         self.count, self.cells = self.matrix.shape
-        self.disjoint = bool((np.bincount(self.matrix.indices, minlength=self.cells) <= 1).all())
+        self.disjoint = not tied and bool((np.bincount(self.matrix.indices, minlength=self.cells) <= 1).all())
 
     def times(self, field: Array) -> Array:
         return _apply(self.matrix, field)
@@ -157,7 +163,7 @@ def _apply(matrix: Any, vectors: Array) -> Array:
         entries = matrix.tocoo()
         at = torch.as_tensor(np.stack([entries.row, entries.col]).astype(np.int64), device=vectors.device)
         values = torch.as_tensor(entries.data, device=vectors.device)
-        found = torch.sparse.mm(torch.sparse_coo_tensor(at, values, matrix.shape), flat)
+        found = torch.sparse.mm(torch.sparse_coo_tensor(at, values, matrix.shape, check_invariants=False), flat)
     else:
         found = matrix @ np.ascontiguousarray(flat)
     return found.T.reshape(*vectors.shape[:-1], matrix.shape[0])

@@ -38,10 +38,9 @@ def samples(
     covariance = row_covariance(noise, rows.shape[-2])
     there = ~namespace(mean).isnan(mean)
     check_values(mean, variance, there)
-    matrix = operator(rows, like=like)
+    matrix = operator(rows, like=like, tied=factor is not None or covariance.ndim == 2)
     known, free, factor = masked(mean, variance, factor, there)
-    diagonal = matrix.disjoint and factor is None and covariance.ndim == 1
-    found = solve(sums(matrix, known, free, factor, diagonal=diagonal), targets, noise=covariance, diagonal=diagonal)
+    found = solve(sums(matrix, known, free, factor), targets, noise=covariance, diagonal=matrix.disjoint)
     generator = np.random.default_rng(seed)
     root = _root(covariance)
 
