@@ -67,7 +67,7 @@ def against_dense() -> None:
     for name in list(ways)[1:]:
         ratios = [MANY * a / b for a, b in zip(seconds["dense"], seconds[name], strict=True)]
         print(
-            f"  dense / {name}: {statistics.median(ratios):.0f} times (least {min(ratios):.0f}, most {max(ratios):.0f});"
+            f"  dense / {name}: {statistics.median(ratios):.0f} times ({min(ratios):.0f} to {max(ratios):.0f});"
             f" {statistics.median(seconds[name]) / MANY * 1e6:.0f} us against"
             f" {statistics.median(seconds['dense']) * 1e3:.0f} ms"
         )
@@ -109,9 +109,7 @@ def store_to_store() -> None:
         seconds = in_turn(
             {
                 "plain copy": lambda: through("copy", lambda mean, variance: (mean, variance)),
-                "condition": lambda: through(
-                    "held", lambda mean, variance: condition(mean, variance, rows, targets)
-                ),
+                "condition": lambda: through("held", lambda mean, variance: condition(mean, variance, rows, targets)),
             },
             repeats=5,
         )

@@ -94,7 +94,7 @@ def update_chunks(
     batch, space = tuple(range(outer)), tuple(range(outer, mean.ndim))
     rank = 0 if factor is None else factor.shape[-1]
     covariance = row_covariance(noise, count)
-    layout = _Layout(count, rank, diagonal and factor is None and covariance.ndim == 1)
+    layout = _Layout(count, rank, (diagonal or count == 1) and factor is None and covariance.ndim == 1)
     starts = [_starts(mean.chunks[axis]) for axis in space]
     places = [each for axis, start in zip(space, starts, strict=True) for each in (start, (axis,))]
     rest, extra = mean.ndim, mean.ndim + 1

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ._arrays import Array, double, is_tensor, namespace, product, transposed
 from ._checks import check_laws, check_members, check_shapes, check_values, row_covariance
 from ._solving import Multipliers, Sums, solve
@@ -129,14 +131,13 @@ def moved(
     rows: Operator, mean: Array, variance: Array | None, factor: Array | None, multipliers: Multipliers
 ) -> tuple[Array, Array, Array | None]:
     """Mean, variance and factor of these cells, given the multipliers of the whole field."""
-    xp = namespace(mean)
     held = mean
     if variance is not None:
         held = held - variance * rows.back(multipliers.value)
     if factor is None:
         assert variance is not None
-        smaller = variance - variance**2 * rows.quadratic(multipliers.root)
-        return held, xp.clip(smaller, 0.0, None), None
+        smaller = variance - rows.reduction(variance, multipliers.root)
+        return held, _floored(smaller), None
     cross = multipliers.cross
     assert cross is not None
     held = held - product(factor, product(transposed(cross), multipliers.value))
@@ -147,11 +148,11 @@ def moved(
     smaller = before - (factor * across).sum(-1)
     if variance is not None:
         further = variance * (factor * rows.back_factor(weights)).sum(-1)
-        smaller = smaller + variance - variance**2 * rows.quadratic(multipliers.root) - further
+        smaller = smaller + variance - rows.reduction(variance, multipliers.root) - further
     left = across
     if multipliers.noise_root is not None:
         left = _gain(rows, variance, factor, multipliers.square_root(cross), cross)
-    return held, xp.clip(smaller, 0.0, None), factor - left
+    return held, _floored(smaller), factor - left
 
 
 def directions_of(rows: Operator, variance: Array | None, factor: Array | None, multipliers: Multipliers) -> Array:
@@ -174,7 +175,12 @@ def _gain(rows: Operator, variance: Array | None, factor: Array, weights: Array,
     return found if variance is None else found + variance[..., None] * rows.back_factor(weights)
 
 
-def _identity(count: int) -> Any:
-    import numpy as np
+def _floored(variance: Array) -> Array:
+    """What rounding put below 0, at 0; in place where nothing is recorded."""
+    if is_tensor(variance):
+        return variance.clamp(min=0.0)
+    return np.maximum(variance, 0.0, out=variance)
 
+
+def _identity(count: int) -> Any:
     return np.eye(count)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ._arrays import Array, double, is_sparse, is_tensor, product, transposed
+from ._arrays import Array, double, is_sparse, is_tensor, namespace, product, transposed
 
 
 class Operator(Protocol):
@@ -36,8 +36,8 @@ class Operator(Protocol):
     def gram(self, variance: Array) -> Array:
         """`G diag(v) G^T`: (..., k, k), or its diagonal (..., k) if disjoint."""
 
-    def quadratic(self, root: Array) -> Array:
-        """The diagonal of `G^T R^T R G` for `root` (..., k, k), or (..., k) for a diagonal one."""
+    def reduction(self, variance: Array, root: Array) -> Array:
+        """The diagonal of `V G^T R^T R G V` for `root` (..., k, k), or (..., k) for a diagonal one."""
 
 
 def operator(rows: Any, *, like: Array, tied: bool = False, apart: bool = False) -> Operator:
@@ -46,28 +46,29 @@ def operator(rows: Any, *, like: Array, tied: bool = False, apart: bool = False)
     `tied` where something else ties rows that share no cell (a factor, noise, other chunks), so that their system is a
     matrix all the same; `apart` for a part of rows that share no cell anywhere.
     """
-    if apart:
+    if apart and rows.shape[-2] > 1:
         return Sparse(rows)
     if not is_sparse(rows):
-        return Dense(double(rows, like=like))
+        return Dense(double(rows, like=like), tied=tied)
     # An index and a value for each entry is more than a value for each cell.
     full = rows.nnz * 12 >= rows.shape[0] * rows.shape[1] * 8
-    return Dense(double(rows.toarray(), like=like)) if full else Sparse(rows, tied=tied)
+    return Dense(double(rows.toarray(), like=like), tied=tied) if full else Sparse(rows, tied=tied)
 
 
 class Dense:
     """Rows as an array (..., k, n)."""
 
-    def __init__(self, matrix: Array) -> None:
+    def __init__(self, matrix: Array, *, tied: bool = False) -> None:
         self.matrix = matrix
         self.count, self.cells = matrix.shape[-2:]
-        self.disjoint = False
+        self.disjoint = self.count == 1 and not tied
 
     def times(self, field: Array) -> Array:
         return field @ self.matrix.T if self.matrix.ndim == 2 else product(self.matrix, field)
 
     def sizes(self, field: Array) -> Array:
-        return Dense(abs(self.matrix)).times(field)
+        rows = [Dense(abs(self.matrix[..., row : row + 1, :])).times(field) for row in range(self.count)]
+        return namespace(field).concatenate(rows, -1) if self.count > 1 else rows[0]
 
     def back(self, multiplier: Array) -> Array:
         if self.matrix.ndim == 2:
@@ -83,12 +84,12 @@ class Dense:
     def gram(self, variance: Array) -> Array:
         # Row by row: k arrays of the size of the field would be the largest thing here.
         rows = [self.times(variance * self.matrix[..., row, :]) for row in range(self.count)]
-        return _stack(rows)
+        return rows[0] if self.disjoint else namespace(rows[0]).stack(rows, -2)
 
-    def quadratic(self, root: Array) -> Array:
-        total = Dense.back(self, root[..., 0, :]) ** 2
+    def reduction(self, variance: Array, root: Array) -> Array:
+        total = (variance * self.back(root if self.disjoint else root[..., 0, :])) ** 2
         for row in range(1, self.count):
-            total = total + self.back(root[..., row, :]) ** 2
+            total = total + (variance * self.back(root[..., row, :])) ** 2
         return total
 
 
@@ -123,9 +124,9 @@ class Sparse:
         flat = _apply(self._pairs, variance)
         return flat if self.disjoint else flat.reshape(*flat.shape[:-1], self.count, self.count)
 
-    def quadratic(self, root: Array) -> Array:
+    def reduction(self, variance: Array, root: Array) -> Array:
         inverse = root**2 if self.disjoint else (transposed(root) @ root).reshape(*root.shape[:-2], -1)
-        return _apply(self._pairs_transposed, inverse)
+        return variance**2 * _apply(self._pairs_transposed, inverse)
 
     @cached_property
     def _transposed(self) -> Any:
@@ -167,11 +168,3 @@ def _apply(matrix: Any, vectors: Array) -> Array:
     else:
         found = matrix @ np.ascontiguousarray(flat)
     return found.T.reshape(*vectors.shape[:-1], matrix.shape[0])
-
-
-def _stack(rows: list[Array]) -> Array:
-    if is_tensor(rows[0]):
-        import torch
-
-        return torch.stack(rows, dim=-2)
-    return np.stack(rows, axis=-2)
