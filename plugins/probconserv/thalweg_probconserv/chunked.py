@@ -30,7 +30,7 @@ Blocks = Callable[[tuple[slice, ...]], Any]
 
 @dataclass(frozen=True)
 class Held:
-    """A lazy mean, variance and factor."""
+    """A lazy mean and factor, and the variance that is left beside the factor."""
 
     mean: Any
     variance: Any
@@ -270,6 +270,8 @@ def _moved(
         found: Any = part.known - part.variance * rows.back(value)
     else:
         mean, variance, factor = moved(rows, part.known, part.variance, part.factor, multipliers)
+        if factor is not None:
+            variance = np.maximum(variance - (factor**2).sum(-1), 0.0)
         found = {"mean": mean, "variance": variance, "factor": factor}[which]
     block = arrays[0]
     if which == "factor":
