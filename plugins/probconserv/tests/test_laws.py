@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import EstimateError, HandshakeError, Law, LinearLaw, OptionError
+from thalweg import EstimateError, HandshakeError, Law, LinearLaw
 from thalweg.errors import RunError
 from thalweg_probconserv.enforcers.additive import Additive
 from thalweg_probconserv.enforcers.multiplicative import Multiplicative
@@ -90,7 +90,8 @@ def test_an_integral_is_what_it_says(estimate: xr.Dataset, context: xr.Dataset) 
     mean = Integral(variable="rain", target="mean-input").residual(estimate, context).rain[..., 0]
     np.testing.assert_allclose(mean, rain.sum(("y", "x")) - context.rain.sum(("y", "x")).mean("lead"), atol=1e-12)
     globe = estimate.assign_coords(latitude=("y", [-60.0, 0.0, 30.0, 60.0]))
-    cosine = Integral(variable="rain", weights="cos-lat", target=0.0).residual(globe, context).rain[..., 0]
+    known = context.assign_coords(latitude=globe.latitude)
+    cosine = Integral(variable="rain", weights="cos-lat", target=0.0).residual(globe, known).rain[..., 0]
     np.testing.assert_allclose(cosine, (rain * np.cos(np.deg2rad(globe.latitude))).sum(("y", "x")), atol=1e-12)
 
 
@@ -104,9 +105,9 @@ def test_a_target_is_arithmetic_of_what_is_known(context: xr.Dataset) -> None:
     )
     with pytest.raises(HandshakeError, match="needs 'truth_rain', which is not known before the estimate"):
         target("row(truth_rain)")
-    with pytest.raises(OptionError, match="has a Attribute in it"):
+    with pytest.raises(ValueError, match="has a Attribute in it"):
         Integral(variable="rain", target="m.values")
-    with pytest.raises(OptionError, match="is no expression"):
+    with pytest.raises(ValueError, match="is no expression"):
         Integral(variable="rain", target="1 +")
 
 
@@ -240,9 +241,6 @@ def test_chunks_are_held_as_the_whole_and_lazily(
         held = enforcer.hold(given.chunk(chunks), (law,), context)
         assert held.rain.chunks == given.chunk(chunks).rain.chunks
         expected = enforcer.hold(given, (law,), context)
-        if "rain_factor" in given:
-            expected = expected.drop_vars("rain_variance")
-            held = held.drop_vars("rain_variance")
         xr.testing.assert_allclose(held.compute(scheduler="sync"), expected, rtol=1e-9, atol=1e-11)
 
 

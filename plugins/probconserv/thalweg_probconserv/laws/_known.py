@@ -37,7 +37,7 @@ class KnownLaw(LinearLaw):
     target: Target
 
     def targets(self, context: xr.Dataset) -> xr.DataArray:
-        rows = self.rows(context)
+        rows = self.rows(context)  # Of the same grid, but for the leads.
         if self.target in INPUTS:
             field = context[self.variable]
             if "lead" in field.dims:
