@@ -13,46 +13,94 @@ def condition(mean: Array, variance: Array, rows: Any, targets: Any, noise: Any 
     r"""A Gaussian `mean`, `variance` (..., n), given that `rows` (k, n) times the field is `targets` (..., k).
 
     $\mu' = \mu - V G^T S^{-1} (G \mu - b)$, $v' = v - \mathrm{diag}(V G^T S^{-1} G V)$, $S = G V G^T + R$.
-    Exact at `noise` 0. Arrays of numpy give arrays of numpy; tensors of torch give tensors of their dtype and
-    device, without gradients. Computed in float64. Rows that follow from the others are dropped, with a warning; for
-    what is refused see `engine.update`.
+    Exact at `noise` 0. Arrays of numpy give arrays of numpy; tensors of torch give tensors of their dtype and device,
+    with gradients; dask arrays give lazy dask arrays in their chunks. `rows` may be a scipy sparse matrix. Computed in
+    float64. Rows that follow from the others are dropped, with a warning; for what is refused see `engine.update`.
     """
     import warnings
 
-    import numpy as np
+    from ._arrays import is_lazy
 
+    if is_lazy(mean):
+        lazy: tuple[Array, Array] = _lazily(mean, variance, rows, targets, noise)
+        return lazy
     from .engine import update
 
-    def plain(array: Any) -> Any:
-        return array.detach().cpu().numpy() if hasattr(array, "detach") else array
-
-    found = update(plain(mean), plain(variance), rows=plain(rows), targets=plain(targets), noise=plain(noise))
+    found = update(mean, variance, rows=rows, targets=targets, noise=noise)
     if found.dropped:
         rows_dropped = ", ".join(map(str, found.dropped))
         warnings.warn(f"rows {rows_dropped} follow from the others and were dropped", stacklevel=2)
+    return _like(mean, found.mean), _like(variance, found.variance)
 
-    def like(array: Any, values: Any) -> Any:
-        if hasattr(array, "detach"):
-            import torch
 
-            return torch.from_numpy(values).to(array)
-        kind = np.asarray(array).dtype
-        return values.astype(kind if kind.kind == "f" else np.float64)
+def _like(array: Any, values: Any) -> Any:
+    """The values in the dtype of what was given."""
+    from ._arrays import is_tensor
 
-    return like(mean, found.mean), like(variance, found.variance)
+    if is_tensor(values):
+        return values.to(array.dtype) if is_tensor(array) and array.dtype.is_floating_point else values
+    import numpy as np
+
+    kind = np.asarray(array).dtype
+    return values.astype(kind if kind.kind == "f" else np.float64, copy=False)
+
+
+def _lazily(mean: Any, variance: Any, rows: Any, targets: Any, noise: Any) -> Any:
+    from ._arrays import is_sparse
+    from ._checks import check_shapes
+    from .chunked import update_chunks
+    from .rows import Sparse
+
+    check_shapes(mean, variance, rows, targets, None)
+    diagonal = is_sparse(rows) and Sparse(rows).disjoint
+    if is_sparse(rows):
+        rows = rows.tocsr()
+    found = update_chunks(
+        mean,
+        variance,
+        blocks=lambda region: rows[:, region[0]],
+        count=rows.shape[0],
+        targets=targets,
+        noise=noise,
+        outer=mean.ndim - 1,
+        diagonal=diagonal,
+    )
+    return found.mean, found.variance
 
 
 @hookimpl
 def register_laws(register: Register[Law]) -> None:
     from .laws.area_mean import AreaMean
+    from .laws.block_mean import BlockMean
+    from .laws.boundary_flux import BoundaryFlux
+    from .laws.boundary_value import BoundaryValue
+    from .laws.bounds import Bounds
+    from .laws.integral import Integral
+    from .laws.monotone import Monotone
+    from .laws.nonnegative import Nonnegative
+    from .laws.periodic import Periodic
+    from .laws.point_observations import PointObservations
 
     register("area-mean", AreaMean)
+    register("block-mean", BlockMean)
+    register("boundary-flux", BoundaryFlux)
+    register("boundary-value", BoundaryValue)
+    register("bounds", Bounds)
+    register("integral", Integral)
+    register("monotone", Monotone)
+    register("nonnegative", Nonnegative)
+    register("periodic", Periodic)
+    register("point-observations", PointObservations)
 
 
 @hookimpl
 def register_enforcers(register: Register[Enforcer]) -> None:
     from .enforcers.additive import Additive
+    from .enforcers.multiplicative import Multiplicative
     from .enforcers.probconserv import ProbConserv
 
     register("additive", Additive)
+    # The name it has in print: HardC is the same projection.
+    register("hard", Additive)
+    register("multiplicative", Multiplicative)
     register("probconserv", ProbConserv)

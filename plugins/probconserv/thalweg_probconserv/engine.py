@@ -1,10 +1,10 @@
 r"""Conditioning a Gaussian on linear laws, with algebra of the size of the laws.
 
-    S = G V G^T + R      lambda = S^+ (G mu - b)      mu' = mu - V G^T lambda
-    V = diag v           Z = V G^T S^{-1/2}           v'  = v - rowsum(Z^2)
+    V = diag v + U U^T       S = G V G^T + R       lambda = S^+ (G mu - b)
+    mu' = mu - V G^T lambda      V' = V - Z Z^T      Z = V G^T S^{-1/2}
 
-`G` is (k, n): nothing of size n x n is made, and the k x k system is solved in the eigenvectors of `S` scaled to a unit
-diagonal, so that neither the scale nor the order of the rows matters.
+`G` is (k, n), dense or sparse, and nothing of size n x n is made. Three steps, so that a field may come in parts whose
+`sums` add up: `sums` of each part, `solve` once, `moved` for each part. The formulas are the same for numpy and torch.
 """
 
 from __future__ import annotations
@@ -13,165 +13,174 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import lapack
-from thalweg.errors import EstimateError, HandshakeError, RunError
 
-Array = NDArray[Any]
-
-_DEPENDENT = 1e-12
-"""Eigenvalues of the scaled `S`, relative to the largest, at which rows are taken to say the same."""
-_CONTRADICTION = 1e-6
-"""What dependent rows may differ by, relative to `sum |g mu| + |b|`: targets are often known in float32 only."""
-_REFINEMENTS = 2
+from ._arrays import Array, double, is_tensor, namespace, product, transposed
+from ._checks import check_laws, check_members, check_shapes, check_values, row_covariance
+from ._solving import Multipliers, Sums, solve
+from .rows import Operator, operator
 
 
 @dataclass(frozen=True)
 class Update:
-    """A conditioned mean and variance, and the rows that followed from the others and were dropped."""
+    """A conditioned Gaussian, and the rows that followed from the others and were dropped."""
 
     mean: Array
     variance: Array
+    """What is left of each cell's variance, of `diag v` and `U U^T` together."""
+    factor: Array | None = None
+    """`U'` (..., n, r), itself within the laws: what is left of `U`."""
+    downdate: Array | None = None
+    """`Z` (..., n, k), if asked for."""
     dropped: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Spectrum:
-    """`S = D^-1 Q diag(e) Q^T D^-1` with `D` in `scale`; `inverse` is 1 / e, or 0 where rows are dependent."""
+def update(
+    mean: Array,
+    variance: Array | None,
+    *,
+    rows: Any,
+    targets: Array,
+    noise: Any = 0.0,
+    factor: Array | None = None,
+    downdate: bool = False,
+) -> Update:
+    """Condition a Gaussian (..., n) on `rows` (k, n) times the field being `targets` (..., k).
 
-    scale: Array
-    vectors: Array
-    inverse: Array
-
-    def project(self, right: Array) -> Array:
-        """`Q^T D right`."""
-        return np.asarray((self.vectors.swapaxes(-1, -2) @ (self.scale * right)[..., None])[..., 0])
-
-    def solve(self, right: Array) -> Array:
-        """`S^+ right`."""
-        inner = (self.inverse * self.project(right))[..., None]
-        return np.asarray(self.scale * (self.vectors @ inner)[..., 0])
-
-
-def update(mean: Array, variance: Array, *, rows: Array, targets: Array, noise: Array | float = 0.0) -> Update:
-    """Condition `mean` and `variance` (..., n) on `rows` (k, n) times the field being `targets` (..., k).
-
-    `rows` may have leading axes too. `noise` is the variance of the rows: a number, (k,), or (k, k). Cells whose mean
-    is NaN weigh nothing and are left as they are. Computed and returned in float64.
+    Its covariance is `diag(variance) + factor factor^T`, with `factor` (..., n, r). `rows` are an array, which may have
+    leading axes too, or a scipy sparse matrix. `noise` is the variance of the rows: a number, (k,), or (k, k). Cells
+    whose mean is NaN weigh nothing and are left as they are. A `variance` (n,) is shared by all. Float64.
 
     Raises `HandshakeError` for shapes that do not fit and for noise that is no variance, `EstimateError` for a mean or
     variance that is not finite or negative, and `RunError` for rows that contradict each other or cannot be moved.
     """
-    mean, variance, rows, targets = (np.asarray(each, np.float64) for each in (mean, variance, rows, targets))
-    covariance = _noise(noise, rows, targets, mean, variance)
-    there = ~np.isnan(mean)
-    _check_values(mean, variance, there, rows, targets)
-    known, free = np.where(there, mean, 0.0), np.where(there, variance, 0.0)
+    like = mean if is_tensor(mean) else variance if is_tensor(variance) else None
+    mean, targets = double(mean, like=like), double(targets, like=like)
+    variance = None if variance is None else double(variance, like=like)
+    factor = None if factor is None else double(factor, like=like)
+    check_shapes(mean, variance, rows, targets, factor)
+    covariance = row_covariance(noise, rows.shape[-2])
+    there = ~namespace(mean).isnan(mean)
+    check_values(mean, variance, there)
+    check_laws(rows, targets)
 
-    system = (rows * free[..., None, :]) @ rows.swapaxes(-1, -2) + covariance
-    gap = (rows @ known[..., None])[..., 0] - targets
-    magnitude = (np.abs(rows) @ np.abs(known)[..., None])[..., 0] + np.abs(targets)
-    spectrum = _spectrum(system)
-    dropped = _dropped(system, spectrum, gap, magnitude)
-
-    multiplier = spectrum.solve(gap)
-    for _ in range(_REFINEMENTS):
-        multiplier = multiplier + spectrum.solve(gap - (system @ multiplier[..., None])[..., 0])
-    moved = known - free * (rows.swapaxes(-1, -2) @ multiplier[..., None])[..., 0]
-
-    # One row at a time: k arrays of the size of the field would be the largest thing here.
-    reduction = np.zeros(moved.shape)
-    weights = np.sqrt(spectrum.inverse)[..., None] * (spectrum.vectors * spectrum.scale[..., None]).swapaxes(-1, -2)
-    for row in range(rows.shape[-2]):
-        direction = (weights[..., row : row + 1, :] @ rows)[..., 0, :]
-        reduction += (free * direction) ** 2
-    smaller = np.maximum(free - reduction, 0.0)
-    return Update(np.where(there, moved, mean), np.where(there, smaller, variance), dropped)
+    matrix = operator(rows, like=like, tied=factor is not None or covariance.ndim == 2)
+    known, free, low = masked(mean, variance, factor, there)
+    found = solve(sums(matrix, known, free, low), targets, noise=covariance, diagonal=matrix.disjoint)
+    held, smaller, left = moved(matrix, known, free, low, found)
+    if not bool(there.all()):
+        xp = namespace(mean)
+        held = xp.where(there, held, mean)
+        smaller = smaller if variance is None else xp.where(there, smaller, variance)
+        left = left if factor is None else xp.where(there[..., None], left, factor)
+    directions = directions_of(matrix, free, low, found) if downdate else None
+    return Update(held, smaller, left, directions, found.dropped)
 
 
-def _spectrum(system: Array) -> _Spectrum:
-    diagonal = np.diagonal(system, axis1=-2, axis2=-1)
-    still = np.flatnonzero((diagonal <= 0.0).reshape(-1, diagonal.shape[-1]).any(0))
-    if len(still):
-        raise RunError(
-            f"{_named(still)} cannot be held: no cell that it weighs has any variance",
-            allowed="rows that weigh at least one cell of positive variance, or have noise",
-            advice="give the estimate a variance there, or leave the law out",
-        )
-    scale = 1.0 / np.sqrt(diagonal)
-    values, vectors = np.linalg.eigh(system * scale[..., :, None] * scale[..., None, :])
-    kept = values > _DEPENDENT * values[..., -1:]
-    return _Spectrum(scale, vectors, np.where(kept, 1.0 / np.where(kept, values, 1.0), 0.0))
+def update_members(
+    members: Array, *, rows: Any, targets: Array, noise: Any = 0.0, shrinkage: float = 0.0
+) -> tuple[Array, tuple[int, ...]]:
+    """Condition an ensemble (..., n, members), each of which then obeys; with the rows that were dropped.
+
+    The covariance is the sample's, its off-diagonal scaled by `1 - shrinkage`; what is left of it is that of the
+    returned members (with noise, by a square root, so that nothing is drawn).
+
+    Raises `RunError` for as many exact rows as members or nearly so, unless there is shrinkage.
+    """
+    members = double(members, like=members)
+    count = members.shape[-1]
+    mean = members.mean(-1)
+    away = members - mean[..., None]
+    norm = ((1.0 - shrinkage) / max(1, count - 1)) ** 0.5
+    if shrinkage == 0.0:
+        check_members(rows.shape[-2], count, row_covariance(noise, rows.shape[-2]))
+    own = shrinkage * (away**2).sum(-1) / max(1, count - 1) if shrinkage else None
+    found = update(mean, own, rows=rows, targets=targets, noise=noise, factor=norm * away)
+    assert found.factor is not None
+    held = found.mean[..., None] + found.factor / norm
+    xp = namespace(members)
+    return xp.where(xp.isnan(members), members, held), found.dropped
 
 
-def _dropped(system: Array, spectrum: _Spectrum, gap: Array, magnitude: Array) -> tuple[int, ...]:
-    """The dependent rows. Raises `RunError` if their targets contradict those of the others."""
-    dependent = np.broadcast_to(spectrum.inverse == 0.0, gap.shape)
-    if not dependent.any():
-        return ()
-    allowed = _CONTRADICTION * (np.abs(spectrum.vectors).swapaxes(-1, -2) @ (spectrum.scale * magnitude)[..., None])
-    excess = np.abs(spectrum.project(gap)) - allowed[..., 0]
-    size = system.shape[-1]
-    worst = int(dependent.sum(-1).argmax())
-    matrix = np.broadcast_to(system, (*gap.shape[:-1], size, size)).reshape(-1, size, size)[worst]
-    scale = 1.0 / np.sqrt(np.diagonal(matrix))
-    _, order, rank, _ = lapack.dpstrf(matrix * scale[:, None] * scale, tol=_DEPENDENT * size)
-    # Where the two criteria differ by one, the eigenvalues decide, as they did in the solve.
-    rank = min(int(rank), size - int(dependent.sum(-1).max()))
-    dropped = tuple(sorted(int(each) - 1 for each in order[rank:]))
-    if (dependent & (excess > 0.0)).any():
-        raise RunError(
-            f"the laws contradict each other: {_named(np.array(dropped))} would follow from the others, its target not",
-            allowed=f"targets of dependent rows that agree to {_CONTRADICTION:g} of sum |g x| + |b|",
-            advice="leave one of the laws out, or give them noise",
-        )
-    return dropped
+def masked(
+    mean: Array, variance: Array | None, factor: Array | None, there: Array
+) -> tuple[Array, Array | None, Array | None]:
+    """Mean, variance and factor with zeros where nothing is; the variance stays shared where the mask is."""
+    if bool(there.all()):
+        return mean, variance, factor
+    xp = namespace(mean)
+    zero = xp.zeros_like(mean)
+    known = xp.where(there, mean, zero)
+    if variance is not None:
+        flat = there.reshape(-1, there.shape[-1])
+        mask = flat[0] if variance.ndim == 1 and bool((flat == flat[0]).all()) else there
+        variance = xp.where(mask, variance, xp.zeros_like(variance))
+    if factor is not None:
+        factor = xp.where(there[..., None], factor, xp.zeros_like(factor))
+    return known, variance, factor
 
 
-def _noise(noise: Array | float, rows: Array, targets: Array, mean: Array, variance: Array) -> Array:
-    """The covariance `R` of the rows (k, k), when all shapes fit."""
-    given = f"mean {mean.shape}, variance {variance.shape}, rows {rows.shape}, targets {targets.shape}"
-    allowed = "mean and variance (..., n), rows (..., k, n) with k of 1 or more, targets (..., k)"
-    if min(mean.ndim, variance.ndim, targets.ndim) < 1 or rows.ndim < 2 or 0 in rows.shape[-2:]:
-        raise HandshakeError(f"{given} do not fit", allowed=allowed, advice="give each row a target")
-    count = rows.shape[-2]
-    try:
-        batch = np.broadcast_shapes(mean.shape[:-1], rows.shape[:-2], targets.shape[:-1])
-    except ValueError:
-        batch = (-1,)
-    fits = mean.shape == variance.shape and batch == mean.shape[:-1]
-    if not fits or mean.shape[-1] != rows.shape[-1] or targets.shape[-1] != count:
-        raise HandshakeError(f"{given} do not fit", allowed=allowed, advice="give each row a target")
-    array = np.asarray(noise, np.float64)
-    if array.shape not in ((), (count,), (count, count)):
-        raise HandshakeError(f"noise {array.shape} does not fit {count} rows", allowed="a number, (k,) or (k, k)")
-    covariance = array if array.ndim == 2 else np.eye(count) * array
-    symmetric = np.isfinite(covariance).all() and np.array_equal(covariance, covariance.T)
-    if not symmetric or np.linalg.eigvalsh(covariance)[0] < -1e-12 * np.abs(covariance).max():
-        raise HandshakeError(
-            f"noise {noise!r} is no variance", allowed="0 or more; a matrix symmetric and positive semi-definite"
-        )
-    return covariance
+def sums(rows: Operator, mean: Array, variance: Array | None, factor: Array | None) -> Sums:
+    """What the laws need of these cells."""
+    cross = None if factor is None else rows.times_factor(factor)
+    gram: Array = 0.0 if variance is None else rows.gram(variance)
+    magnitude = rows.sizes(abs(mean.detach() if is_tensor(mean) else mean))
+    return Sums(rows.times(mean), gram, magnitude, cross)
 
 
-def _check_values(mean: Array, variance: Array, there: Array, rows: Array, targets: Array) -> None:
-    if np.isinf(mean).any():
-        raise EstimateError("the mean is infinite", allowed="finite values, or NaN where there is no field")
-    bad = there & ~(np.isfinite(variance) & (variance >= 0.0))
-    if bad.any():
-        raise EstimateError(
-            f"the variance is {float(variance[bad][0])!r} at {int(bad.sum())} of {int(there.sum())} cells",
-            allowed="finite values of 0 or more wherever the mean is there",
-            advice="look at what the method gives as its variance",
-        )
-    for name, array in (("rows", rows), ("targets", targets)):
-        if not np.isfinite(array).all():
-            raise EstimateError(
-                f"the {name} of the laws are not finite",
-                allowed="finite numbers",
-                advice="look for missing values in what the law is computed from",
-            )
+def moved(
+    rows: Operator, mean: Array, variance: Array | None, factor: Array | None, multipliers: Multipliers
+) -> tuple[Array, Array, Array | None]:
+    """Mean, variance and factor of these cells, given the multipliers of the whole field."""
+    held = mean
+    if variance is not None:
+        held = held - variance * rows.back(multipliers.value)
+    if factor is None:
+        assert variance is not None
+        smaller = variance - rows.reduction(variance, multipliers.root)
+        return held, _floored(smaller), None
+    cross = multipliers.cross
+    assert cross is not None
+    held = held - product(factor, product(transposed(cross), multipliers.value))
+    before = (factor**2).sum(-1)
+    weights = multipliers.inverse(cross)
+    across = _gain(rows, variance, factor, weights, cross)
+    # diag(V - Z Z^T), of which diag(Z Z^T) = v^2 q + 2 v (U . G^T W) + U C U^T, and `across` = v G^T W + U C.
+    smaller = before - (factor * across).sum(-1)
+    if variance is not None:
+        further = variance * (factor * rows.back_factor(weights)).sum(-1)
+        smaller = smaller + variance - rows.reduction(variance, multipliers.root) - further
+    left = across
+    if multipliers.noise_root is not None:
+        left = _gain(rows, variance, factor, multipliers.square_root(cross), cross)
+    return held, _floored(smaller), factor - left
 
 
-def _named(rows: Array) -> str:
-    return f"row{'s' if len(rows) > 1 else ''} {', '.join(str(each) for each in rows)}"
+def directions_of(rows: Operator, variance: Array | None, factor: Array | None, multipliers: Multipliers) -> Array:
+    """`Z = V G^T S^{-1/2}` (..., n, k), in which the covariance shrinks by `Z Z^T`."""
+    root = multipliers.root
+    if multipliers.diagonal:
+        root = root[..., None] * double(_identity(rows.count), like=root)
+    weights = transposed(root)
+    found: Array = 0.0
+    if variance is not None:
+        found = variance[..., None] * rows.back_factor(weights)
+    if factor is not None:
+        found = found + factor @ (transposed(multipliers.cross) @ weights)
+    return found
+
+
+def _gain(rows: Operator, variance: Array | None, factor: Array, weights: Array, cross: Array) -> Array:
+    """`V G^T W` for `weights` (..., k, r)."""
+    found = factor @ (transposed(cross) @ weights)
+    return found if variance is None else found + variance[..., None] * rows.back_factor(weights)
+
+
+def _floored(variance: Array) -> Array:
+    """What rounding put below 0, at 0; in place where nothing is recorded."""
+    if is_tensor(variance):
+        return variance.clamp(min=0.0)
+    return np.maximum(variance, 0.0, out=variance)
+
+
+def _identity(count: int) -> Any:
+    return np.eye(count)

@@ -3,120 +3,190 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from math import prod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg import LinearLaw, Rows
+from thalweg import LinearLaw
 from thalweg.components import Law
 from thalweg.errors import HandshakeError, ThalwegError
 
-from .engine import update
+from .bounded import update_within
+from .correlated import update_correlated
+from .engine import update, update_members
+from .joint import Joint, grouped
+from .laws._inequality import BoundedLaw
+from .laws.monotone import Monotone
+from .monotone import sorted_along
+from .smoothing import smooth
 
 Array = NDArray[Any]
 
-Covariance = Callable[[str], xr.DataArray | None]
-
 log = logging.getLogger("thalweg.probconserv")
 
+SYSTEMS = 64 * 2**20
+"""Bytes of k x k systems that are solved at once."""
 
-def hold(estimate: xr.Dataset, laws: tuple[Law, ...], *, context: xr.Dataset, covariance: Covariance) -> xr.Dataset:
-    """The estimate, conditioned variable by variable on all laws that name it.
+HELD: tuple[type[Law], ...] = (LinearLaw, BoundedLaw, Monotone)
+"""What can be held here."""
 
-    `covariance(name)` gives the variance of a variable, which is then conditioned too; None is the identity, which
-    moves the mean only.
-    """
+
+@dataclass(frozen=True)
+class Smoothing:
+    """Second differences along a dim are small, as they are for neighbours of this correlation."""
+
+    dim: str
+    correlation: float
+
+
+@dataclass(frozen=True)
+class Prior:
+    """How sure the estimate is of a variable: nothing at all is the identity, which moves the mean only."""
+
+    variance: xr.DataArray | None = None
+    factor: xr.DataArray | None = None
+    members: bool = False
+    shrinkage: float = 0.0
+    weight: bool = False
+    """Whether the variance only says what moves how much, and is not itself conditioned."""
+    smoothing: Smoothing | None = None
+
+
+def hold(
+    estimate: xr.Dataset, laws: tuple[Law, ...], *, context: xr.Dataset, prior: Callable[[xr.DataArray], Prior]
+) -> xr.Dataset:
+    """The estimate, conditioned variable by variable on all laws that name it; lazy where it is dask-backed."""
     changed: dict[str, xr.DataArray] = {}
-    for name, group in _by_variable(estimate, laws).items():
+    for name, group in grouped(estimate, laws).items():
         field = estimate[name]
-        dims = tuple(dim for dim in map(str, field.dims) if any(dim in rows.dims for _, rows in group))
-        outer = tuple(dim for dim in map(str, field.dims) if dim not in dims)
-        batch = tuple(field.sizes[dim] for dim in outer)
-
-        def flat(array: xr.DataArray, outer: tuple[str, ...] = outer, dims: tuple[str, ...] = dims) -> Array:
-            ordered = array.transpose(*outer, *dims)
-            return ordered.values.reshape(*ordered.shape[: len(outer)], -1)
-
-        def shaped(values: Array, like: xr.DataArray, order: tuple[str, ...] = (*outer, *dims)) -> xr.DataArray:
-            kind = like.dtype if like.dtype.kind == "f" else np.dtype("float32")
-            ordered = like.transpose(*order)
-            full = values.reshape(ordered.shape).astype(kind)
-            return ordered.astype(kind).copy(data=full).transpose(*like.dims)
-
-        parts = [_system(law, rows, field=field, dims=dims, outer=outer, context=context) for law, rows in group]
-        owners = [law for (law, _), (matrix, _) in zip(group, parts, strict=True) for _ in matrix]
-        targets = np.concatenate([np.broadcast_to(each, (*batch, each.shape[-1])) for _, each in parts], axis=-1)
-        mean = flat(field)
-        variance = covariance(name)
+        known = prior(field)
+        joint = Joint(field, group, context=context, members=known.members)
         try:
-            found = update(
-                mean,
-                np.ones(mean.shape) if variance is None else flat(variance),
-                rows=np.concatenate([matrix for matrix, _ in parts]),
-                targets=targets,
-                noise=np.array([law.noise for law in owners]),
-            )
+            if field.chunks is not None:
+                from .lazily import hold_lazily
+
+                changed |= hold_lazily(field, known, joint)
+            else:
+                changed |= _held(field, known, joint)
         except ThalwegError as error:
-            raise error.at(", ".join(law.name for law, _ in group)) from None
-        if found.dropped:
-            said = ", ".join(f"{row} ({owners[row].name})" for row in found.dropped)
-            log.warning("%s: rows %s follow from the others and were dropped", name, said)
-        changed[name] = shaped(found.mean, field)
-        if variance is not None:
-            changed[str(variance.name)] = shaped(found.variance, variance)
+            raise error.at(", ".join(law.name for law in group)) from None
     return estimate.assign(changed)
 
 
-def _by_variable(estimate: xr.Dataset, laws: tuple[Law, ...]) -> dict[str, list[tuple[LinearLaw, Rows]]]:
-    groups: dict[str, list[tuple[LinearLaw, Rows]]] = {}
-    for law in laws:
-        if not isinstance(law, LinearLaw):
-            raise HandshakeError(
-                f"{law.name} is not a linear law",
-                allowed="laws with rows and targets",
-                advice="hold it by another enforcer",
-            )
-        rows = law.rows(estimate)
-        groups.setdefault(rows.variable, []).append((law, rows))
-    return groups
+def _held(field: xr.DataArray, prior: Prior, joint: Joint) -> dict[str, xr.DataArray]:
+    mean = joint.flat(field)
+    variance = None if prior.variance is None else joint.flat(prior.variance)
+    factor = None if prior.factor is None else joint.flat(prior.factor)
+    targets, limits = joint.targets(), joint.limits()
+    parts = []
+    for at in _slabs(len(mean), joint.count):
+        now = mean[at].astype(np.float64)
+        own = np.ones(joint.cells) if variance is None else variance[at].astype(np.float64)
+        given = _Gaussian(now, own, None if factor is None else factor[at].astype(np.float64))
+        part = _linear(given, prior, joint, targets[at], bounded=limits is not None)
+        if limits is not None:
+            low, high = (each[at] if each.ndim > 1 else each for each in limits)
+            part = replace(part, mean=_bounded(part, joint, targets[at], low, high, members=prior.members))
+        if joint.monotone is not None:
+            part = replace(part, mean=_monotone(part, joint))
+        parts.append(part)
+    dropped = sorted({row for part in parts for row in part.dropped})
+    if dropped:
+        said = ", ".join(f"{row} ({joint.owners[row].name})" for row in dropped)
+        log.warning("%s: rows %s follow from the others and were dropped", field.name, said)
+    changed = {str(field.name): joint.shaped(np.concatenate([part.mean for part in parts]), field)}
+    if prior.variance is not None and not prior.weight:
+        left = np.concatenate([np.broadcast_to(part.variance, part.mean.shape) for part in parts])
+        changed[str(prior.variance.name)] = joint.shaped(left, prior.variance)
+    if prior.factor is not None:
+        changed[str(prior.factor.name)] = joint.shaped(np.concatenate([part.factor for part in parts]), prior.factor)
+    return changed
 
 
-def _system(
-    law: LinearLaw,
-    rows: Rows,
-    *,
-    field: xr.DataArray,
-    dims: tuple[str, ...],
-    outer: tuple[str, ...],
-    context: xr.Dataset,
-) -> tuple[Array, Array]:
-    """Rows `(k, cells)` over all of `dims`, and targets `(..., k)` with axes for `outer`.
+@dataclass(frozen=True)
+class _Gaussian:
+    """A part of the batch: mean and variance (batch, cells), or members (batch, cells, member) as the mean."""
 
-    A law that reduces fewer dims than another of the same variable holds at every index of the others, so it has that
-    many times its rows.
-    """
-    sizes = {dim: field.sizes[dim] for dim in dims}
-    matrix = rows.block({dim: slice(0, sizes[dim]) for dim in rows.dims}).toarray()
-    others = tuple(dim for dim in dims if dim not in rows.dims)
-    repeat = prod(sizes[dim] for dim in others)
-    spread = np.einsum("kc,ef->kecf", matrix, np.eye(repeat))
-    own = [*rows.dims, *others]
-    spread = spread.reshape(rows.count * repeat, *(sizes[dim] for dim in own))
-    order = [1 + own.index(dim) for dim in dims]
-    full = spread.transpose(0, *order).reshape(rows.count * repeat, -1)
+    mean: Array
+    variance: Array
+    """Beside the factor, if there is one."""
+    factor: Any = None
+    dropped: tuple[int, ...] = ()
+    spread: Array | None = None
+    """How far each cell may move under bounds, where that is not the variance."""
 
-    targets = law.targets(context)
-    foreign = [str(dim) for dim in targets.dims if dim not in (*outer, *others, "row")]
-    if foreign:
+
+def _linear(given: _Gaussian, prior: Prior, joint: Joint, targets: Array, *, bounded: bool) -> _Gaussian:
+    """Under the linear laws, with as much of the covariance as is known."""
+    if prior.smoothing is not None:
+        return _smoothed(given, prior.smoothing, joint, targets)
+    if joint.matrix is None:
+        return given
+    laws = {"rows": joint.matrix, "targets": targets, "noise": joint.noise}
+    if prior.members:
+        members, dropped = update_members(given.mean, **laws, shrinkage=prior.shrinkage)
+        return replace(given, mean=members, dropped=dropped)
+    if given.factor is None:
+        found = update(given.mean, given.variance, **laws)
+        # Without correlations, bounds and laws are one problem, which starts from the free estimate.
+        mean = given.mean if bounded else found.mean
+        return _Gaussian(mean, found.variance, None, found.dropped, given.variance)
+    found = update(given.mean, None if prior.variance is None else given.variance, **laws, factor=given.factor)
+    assert found.factor is not None
+    beside = np.maximum(found.variance - (found.factor**2).sum(-1), 0.0)
+    return _Gaussian(found.mean, beside, found.factor, found.dropped, found.variance)
+
+
+def _smoothed(given: _Gaussian, smoothing: Smoothing, joint: Joint, targets: Array) -> _Gaussian:
+    """Smoothed along a dim, and then, with the covariance that this gives, under the linear laws."""
+    mean, dim = given.mean, smoothing.dim
+    if np.isnan(mean).any():
         raise HandshakeError(
-            f"the targets of {law.name} have dims {targets.dims!r}",
-            allowed=f"row and dims of {field.name!r} that the law does not reduce: {', '.join((*outer, *others))}",
-            advice="give one target for each row of a sample",
+            f"smoothing along {dim!r} goes over missing cells",
+            allowed="a field without missing cells",
+            advice="leave `smoothing` out, or fill the cells in the method",
         )
-    targets = targets.expand_dims({dim: sizes[dim] for dim in others if dim not in targets.dims})
-    targets = targets.expand_dims([dim for dim in outer if dim not in targets.dims])
-    ordered = targets.transpose(*outer, "row", *others)
-    return full, ordered.values.reshape(*ordered.shape[: len(outer)], -1)
+    first = smooth(joint.lines(mean, dim), joint.lines(given.variance, dim), correlation=smoothing.correlation)
+    smoothed, smaller = joint.unlined(first.mean, dim), joint.unlined(first.variance, dim)
+    if joint.matrix is None:
+        return _Gaussian(smoothed, smaller)
+
+    def times(vector: Array) -> Array:
+        return joint.unlined(first.times(joint.lines(np.broadcast_to(vector, mean.shape), dim)), dim)
+
+    found = update_correlated(smoothed, smaller, times=times, rows=joint.matrix, targets=targets, noise=joint.noise)
+    return _Gaussian(found.mean, found.variance, None, found.dropped)
+
+
+def _bounded(given: _Gaussian, joint: Joint, targets: Array, lower: Array, upper: Array, *, members: bool) -> Array:
+    """Within bounds and under laws: from the free mean, or from what the linear laws made of a correlated one."""
+    mean, spread = given.mean, given.variance if given.spread is None else given.spread
+    if members:
+        mean = np.moveaxis(mean, -1, 1)
+        spread = np.broadcast_to(np.nan_to_num(mean.var(1, ddof=1))[:, None], mean.shape)
+        targets = np.broadcast_to(targets[:, None], (*mean.shape[:2], targets.shape[-1]))
+        lower, upper = (each[:, None] if each.ndim > 1 else each for each in (lower, upper))
+    spread = np.broadcast_to(spread, mean.shape)
+    if joint.matrix is None:
+        found = np.clip(mean, lower, upper)
+    else:
+        found = update_within(
+            mean, spread, lower=lower, upper=upper, rows=joint.matrix, targets=targets, noise=joint.noise
+        )
+    return np.moveaxis(found, 1, -1) if members else found
+
+
+def _monotone(given: _Gaussian, joint: Joint) -> Array:
+    law = joint.monotone
+    assert law is not None
+    spread = np.broadcast_to(given.variance, given.mean.shape)
+    lines, weights = joint.lines(given.mean, law.dim), joint.lines(spread, law.dim)
+    return joint.unlined(sorted_along(lines, weights, rising=law.rising), law.dim)
+
+
+def _slabs(batch: int, count: int) -> Iterator[slice]:
+    size = max(1, SYSTEMS // (8 * max(1, count) ** 2))
+    yield from (slice(start, start + size) for start in range(0, batch, size))

@@ -12,6 +12,8 @@ from pydantic import Field
 from thalweg import HandshakeError, LinearLaw, Rows
 from thalweg.errors import EstimateError
 
+from ._matrix import WeightRows
+
 Array = NDArray[Any]
 
 _NOT_AREA = ("sample", "lead", "member")
@@ -36,7 +38,7 @@ class AreaMean(LinearLaw):
 
     def rows(self, grid: xr.Dataset) -> Rows:
         dims, weights = self._weights(grid)
-        return AreaMeanRows(self.variable, dims, weights)
+        return WeightRows(self.variable, dims=dims, weights=weights)
 
     def targets(self, context: xr.Dataset) -> xr.DataArray:
         field = context[self.variable]
@@ -90,20 +92,6 @@ class AreaMean(LinearLaw):
                 advice="set `weights: equal` for a plane of equal cells",
             )
         return found[0].clip(min=0.0).drop_vars(list(found[0].coords))
-
-
-class AreaMeanRows(Rows):
-    """One row of weights over `dims`."""
-
-    count = 1
-
-    def __init__(self, variable: str, dims: tuple[str, ...], weights: Array) -> None:
-        self.variable, self.dims, self._weights = variable, dims, weights
-
-    def block(self, region: Mapping[str, slice]) -> Any:
-        from scipy.sparse import csr_array
-
-        return csr_array(self._weights[tuple(region[dim] for dim in self.dims)].reshape(1, -1))
 
 
 def _is_latitude(name: str, coordinate: xr.DataArray) -> bool:

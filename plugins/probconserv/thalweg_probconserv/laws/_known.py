@@ -1,0 +1,56 @@
+"""Linear laws whose right-hand side is known beforehand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import xarray as xr
+from pydantic import AfterValidator, Field
+from thalweg import LinearLaw
+
+from ._expressions import evaluated, parsed
+from ._matrix import applied
+
+INPUTS = ("last-input", "mean-input")
+
+
+def _checked(target: float | str) -> float | str:
+    if isinstance(target, str) and target not in INPUTS:
+        parsed(target)
+    return target
+
+
+Target = Annotated[
+    Annotated[float | str, Field(union_mode="left_to_right")],
+    AfterValidator(_checked),
+    Field(
+        description="a number; `last-input` or `mean-input`: what the law's rows give of the last input or of all; "
+        "or an expression of names in the context, `row(field)` being what the rows give of a field",
+    ),
+]
+
+
+class KnownLaw(LinearLaw):
+    """A linear law of one variable, with a target."""
+
+    variable: str
+    target: Target
+
+    def targets(self, context: xr.Dataset) -> xr.DataArray:
+        rows = self.rows(context)  # Of the same grid, but for the leads.
+        if self.target in INPUTS:
+            field = context[self.variable]
+            if "lead" in field.dims:
+                field = field.isel(lead=-1, drop=True) if self.target == "last-input" else field.mean("lead")
+            found = applied(rows, field)
+        elif isinstance(self.target, str):
+            made = evaluated(self.target, context, functions={"row": lambda field: applied(rows, field)})
+            found = made if isinstance(made, xr.DataArray) else xr.DataArray(made)
+        else:
+            found = xr.DataArray(self.target)
+        if "target_lead" in found.dims:
+            found = found.rename(target_lead="lead")
+        if "row" not in found.dims:
+            found = found.expand_dims(row=rows.count, axis=-1)
+        units = context[self.variable].attrs.get("units", "1") if self.variable in context else "1"
+        return found.reset_coords(drop=True).astype("float64").assign_attrs(units=units)

@@ -1,0 +1,170 @@
+"""The rows `G` of laws as an operator: dense, or sparse and never made dense."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from ._arrays import Array, double, is_sparse, is_tensor, namespace, product, transposed
+
+
+class Operator(Protocol):
+    """`G` (k, n), by its products."""
+
+    count: int
+    cells: int
+    disjoint: bool
+    """Whether no cell is in two rows, so that `G diag(v) G^T` is diagonal and given as such, (..., k)."""
+
+    def times(self, field: Array) -> Array:
+        """`G x`: (..., n) -> (..., k)."""
+
+    def sizes(self, field: Array) -> Array:
+        """`|G| x`, without gradients."""
+
+    def back(self, multiplier: Array) -> Array:
+        """`G^T l`: (..., k) -> (..., n)."""
+
+    def times_factor(self, factor: Array) -> Array:
+        """`G U`: (..., n, r) -> (..., k, r)."""
+
+    def back_factor(self, multipliers: Array) -> Array:
+        """`G^T Y`: (..., k, r) -> (..., n, r)."""
+
+    def gram(self, variance: Array) -> Array:
+        """`G diag(v) G^T`: (..., k, k), or its diagonal (..., k) if disjoint."""
+
+    def reduction(self, variance: Array, root: Array) -> Array:
+        """The diagonal of `V G^T R^T R G V` for `root` (..., k, k), or (..., k) for a diagonal one."""
+
+
+def operator(rows: Any, *, like: Array, tied: bool = False, apart: bool = False) -> Operator:
+    """The operator of an array (..., k, n), a tensor, or a scipy sparse matrix (k, n).
+
+    `tied` where something else ties rows that share no cell (a factor, noise, other chunks), so that their system is a
+    matrix all the same; `apart` for a part of rows that share no cell anywhere.
+    """
+    if apart and rows.shape[-2] > 1:
+        return Sparse(rows)
+    if not is_sparse(rows):
+        return Dense(double(rows, like=like), tied=tied)
+    # An index and a value for each entry is more than a value for each cell.
+    full = rows.nnz * 12 >= rows.shape[0] * rows.shape[1] * 8
+    return Dense(double(rows.toarray(), like=like), tied=tied) if full else Sparse(rows, tied=tied)
+
+
+class Dense:
+    """Rows as an array (..., k, n)."""
+
+    def __init__(self, matrix: Array, *, tied: bool = False) -> None:
+        self.matrix = matrix
+        self.count, self.cells = matrix.shape[-2:]
+        self.disjoint = self.count == 1 and not tied
+
+    def times(self, field: Array) -> Array:
+        return field @ self.matrix.T if self.matrix.ndim == 2 else product(self.matrix, field)
+
+    def sizes(self, field: Array) -> Array:
+        rows = [Dense(abs(self.matrix[..., row : row + 1, :])).times(field) for row in range(self.count)]
+        return namespace(field).concatenate(rows, -1) if self.count > 1 else rows[0]
+
+    def back(self, multiplier: Array) -> Array:
+        if self.matrix.ndim == 2:
+            return multiplier @ self.matrix
+        return product(transposed(self.matrix), multiplier)
+
+    def times_factor(self, factor: Array) -> Array:
+        return self.matrix @ factor
+
+    def back_factor(self, multipliers: Array) -> Array:
+        return transposed(self.matrix) @ multipliers
+
+    def gram(self, variance: Array) -> Array:
+        # Row by row: k arrays of the size of the field would be the largest thing here.
+        rows = [self.times(variance * self.matrix[..., row, :]) for row in range(self.count)]
+        return rows[0] if self.disjoint else namespace(rows[0]).stack(rows, -2)
+
+    def reduction(self, variance: Array, root: Array) -> Array:
+        total = (variance * self.back(root if self.disjoint else root[..., 0, :])) ** 2
+        for row in range(1, self.count):
+            total = total + (variance * self.back(root[..., row, :])) ** 2
+        return total
+
+
+class Sparse:
+    """Rows as a scipy matrix in CSR, whose pairs of entries in one column are found once."""
+
+    def __init__(self, matrix: Any, *, tied: bool = False) -> None:
+        from scipy.sparse import csr_array
+
+        self.matrix = csr_array(matrix, dtype=np.float64)
+        self.matrix.sum_duplicates()
+        self.matrix.eliminate_zeros()
+        self.count, self.cells = self.matrix.shape
+        self.disjoint = not tied and bool((np.bincount(self.matrix.indices, minlength=self.cells) <= 1).all())
+
+    def times(self, field: Array) -> Array:
+        return _apply(self.matrix, field)
+
+    def sizes(self, field: Array) -> Array:
+        return _apply(abs(self.matrix), field)
+
+    def back(self, multiplier: Array) -> Array:
+        return _apply(self._transposed, multiplier)
+
+    def times_factor(self, factor: Array) -> Array:
+        return transposed(_apply(self.matrix, transposed(factor)))
+
+    def back_factor(self, multipliers: Array) -> Array:
+        return transposed(_apply(self._transposed, transposed(multipliers)))
+
+    def gram(self, variance: Array) -> Array:
+        flat = _apply(self._pairs, variance)
+        return flat if self.disjoint else flat.reshape(*flat.shape[:-1], self.count, self.count)
+
+    def reduction(self, variance: Array, root: Array) -> Array:
+        inverse = root**2 if self.disjoint else (transposed(root) @ root).reshape(*root.shape[:-2], -1)
+        return variance**2 * _apply(self._pairs_transposed, inverse)
+
+    @cached_property
+    def _transposed(self) -> Any:
+        return self.matrix.T.tocsr()
+
+    @cached_property
+    def _pairs_transposed(self) -> Any:
+        return self._pairs.T.tocsr()
+
+    @cached_property
+    def _pairs(self) -> Any:
+        """`P` (k k, n) with `P v = vec(G diag(v) G^T)`; the squares (k, n) if disjoint."""
+        from scipy.sparse import csr_array
+
+        if self.disjoint:
+            return self.matrix.power(2)
+        columns = self.matrix.tocsc()
+        many = np.diff(columns.indptr)
+        column = np.repeat(np.arange(self.cells), many)
+        first = np.repeat(np.arange(columns.nnz), many[column])
+        begin = np.repeat(np.cumsum(many[column]) - many[column], many[column])
+        second = columns.indptr[:-1][column[first]] + np.arange(len(first)) - begin
+        rows = columns.indices.astype(np.int64)
+        values = columns.data[first] * columns.data[second]
+        at = rows[first] * self.count + rows[second]
+        return csr_array((values, (at, column[first])), shape=(self.count**2, self.cells))
+
+
+def _apply(matrix: Any, vectors: Array) -> Array:
+    """A sparse matrix (p, q) times vectors (..., q), as (..., p)."""
+    flat = vectors.reshape(-1, vectors.shape[-1]).T
+    if is_tensor(vectors):
+        import torch
+
+        entries = matrix.tocoo()
+        at = torch.as_tensor(np.stack([entries.row, entries.col]).astype(np.int64), device=vectors.device)
+        values = torch.as_tensor(entries.data, device=vectors.device)
+        found = torch.sparse.mm(torch.sparse_coo_tensor(at, values, matrix.shape, check_invariants=False), flat)
+    else:
+        found = matrix @ np.ascontiguousarray(flat)
+    return found.T.reshape(*vectors.shape[:-1], matrix.shape[0])
