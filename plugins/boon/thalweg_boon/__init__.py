@@ -1,0 +1,3 @@
+"""Boundary laws, held in the operator."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Partial differential equations with known solutions, operators that learn them, and their scores."""
+
+from __future__ import annotations
