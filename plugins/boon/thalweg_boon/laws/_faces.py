@@ -28,7 +28,7 @@ class FaceRows(Rows):
         self.count = len(lines) * prod(size for each, size in zip(dims, sizes, strict=True) if each != dim)
 
     def block(self, region: Mapping[str, slice]) -> Any:
-        from scipy.sparse import eye_array, kron, vstack
+        from scipy.sparse import csr_array, eye_array, kron, vstack
 
         at = self.dims.index(self._dim)
         found = []
@@ -36,7 +36,7 @@ class FaceRows(Rows):
             matrix = None
             for number, (dim, size) in enumerate(zip(self.dims, self._sizes, strict=True)):
                 # A face is a product: the line across it, and each cell of the other dims by itself.
-                factor = line[None] if number == at else eye_array(size, format="csr")
+                factor = csr_array(line[None]) if number == at else eye_array(size, format="csr")
                 factor = factor[:, region[dim]]
                 matrix = factor if matrix is None else kron(matrix, factor, format="csr")
             found.append(matrix)
