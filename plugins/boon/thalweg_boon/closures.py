@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -90,27 +91,20 @@ class NeumannClosure(Closure):
     def sides(self) -> tuple[Side, ...]:
         return self.held
 
-    def stencil(self, side: Side) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Weights of the cells from that side inwards."""
-        inwards = np.arange(self.order + 1) * self.spacing
-        return one_sided(inwards if side == "left" else -inwards)
-
     def slope(self, field: Tensor, side: Side, *, inner: bool = False) -> Tensor:
         """The slope at a side; without the outermost cell's share if `inner`."""
-        size, total = field.shape[self.axis], None
-        for number, weight in enumerate(self.stencil(side)):
-            if inner and number == 0:
-                continue
-            part = float(weight) * field.select(self.axis, number if side == "left" else size - 1 - number)
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+        begin = 0 if side == "left" else field.shape[self.axis] - self.order - 1
+        weights = field.new_tensor(_stencil(side, self.order, self.spacing))
+        if inner:
+            weights[0 if side == "left" else -1] = 0.0
+        near = field.narrow(self.axis, begin, self.order + 1)
+        return (near * self.along(weights, field)).sum(self.axis)
 
     def overwrite(self, field: Tensor, values: Faces) -> Tensor:
         found: dict[Side, Tensor] = {}
         for side in self.held:
             inner = self.slope(field, side, inner=True)
-            found[side] = (values[side].to(field) - inner) / float(self.stencil(side)[0])
+            found[side] = (values[side].to(field) - inner) / _stencil(side, self.order, self.spacing)[0 if side == "left" else -1]
         return self.put(field, found.get("left"), found.get("right"))
 
     def lift(self, field: Tensor, values: Faces) -> Tensor:
@@ -127,6 +121,14 @@ class NeumannClosure(Closure):
             amount = sum((float(weight) * each for weight, each in zip(row, missing, strict=True)), torch.zeros(()))
             lifted = lifted + torch.as_tensor(amount).unsqueeze(self.axis) * self.along(shapes[side], field)
         return self.overwrite(lifted, values)  # Rounding.
+
+
+@cache
+def _stencil(side: Side, order: int, spacing: float) -> tuple[float, ...]:
+    """Weights of the outermost cells of a side, from left to right."""
+    inwards = np.arange(order + 1) * spacing
+    weights = one_sided(inwards if side == "left" else -inwards)
+    return tuple(map(float, weights if side == "left" else weights[::-1]))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -39,28 +40,34 @@ class Across:
     frequencies: tuple[Tensor, ...]
     sizes: tuple[int, ...]
     axis: int
+    real: torch.dtype
 
     @property
     def halved(self) -> bool:
         """Whether only half of the frequencies across are there."""
         return self.axis == len(self.sizes) - 1
 
-    def phase(self, side: Side, like: Tensor) -> Tensor:
+    @cached_property
+    def phases(self) -> dict[Side, Tensor]:
         r"""$e^{2\pi i k n / N}$ of the cell $n$ at a side: 0, or $N - 1$, which is $-1$."""
-        angle = 2 * torch.pi * self.frequencies[self.axis].to(like.real.dtype) / self.sizes[self.axis]
-        angle = torch.zeros_like(angle) if side == "left" else -angle
-        return torch.polar(torch.ones_like(angle), angle)
+        angle = -2 * torch.pi / self.sizes[self.axis] * self.frequencies[self.axis].to(self.real)
+        return {"left": torch.polar(torch.ones_like(angle), 0 * angle), "right": torch.polar(torch.ones_like(angle), angle)}
 
-    def at(self, side: Side, spectrum: Tensor, *, relative: Side = "left") -> Tensor:
-        """The face of a field at `side`, as seen from `relative`: `(sample, *kept, c)` to `(sample, *along, c)`."""
-        phase = self.phase(side, spectrum) * self.phase(relative, spectrum).conj()
-        dim = self.axis + 1
-        if not self.halved:
-            return torch.tensordot(spectrum.movedim(dim, -1), phase, dims=1) / self.sizes[self.axis]
-        half = torch.where(self.frequencies[self.axis] == 0, 0.5, 1.0)
-        total = torch.tensordot(spectrum.movedim(dim, -1), phase * half, dims=1) / self.sizes[self.axis]
-        # The other half is the conjugate, at the opposite frequencies along the boundary.
-        return total + reflected(total, dims=range(1, len(self.sizes))).conj()
+    @cached_property
+    def share(self) -> Tensor:
+        """Of a frequency in a sum over those that are there; the other half is added as the conjugate."""
+        frequency = self.frequencies[self.axis]
+        half = torch.where(frequency == 0, 0.5, 1.0) if self.halved else torch.ones(len(frequency), device=frequency.device)
+        return half.to(self.real) / self.sizes[self.axis]
+
+    def at(self, pairs: Sequence[tuple[Side, Side]], spectrum: Tensor) -> tuple[Tensor, ...]:
+        """Faces of a field, `(sample, *kept, c)` to `(sample, *along, c)`, by (side it is seen from, side)."""
+        phases = torch.stack([self.phases[to] * self.phases[given].conj() for given, to in pairs], -1)
+        total = torch.tensordot(spectrum.movedim(self.axis + 1, -1), phases * self.share[:, None], dims=1)
+        if self.halved:
+            # The other half is the conjugate, at the opposite frequencies along the boundary.
+            total = total + reflected(total, dims=range(1, len(self.sizes))).conj()
+        return total.unbind(-1)
 
     def along(self, face: Tensor) -> Tensor:
         """The spectrum of a face of the input along the boundary, at the frequencies kept."""
@@ -74,7 +81,7 @@ class Across:
 
     def spread(self, side: Side, face: Tensor) -> Tensor:
         """The spectrum of a field that is `face` at a side, and 0 elsewhere."""
-        phase = self.phase(side, face).conj()
+        phase = self.phases[side].conj()
         shape = [-1 if number == self.axis else 1 for number in range(len(self.sizes))]
         return face.unsqueeze(self.axis + 1) * phase.reshape(1, *shape, 1)
 
@@ -112,7 +119,7 @@ class Prepared:
         found, eliminators = [], []
         for axis, held in sides:
             if held:
-                across = Across(frequencies, sizes, axis)
+                across = Across(frequencies, sizes, axis, multipliers.real.dtype)
                 found.append(across)
                 eliminators.append(Eliminator.of(blocks_of(multipliers, across, held), held, damping=damping))
         return cls(multipliers, tuple(found), tuple(eliminators))
@@ -122,18 +129,10 @@ def blocks_of(multipliers: Tensor, across: Across, sides: tuple[Side, ...]) -> B
     """The boundary blocks, `(*along, inputs, outputs)`; real where there is nothing along the boundary."""
     inputs, outputs = multipliers.shape[-2:]
     flat = multipliers.reshape(1, *multipliers.shape[:-2], inputs * outputs)
-    found: dict[tuple[Side, Side], Tensor] = {}
-    for to in sides:
-        for given in sides:
-            if to == given and found:
-                same = next((each for pair, each in found.items() if pair[0] == pair[1]), None)
-                if same is not None:
-                    found[given, to] = same
-                    continue
-            block = across.at(to, flat, relative=given)[0]
-            block = block.reshape(*block.shape[:-1], inputs, outputs)
-            found[given, to] = block.real if len(across.sizes) == 1 else block
-    return Blocks(found)
+    pairs = [(given, to) for given in sides for to in sides]
+    found = dict(zip(pairs, across.at(pairs, flat), strict=True))
+    shaped = {pair: each[0].reshape(*each.shape[1:-1], inputs, outputs) for pair, each in found.items()}
+    return Blocks({pair: each.real if len(across.sizes) == 1 else each for pair, each in shaped.items()})
 
 
 def corrected(layer: Spectral, x: Tensor, prepared: Prepared) -> Tensor:
@@ -147,13 +146,10 @@ def corrected(layer: Spectral, x: Tensor, prepared: Prepared) -> Tensor:
     for across, eliminator in zip(prepared.across, prepared.eliminators, strict=True):
         one_dimensional = len(sizes) == 1
         sides: tuple[Side, ...] = tuple(eliminator.inverse)
-        before: dict[Side, Tensor] = {}
-        after: dict[Side, Tensor] = {}
-        for side in sides:
-            face = x.select(across.axis + 1, 0 if side == "left" else -1)
-            before[side] = face if one_dimensional else across.along(face)
-            reached = across.at(side, output)
-            after[side] = reached.real if one_dimensional else reached
+        given = {side: x.select(across.axis + 1, 0 if side == "left" else -1) for side in sides}
+        before = given if one_dimensional else {side: across.along(face) for side, face in given.items()}
+        reached = dict(zip(sides, across.at([("left", side) for side in sides], output), strict=True))
+        after = {side: each.real for side, each in reached.items()} if one_dimensional else reached
         for side, each in eliminator.added(before, after).items():
             part = across.spread(side, each.to(output.dtype))
             added = part if added is None else added + part
