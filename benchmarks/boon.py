@@ -1,6 +1,6 @@
 """A Fourier neural operator under boundary laws, and the bare one: a forward pass, and a step of training.
 
-    python benchmarks/boon.py [--width 64] [--cells 500] [--modes 16] [--samples 20]
+python benchmarks/boon.py [--width 64] [--cells 500] [--modes 16] [--samples 20]
 """
 
 from __future__ import annotations
@@ -28,7 +28,14 @@ class Layout:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("width", 64), ("cells", 500), ("modes", 16), ("samples", 20), ("repeats", 15), ("threads", 1)):
+    for name, default in (
+        ("width", 64),
+        ("cells", 500),
+        ("modes", 16),
+        ("samples", 20),
+        ("repeats", 15),
+        ("threads", 1),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--dims", type=int, default=1, help="of space: cells along the first, 25 along the others")
     options = parser.parse_args()
@@ -45,11 +52,18 @@ def main() -> None:
     }
     networks = {"bare": bare, **{name: Boon().wrap(copy.deepcopy(bare), law) for name, law in laws.items()}}
     inputs = torch.randn(options.samples, *space, 1)
-    print(f"{options.samples} samples of {space}, modes {options.modes}, width {options.width}, {options.threads} threads")
+    print(
+        f"{options.samples} samples of {space}, modes {options.modes}, width {options.width}, {options.threads} threads"
+    )
     print("forward")
-    report(in_turn({name: _forward(each, inputs) for name, each in networks.items()}, repeats=options.repeats), against="bare")
+    report(
+        in_turn({name: _forward(each, inputs) for name, each in networks.items()}, repeats=options.repeats),
+        against="bare",
+    )
     print("step of training (forward, backward, Adam)")
-    report(in_turn({name: _step(each, inputs) for name, each in networks.items()}, repeats=options.repeats), against="bare")
+    report(
+        in_turn({name: _step(each, inputs) for name, each in networks.items()}, repeats=options.repeats), against="bare"
+    )
 
 
 def _forward(network: nn.Module, inputs: torch.Tensor) -> Callable[[], object]:

@@ -48,7 +48,9 @@ class Convolution(nn.Module):
         shape = (len(spectrum), *sizes[:-1], sizes[-1] // 2 + 1, spectrum.shape[-1])
         full = torch.zeros(shape, dtype=spectrum.dtype)
         at = torch.meshgrid(*(f % size for f, size in zip(frequencies, sizes, strict=True)), indexing="ij")
-        full = full.index_put((torch.arange(len(spectrum)).reshape(-1, *[1] * len(sizes)), *(a[None] for a in at)), spectrum)
+        full = full.index_put(
+            (torch.arange(len(spectrum)).reshape(-1, *[1] * len(sizes)), *(a[None] for a in at)), spectrum
+        )
         return torch.fft.irfftn(full, s=sizes, dim=tuple(range(1, len(sizes) + 1)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -112,7 +114,9 @@ def test_output_at_a_boundary_is_of_the_input_there(sides: Any) -> None:
     assert float((before[0] - before[1]).abs().max()) > 0.1
 
 
-@pytest.mark.parametrize(("size", "axis", "sides"), [((11,), 0, SIDES[2]), ((8, 7), 1, SIDES[0]), ((6, 6, 5), 1, SIDES[2])])
+@pytest.mark.parametrize(
+    ("size", "axis", "sides"), [((11,), 0, SIDES[2]), ((8, 7), 1, SIDES[0]), ((6, 6, 5), 1, SIDES[2])]
+)
 def test_boundary_is_held_and_the_rest_is_linear(size: tuple[int, ...], axis: int, sides: Any) -> None:
     made = held(convolution(size), axis, sides, values={side: torch.tensor(0.0) for side in sides}, damping=1e-3)
     x, y = torch.randn(2, 3, *size, 2, dtype=torch.float64)
@@ -127,10 +131,14 @@ def test_nothing_is_added_where_the_output_is_already_of_the_input_there() -> No
     layer = convolution((12,))
     x = torch.randn(2, 12, 2, dtype=torch.float64)
     with torch.no_grad():
-        k00 = torch.stack([layer(torch.eye(2, dtype=torch.float64)[c, None, None] * _at(12, 0))[0, 0] for c in range(2)])
+        k00 = torch.stack(
+            [layer(torch.eye(2, dtype=torch.float64)[c, None, None] * _at(12, 0))[0, 0] for c in range(2)]
+        )
         # The input at the boundary is moved until (K x)_0 = x_0 K_00 holds: its own share drops out, so elsewhere.
         lack = x[:, 0] @ k00 - layer(x)[:, 0]
-        column = torch.stack([layer(torch.eye(2, dtype=torch.float64)[c, None, None] * _at(12, 5))[0, 0] for c in range(2)])
+        column = torch.stack(
+            [layer(torch.eye(2, dtype=torch.float64)[c, None, None] * _at(12, 5))[0, 0] for c in range(2)]
+        )
         x[:, 5] += lack @ torch.linalg.inv(column)
         made = held(layer, 0, ("left",))(x)
     torch.testing.assert_close(made[:, 1:], layer(x)[:, 1:].detach(), rtol=1e-8, atol=1e-8)

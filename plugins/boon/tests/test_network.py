@@ -131,7 +131,9 @@ def test_a_network_learns_under_its_law() -> None:
     assert all(grad is not None and torch.isfinite(grad).all() for grad in grads)
 
 
-@pytest.mark.parametrize("law", [type(law)(**{**law.model_dump(), "variable": "field"}) for law in (LAWS[0], LAWS[3], LAWS[6])])
+@pytest.mark.parametrize(
+    "law", [type(law)(**{**law.model_dump(), "variable": "field"}) for law in (LAWS[0], LAWS[3], LAWS[6])]
+)
 def test_laws_keep_the_contract(law: Law) -> None:
     check_law(law)
     check_law(Dirichlet(variable="field", dim="y", left="field", right=2.0), windowed(series()))

@@ -104,7 +104,9 @@ class NeumannClosure(Closure):
         found: dict[Side, Tensor] = {}
         for side in self.held:
             inner = self.slope(field, side, inner=True)
-            found[side] = (values[side].to(field) - inner) / _stencil(side, self.order, self.spacing)[0 if side == "left" else -1]
+            found[side] = (values[side].to(field) - inner) / _stencil(side, self.order, self.spacing)[
+                0 if side == "left" else -1
+            ]
         return self.put(field, found.get("left"), found.get("right"))
 
     def lift(self, field: Tensor, values: Faces) -> Tensor:

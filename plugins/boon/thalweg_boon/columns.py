@@ -70,7 +70,9 @@ def corrected(layer: Callable[[Tensor], Tensor], x: Tensor, found: Sequence[Colu
         sides: tuple[Side, ...] = tuple(each.columns)
         cells = {side: 0 if side == "left" else -1 for side in sides}
         before = {side: x.select(each.axis + 1, at).reshape(len(x), -1) for side, at in cells.items()}
-        linear = {side: product.select(each.axis + 1, at) - each.bias.select(each.axis, at) for side, at in cells.items()}
+        linear = {
+            side: product.select(each.axis + 1, at) - each.bias.select(each.axis, at) for side, at in cells.items()
+        }
         after = {side: face.reshape(len(x), -1) for side, face in linear.items()}
         for side, added in each.eliminator.added(before, after).items():
             output = output + torch.tensordot(added, each.columns[side], dims=1)

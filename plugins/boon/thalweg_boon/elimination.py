@@ -74,13 +74,15 @@ def _apply(rows: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _inverse(block: Tensor, damping: float) -> Tensor:
-    r"""$(K^* K + \lambda^2)^{-1} K^*$, with $\lambda$ the `damping` share of a typical singular value; 0 for $K = 0$."""
+    r"""$(K^* K + \lambda^2)^{-1} K^*$, $\lambda$ the `damping` share of a typical singular value; 0 for $K = 0$."""
     if damping == 0.0:
-        return torch.linalg.pinv(block)
+        inverse: Tensor = torch.linalg.pinv(block)
+        return inverse
     adjoint = block.mH
     square = adjoint @ block
     outputs = square.shape[-1]
     mean = square.diagonal(dim1=-2, dim2=-1).real.mean(-1)[..., None, None]
     tiny = torch.finfo(mean.dtype).tiny ** 0.5
     eye = torch.eye(outputs, dtype=block.dtype, device=block.device)
-    return torch.linalg.solve(square + (damping**2 * mean + tiny) * eye, adjoint)
+    solved: Tensor = torch.linalg.solve(square + (damping**2 * mean + tiny) * eye, adjoint)
+    return solved

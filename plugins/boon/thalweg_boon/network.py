@@ -9,7 +9,7 @@ import torch
 from thalweg import HandshakeError, Law, OptionError
 from torch import Tensor, nn
 
-from .closures import Closure, DirichletClosure, Faces, NeumannClosure, PeriodicClosure
+from .closures import Closure, DirichletClosure, NeumannClosure, PeriodicClosure
 from .laws._faces import Side, Value
 from .laws.dirichlet import Dirichlet
 from .laws.neumann import Neumann
@@ -66,7 +66,12 @@ class Held(nn.Module):
     """
 
     def __init__(
-        self, network: nn.Module, law: Law, *, by: Literal["overwrite", "lifting"] = "overwrite", boundary: Boundary | None = None
+        self,
+        network: nn.Module,
+        law: Law,
+        *,
+        by: Literal["overwrite", "lifting"] = "overwrite",
+        boundary: Boundary | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -147,7 +152,9 @@ def corrected(network: nn.Module, law: Law, *, damping: float, compat: bool) -> 
             advice="leave `compat` out: the published code of two dims and more has defects that are not copied",
         )
     closure, boundary = closure_of(law, space.index(dim)), Boundary()
-    found = [(owner, name) for owner in network.modules() if isinstance(owner, Layered) for name in owner.linear_layers()]
+    found = [
+        (owner, name) for owner in network.modules() if isinstance(owner, Layered) for name in owner.linear_layers()
+    ]
     if not found:
         raise HandshakeError(
             f"{type(network).__name__} names no linear layers to correct",
@@ -155,10 +162,10 @@ def corrected(network: nn.Module, law: Law, *, damping: float, compat: bool) -> 
             advice="hold the law by `boundary-channel` on this network",
         )
     for owner, name in found:
-        layer = owner.get_submodule(name)  # type: ignore[attr-defined]
+        layer = owner.get_submodule(name)
         if not isinstance(layer, Corrected):
             layer = Corrected(layer, damping=damping, compat=compat)
-            owner.set_submodule(name, layer)  # type: ignore[attr-defined]
+            owner.set_submodule(name, layer)
         elif compat:
             raise OptionError("two laws with `compat`", allowed="one", advice="leave `compat` out")
         layer.add(closure, boundary)

@@ -28,9 +28,9 @@ class Spectral(Protocol):
     """
 
     def frequencies(self, sizes: Sequence[int]) -> tuple[Tensor, ...]: ...
-    def multipliers(self, sizes: Sequence[int]) -> Any: ...
-    def analyse(self, x: Any) -> Any: ...
-    def synthesise(self, spectrum: Any, *, sizes: Sequence[int]) -> Any: ...
+    def multipliers(self, sizes: Sequence[int]) -> Tensor: ...
+    def analyse(self, x: Any) -> Tensor: ...
+    def synthesise(self, spectrum: Any, *, sizes: Sequence[int]) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -51,30 +51,38 @@ class Across:
     def phases(self) -> dict[Side, Tensor]:
         r"""$e^{2\pi i k n / N}$ of the cell $n$ at a side: 0, or $N - 1$, which is $-1$."""
         angle = -2 * torch.pi / self.sizes[self.axis] * self.frequencies[self.axis].to(self.real)
-        return {"left": torch.polar(torch.ones_like(angle), 0 * angle), "right": torch.polar(torch.ones_like(angle), angle)}
+        return {
+            "left": torch.polar(torch.ones_like(angle), 0 * angle),
+            "right": torch.polar(torch.ones_like(angle), angle),
+        }
 
     @cached_property
     def share(self) -> Tensor:
         """Of a frequency in a sum over those that are there; the other half is added as the conjugate."""
         frequency = self.frequencies[self.axis]
-        half = torch.where(frequency == 0, 0.5, 1.0) if self.halved else torch.ones(len(frequency), device=frequency.device)
+        half = (
+            torch.where(frequency == 0, 0.5, 1.0)
+            if self.halved
+            else torch.ones(len(frequency), device=frequency.device)
+        )
         return half.to(self.real) / self.sizes[self.axis]
 
     def at(self, pairs: Sequence[tuple[Side, Side]], spectrum: Tensor) -> tuple[Tensor, ...]:
         """Faces of a field, `(sample, *kept, c)` to `(sample, *along, c)`, by (side it is seen from, side)."""
         phases = torch.stack([self.phases[to] * self.phases[given].conj() for given, to in pairs], -1)
-        total = torch.tensordot(spectrum.movedim(self.axis + 1, -1), phases * self.share[:, None], dims=1)
+        total: Tensor = torch.tensordot(spectrum.movedim(self.axis + 1, -1), phases * self.share[:, None], dims=1)
         if self.halved:
             # The other half is the conjugate, at the opposite frequencies along the boundary.
             total = total + reflected(total, dims=range(1, len(self.sizes))).conj()
-        return total.unbind(-1)
+        faces: tuple[Tensor, ...] = torch.unbind(total, -1)
+        return faces
 
     def along(self, face: Tensor) -> Tensor:
         """The spectrum of a face of the input along the boundary, at the frequencies kept."""
         others = [number for number in range(len(self.sizes)) if number != self.axis]
         if not others:
             return face.to(torch.complex64 if face.dtype == torch.float32 else torch.complex128)
-        found = torch.fft.fftn(face, dim=tuple(range(1, len(others) + 1)))
+        found: Tensor = torch.fft.fftn(face, dim=tuple(range(1, len(others) + 1)))
         for dim, number in enumerate(others, start=1):
             found = found.index_select(dim, self.frequencies[number] % self.sizes[number])
         return found
@@ -163,5 +171,3 @@ def multiply(spectrum: Tensor, multipliers: Tensor) -> Tensor:
     by_mode = spectrum.expand(len(spectrum), *kept, inputs).reshape(len(spectrum), -1, inputs).transpose(0, 1)
     product = torch.bmm(by_mode, multipliers.reshape(-1, inputs, outputs))
     return product.transpose(0, 1).reshape(len(spectrum), *kept, outputs)
-
-

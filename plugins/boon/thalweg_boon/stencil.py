@@ -17,4 +17,5 @@ def one_sided(positions: Array) -> Array:
     powers = np.vander(from_first / scale, increasing=True).T
     wanted = np.zeros(len(positions))
     wanted[1] = 1.0
-    return np.linalg.solve(powers, wanted) / scale
+    weights: Array = np.linalg.solve(powers, wanted) / scale
+    return weights

@@ -53,7 +53,7 @@ class SpectralConvolution(nn.Module):
     def analyse(self, x: Float[Tensor, "sample *space inputs"]) -> Complex[Tensor, "sample *kept inputs"]:
         """$F x$ at the frequencies kept."""
         sizes = x.shape[1:-1]
-        found = torch.fft.rfftn(x, dim=tuple(range(1, x.ndim - 1)))
+        found: Tensor = torch.fft.rfftn(x, dim=tuple(range(1, x.ndim - 1)))
         for dim, frequency in enumerate(self.frequencies(sizes), start=1):
             if dim == len(sizes):
                 found = found.narrow(dim, 0, len(frequency))
@@ -68,7 +68,8 @@ class SpectralConvolution(nn.Module):
         for dim, frequency in enumerate(self.frequencies(sizes)[:-1], start=1):
             shape = [*spectrum.shape[:dim], sizes[dim - 1], *spectrum.shape[dim + 1 :]]
             spectrum = spectrum.new_zeros(shape).index_copy(dim, frequency % sizes[dim - 1], spectrum)
-        return torch.fft.irfftn(spectrum, s=tuple(sizes), dim=tuple(range(1, len(sizes) + 1)))
+        found: Tensor = torch.fft.irfftn(spectrum, s=tuple(sizes), dim=tuple(range(1, len(sizes) + 1)))
+        return found
 
     def forward(self, x: Float[Tensor, "sample *space inputs"]) -> Float[Tensor, "sample *space outputs"]:
         sizes = tuple(x.shape[1:-1])

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class Boon(OperatorEnforcer):
     r"""Corrects each linear layer of a network at a boundary, and its output: the law holds for any weights.
 
-    A layer $K$ is given $x + \delta e_0 + \epsilon e_N$, such that its output at a boundary is of the input there alone,
-    and its outermost cells are then set to obey the law; so are the network's. Takes networks that name their layers in
-    `linear_layers()`. A second law is held by a second enforcer's wrap, across another dim. Raises `HandshakeError` for
+    A layer $K$ is given $x + \delta e_0 + \epsilon e_N$, such that its output at a boundary is of the input there
+    alone, and its outermost cells are then set to obey the law; so are the network's. Takes networks that name their
+    layers in `linear_layers()`. A second law is held by a second enforcer's wrap, across another dim. Raises `HandshakeError` for
     other networks, `OptionError` for a `neumann` without `spacing`.
     """
 

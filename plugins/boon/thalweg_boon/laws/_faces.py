@@ -31,12 +31,12 @@ class FaceRows(Rows):
         from scipy.sparse import csr_array, eye_array, kron, vstack
 
         at = self.dims.index(self._dim)
-        found = []
+        found: list[Any] = []
         for line in self._lines:
-            matrix = None
+            matrix: Any = None
             for number, (dim, size) in enumerate(zip(self.dims, self._sizes, strict=True)):
                 # A face is a product: the line across it, and each cell of the other dims by itself.
-                factor = csr_array(line[None]) if number == at else eye_array(size, format="csr")
+                factor: Any = csr_array(line[None]) if number == at else eye_array(size, format="csr")
                 factor = factor[:, region[dim]]
                 matrix = factor if matrix is None else kron(matrix, factor, format="csr")
             found.append(matrix)
@@ -58,7 +58,7 @@ def across(grid: xr.Dataset, *, variable: str, dim: str) -> tuple[tuple[str, ...
 
 def targets(context: xr.Dataset, values: Mapping[Side, Value], *, variable: str, dim: str, units: str) -> xr.DataArray:
     """`b(..., row)` from numbers and input variables, for the sides that have a value."""
-    source = context[variable] if variable in context else context
+    source = context.get(variable, context)
     dims = [str(each) for each in source.dims if each not in _OUTER and each != dim]
     sizes = {each: source.sizes[each] for each in dims}
     found = []
@@ -70,9 +70,7 @@ def targets(context: xr.Dataset, values: Mapping[Side, Value], *, variable: str,
         face = face.transpose(..., *dims)
         shape = [face.sizes[each] for each in face.dims if each not in dims]
         outer = [each for each in face.dims if each not in dims]
-        found.append(
-            xr.DataArray(face.values.reshape(*shape, -1).astype("float64"), dims=(*outer, "row"))
-        )
+        found.append(xr.DataArray(face.values.reshape(*shape, -1).astype("float64"), dims=(*outer, "row")))
     whole = xr.broadcast(*found, exclude=["row"])
     return xr.concat(whole, "row").transpose(..., "row").assign_attrs(units=units)
 
