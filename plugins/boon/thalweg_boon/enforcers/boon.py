@@ -20,8 +20,8 @@ class Boon(OperatorEnforcer):
 
     A layer $K$ is given $x + \delta e_0 + \epsilon e_N$, such that its output at a boundary is of the input there
     alone, and its outermost cells are then set to obey the law; so are the network's. Takes networks that name their
-    layers in `linear_layers()`. A second law is held by a second enforcer's wrap, across another dim. Raises `HandshakeError` for
-    other networks, `OptionError` for a `neumann` without `spacing`.
+    layers in `linear_layers()`. A second law, across another dim, is held by a second wrap. Raises `HandshakeError`
+    for other networks, `OptionError` for a `neumann` without `spacing`.
     """
 
     cite: ClassVar[str] = "10.48550/arXiv.2212.07477"
