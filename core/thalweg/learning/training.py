@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..estimates import with_truth
+from ..estimates import context_of
 from .broken import broken
 from .chunks import Array
 from .job import Job, Report
@@ -204,4 +204,4 @@ class _Context:
 
     def __call__(self, at: list[int]) -> xr.Dataset:
         inputs = self.samples.inputs(at)
-        return with_truth(inputs, self.samples.truth(at)) if self.oracle else inputs
+        return context_of(inputs, self.samples.wanted, self.samples.truth(at) if self.oracle else None)

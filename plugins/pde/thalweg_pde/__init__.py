@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thalweg import Dataset, Metric, Register, WholeMetric, hookimpl
+from thalweg import Dataset, Method, Metric, Register, WholeMetric, hookimpl
 
 
 @hookimpl
@@ -43,3 +43,10 @@ def register_metrics(register: Register[Metric | WholeMetric]) -> None:
     register("log-likelihood", LogLikelihood)
     register("relative-l2", RelativeL2)
     register("shock-location", ShockLocation)
+
+
+@hookimpl
+def register_methods(register: Register[Method]) -> None:
+    from .methods.fno import FNO
+
+    register("fno", FNO)
