@@ -1,0 +1,52 @@
+"""Partial differential equations with known solutions, operators that learn them, and their scores."""
+
+from __future__ import annotations
+
+from thalweg import Dataset, Method, Metric, Register, WholeMetric, hookimpl
+
+
+@hookimpl
+def register_datasets(register: Register[Dataset]) -> None:
+    from .datasets.advection import Advection
+    from .datasets.burgers_periodic import BurgersPeriodic
+    from .datasets.burgers_ramp import BurgersRamp
+    from .datasets.burgers_riemann import BurgersRiemann
+    from .datasets.diffusion import Diffusion
+    from .datasets.heat_neumann import HeatNeumann
+    from .datasets.porous_medium import PorousMedium
+    from .datasets.stefan import Stefan
+    from .datasets.stokes_second_problem import StokesSecondProblem
+    from .datasets.wave import Wave
+
+    register("advecting-step", Advection)
+    register("burgers-periodic", BurgersPeriodic)
+    register("burgers-ramp", BurgersRamp)
+    register("burgers-riemann", BurgersRiemann)
+    register("diffusion", Diffusion)
+    register("heat-neumann", HeatNeumann)
+    register("porous-medium", PorousMedium)
+    register("stefan", Stefan)
+    register("stokes-second-problem", StokesSecondProblem)
+    register("wave", Wave)
+
+
+@hookimpl
+def register_metrics(register: Register[Metric | WholeMetric]) -> None:
+    from .metrics.boundary_error import BoundaryError
+    from .metrics.conservation_error import ConservationError
+    from .metrics.log_likelihood import LogLikelihood
+    from .metrics.relative_l2 import RelativeL2
+    from .metrics.shock_location import ShockLocation
+
+    register("boundary-error", BoundaryError)
+    register("conservation-error", ConservationError)
+    register("log-likelihood", LogLikelihood)
+    register("relative-l2", RelativeL2)
+    register("shock-location", ShockLocation)
+
+
+@hookimpl
+def register_methods(register: Register[Method]) -> None:
+    from .methods.fno import FNO
+
+    register("fno", FNO)

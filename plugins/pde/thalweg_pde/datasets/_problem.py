@@ -1,0 +1,72 @@
+"""What all problems share: samples that are drawn one by one, each from the seed and its number alone."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from pydantic import Field, NonNegativeInt, PositiveInt
+from thalweg import Dataset
+from thalweg.samples import SPLITS
+
+Array = NDArray[Any]
+Sample = dict[str, tuple[tuple[str, ...], Array | float]]
+"""Fields of one sample: dims and values."""
+
+
+class Problem(Dataset):
+    """Pairs of inputs and truth along `sample`, generated as they are read. No source can be missing."""
+
+    inputs: ClassVar[tuple[str, ...]]
+    truth: ClassVar[tuple[str, ...]] = ("u",)
+
+    sizes: tuple[PositiveInt, NonNegativeInt, NonNegativeInt] = Field(
+        (500, 50, 100), description="samples to train, validate and test on"
+    )
+    seed: NonNegativeInt = 0
+    chunk: PositiveInt = Field(50, description="samples that are generated together")
+
+    @abstractmethod
+    def axes(self) -> dict[str, Array]:
+        """The coordinates of space and time."""
+
+    @abstractmethod
+    def sample(self, random: np.random.Generator, *, test: bool) -> Sample:
+        """One sample."""
+
+    def open(self) -> xr.Dataset:
+        import dask.array as da
+        from dask.delayed import delayed
+
+        count, test = sum(self.sizes), self.sizes[0] + self.sizes[1]
+        like = _generate([0], problem=self, test=test)
+        starts = range(0, count, self.chunk)
+        make = delayed(partial(_generate, problem=self, test=test), pure=True)
+        made = [
+            (min(self.chunk, count - start), make(range(start, min(start + self.chunk, count)))) for start in starts
+        ]
+        fields = {}
+        for name, (dims, values) in like.items():
+            parts = [da.from_delayed(each[name][1], (n, *values.shape[1:]), dtype=values.dtype) for n, each in made]
+            fields[name] = (("sample", *dims), da.concatenate(parts), {"units": "1", "long_name": name})
+        axes = {name: (name, values, {"units": "1"}) for name, values in self.axes().items()}
+        split = np.repeat(np.arange(len(SPLITS)), self.sizes)
+        spec = {"kind": "pairs", "dim": "sample", "inputs": list(self.inputs), "truth": list(self.truth)}
+        data = xr.Dataset(fields, {**axes, "sample": np.arange(count)}, {"title": self.name, "samples": spec})
+        return data.assign(window_split=("window", split))
+
+    def fingerprint(self) -> str:
+        return "generated"
+
+
+def _generate(numbers: Iterable[int], *, problem: Problem, test: int) -> dict[str, tuple[tuple[str, ...], Array]]:
+    drawn = [problem.sample(np.random.default_rng([problem.seed, n]), test=n >= test) for n in numbers]
+    return {
+        name: (dims, np.stack([np.asarray(each[name][1], dtype=np.float64) for each in drawn]))
+        for name, (dims, _) in drawn[0].items()
+    }

@@ -1,0 +1,40 @@
+"""Error at the boundaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import xarray as xr
+from pydantic import Field
+from thalweg import Metric, Signature
+
+from ._fields import across, chosen, pair
+
+
+class BoundaryError(Metric):
+    """Root mean squared error of the first and last cells across a dim.
+
+    In the variable's units. Raises `HandshakeError` for a field without the dim.
+    """
+
+    units: ClassVar[str] = "the variable's units"
+    higher_is_better: ClassVar[bool | None] = False
+    best: ClassVar[float | None] = 0.0
+
+    variable: str = ""
+    dim: str = Field("", description="the last of space if left out")
+    sides: Literal["left", "right", "both"] = "both"
+
+    def check(self, given: Signature) -> None:
+        """Raise `OptionError` or `HandshakeError`."""
+        across(chosen(given, self.variable), self.dim)
+
+    def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
+        dim = across(chosen(Signature.of(truth), self.variable), self.dim)
+        left, right = pair(estimate, truth, variable=self.variable)
+        cells = {"left": [0], "right": [-1], "both": [0, -1]}[self.sides]
+        return {"squared_error": ((left - right) ** 2).isel({dim: cells})}
+
+    def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
+        return mean["squared_error"] ** 0.5

@@ -1,0 +1,52 @@
+"""Logarithm of a Gaussian density at the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+import xarray as xr
+from pydantic import PositiveFloat
+from thalweg import EstimateError, Metric, Signature
+
+from ._fields import chosen, pair
+
+
+class LogLikelihood(Metric):
+    r"""Mean of $\log N(y \mid \mu, v) = -\frac12 (\log 2 \pi v + (y - \mu)^2 / v)$ over points.
+
+    $v$ is `NAME_variance`, or the unbiased variance of the members; not less than `floor`. In nats. Raises
+    `EstimateError` for an estimate with neither.
+    """
+
+    cite: ClassVar[str] = "10.1198/016214506000001437"
+    units: ClassVar[str] = "nat"
+    higher_is_better: ClassVar[bool | None] = True
+
+    variable: str = ""
+    floor: PositiveFloat = 1e-8
+
+    def check(self, given: Signature) -> None:
+        """Raise `OptionError` if it is not clear which field to score."""
+        chosen(given, self.variable)
+
+    def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
+        name = chosen(Signature.of(truth), self.variable).name
+        mean, right = pair(estimate, truth, variable=self.variable)
+        if f"{name}_variance" in estimate:
+            variance = estimate[f"{name}_variance"].astype("float64")
+        elif estimate[name].sizes.get("member", 1) > 1:
+            variance = estimate[name].astype("float64").var("member", ddof=1, skipna=False)
+        else:
+            raise EstimateError(
+                f"the estimate of {name!r} says nothing of its uncertainty",
+                allowed=f"{name}_variance, or two members or more",
+                advice="score a method with a variance, such as deep-ensemble",
+            )
+        variance = variance.clip(min=self.floor, keep_attrs=False)
+        misfit = (right - mean) ** 2 / variance
+        return {"log_density": -0.5 * (misfit + np.log(2 * np.pi * variance))}
+
+    def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
+        return mean["log_density"]
