@@ -25,6 +25,7 @@ from thalweg_earthformer.cross_attention import CuboidCrossAttention
 from thalweg_earthformer.cuboids import plan, plans
 from thalweg_earthformer.feed_forward import FeedForward
 from thalweg_earthformer.model import CuboidTransformer
+from thalweg_earthformer.patch_merge import PatchMerging
 from thalweg_earthformer.presets import preset
 from thalweg_earthformer.relative_position import relative_index
 from thalweg_earthformer.self_attention import CuboidSelfAttention
@@ -125,11 +126,24 @@ def upsample(self: Upsample, x: Tensor, size: tuple[int, int]) -> Tensor:
     return self.conv(images).permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
 
 
+def convolutions(self: ConvolutionBlock, x: Tensor) -> Tensor:
+    images = nn.Sequential.forward(self, x.flatten(0, 1).permute(0, 3, 1, 2))
+    return images.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
+
+
+def merging(self: PatchMerging, x: Tensor) -> Tensor:
+    b, (t, h, w) = self.block, x.shape[1:4]
+    x = x.reshape(x.shape[0], t // b[0], b[0], h // b[1], b[1], w // b[2], b[2], x.shape[-1])
+    return self.reduction(self.norm(x.permute(0, 1, 3, 5, 2, 4, 6, 7).flatten(4)))
+
+
 PLAIN: dict[type[nn.Module], Callable[..., Any]] = {
     CuboidSelfAttention: self_attention,
     CuboidCrossAttention: cross_attention,
     FeedForward: feed_forward,
     Upsample: upsample,
+    ConvolutionBlock: convolutions,
+    PatchMerging: merging,
 }
 
 
@@ -140,10 +154,6 @@ def straightforward(model: CuboidTransformer) -> CuboidTransformer:
     for module in plain.modules():
         if type(module) in PLAIN:
             module.forward = MethodType(PLAIN[type(module)], module)  # type: ignore[method-assign]
-        if isinstance(module, ConvolutionBlock):
-            for part in module:
-                if isinstance(part, nn.LeakyReLU):
-                    part.inplace = False
     return plain
 
 

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from .cuboids import Plan
-from .lean import attend_lean, drop
+from .dropout import drop
+from .lean_attention import attend_lean
 from .shapes import Bias, Heads, VectorHeads
 
 Columns = tuple[Heads, VectorHeads, VectorHeads]
@@ -24,7 +25,7 @@ def attend(
     """
     learns = torch.is_grad_enabled() and bias is not None and bias.requires_grad
     if q.device.type in ("cpu", "meta") and (columns is not None or rate or learns):
-        return attend_lean(q, k, v, bias, columns or (None, None, None), plans, rate)
+        return attend_lean(q, k, v, bias=bias, columns=columns, plans=plans, rate=rate)
     queries, keys = plans
     cut_q, cut_k, cut_v = queries.cut(q), keys.cut(k), keys.cut(v)
     mask = None if bias is None else bias[None]

@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from .attention import attend
 from .cuboids import Column, Padding, plans
-from .lean import drop
+from .dropout import drop
+from .lean import normalised_linear
 from .relative_position import ReferenceIndex, attention_bias, table_rows
 from .self_attention import GlobalVectors
 from .shapes import Cells, Vectors
@@ -57,15 +58,17 @@ class CuboidCrossAttention(nn.Module):
         memory = memory if self.last is None else memory[:, -self.last :]
         shapes = ((each.shape[1], each.shape[2], each.shape[3]) for each in (x, memory))
         layouts = plans(*shapes, column=self.column, padding=self.padding)
-        x = self.norm(x)
-        q = self.q_proj(x).unflatten(-1, (self.heads, -1))
+        maps = [self.q_proj.weight]
+        if self.vectors is not None and vectors is not None and self.vectors.separate:
+            maps.append(self.l2g_q_net.weight)
+        q, *others = (self._split(each) for each in normalised_linear(x, self.norm, maps))
         k, v = (self._split(functional.linear(memory, each)) for each in self.kv_proj.weight.chunk(2))
         columns = None
         padded = layouts[0].pad(q)
         if self.vectors is not None and vectors is not None:
             column_q, project = padded, self.kv_proj
             if self.vectors.separate:
-                column_q, project = layouts[0].pad(self._split(self.l2g_q_net(x))), self.l2g_global_kv_net
+                column_q, project = layouts[0].pad(others[0]), self.l2g_global_kv_net
             column_k, column_v = (self._split(each) for each in project(vectors).chunk(2, -1))
             columns = (column_q, column_k, column_v)
         bias = attention_bias(self.relative_position_bias_table, self.block, plans=layouts, heads=self.heads, like=q)

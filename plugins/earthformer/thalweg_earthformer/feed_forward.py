@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .activations import ACTIVATIONS
-from .lean import activated_linear, drop
+from .dropout import drop
+from .lean import activated_linear, normalised_linear
 
 
 class FeedForward(nn.Module):
@@ -25,10 +26,9 @@ class FeedForward(nn.Module):
         """(..., channel) to the same."""
         rate = self.dropout if self.training else 0.0
         activation = ACTIVATIONS[self.activation]
-        inside = self.layer_norm(x)
-        active, gate = self.ffn_1(inside), None
-        if self.ffn_1_gate is not None:
-            active, gate = self.ffn_1_gate(inside), active
+        maps = [self.ffn_1] if self.ffn_1_gate is None else [self.ffn_1_gate, self.ffn_1]
+        active, *gates = normalised_linear(x, self.layer_norm, [m.weight for m in maps], [m.bias for m in maps])
+        gate = gates[0] if gates else None
         weight, bias = self.ffn_2.weight.to(active.dtype), self.ffn_2.bias.to(active.dtype)
         if torch.is_grad_enabled():
             out = activated_linear(active, gate, weight, bias, activation, rate)

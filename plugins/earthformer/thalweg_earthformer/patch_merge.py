@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from .cuboids import Cuboid, Padding, Plan
+from .lean import normalised_linear
 from .shapes import Cells, Triple
 
 
@@ -25,5 +25,4 @@ class PatchMerging(nn.Module):
         t, h, w = layout.counts
         b = self.block
         x = x.reshape(x.shape[0], t, b[0], h, b[1], w, b[2], x.shape[-1]).permute(0, 1, 3, 5, 2, 4, 6, 7)
-        merged: torch.Tensor = self.reduction(self.norm(x.flatten(4)))
-        return merged
+        return normalised_linear(x.flatten(4), self.norm, [self.reduction.weight])[0]

@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from .attention import attend, gather
 from .cuboids import Cuboid, Padding, Plan, plan
-from .lean import drop
+from .dropout import drop
+from .lean import normalised_linear
 from .relative_position import ReferenceIndex, attention_bias, table_rows
 from .shapes import Cells, Heads, VectorHeads, Vectors
 
@@ -94,11 +95,11 @@ class CuboidSelfAttention(nn.Module):
     ) -> tuple[Cells, Vectors | None]:
         shape = (x.shape[1], x.shape[2], x.shape[3])
         layout = plan(shape, cuboid or self.cuboid, self.padding)
-        x = self.norm(x)
-        q, k, v = (self._split(functional.linear(x, each)) for each in self.qkv.weight.chunk(3))
+        projected = [self._split(each) for each in normalised_linear(x, self.norm, self._maps(vectors is not None))]
+        q, k, v = projected[:3]
         columns = update = None
         if self.vectors is not None and vectors is not None:
-            columns, update = self._with_vectors(x, self.global_vec_norm(vectors), (q, k, v), layout)
+            columns, update = self._with_vectors(self.global_vec_norm(vectors), projected, layout)
         bias = attention_bias(
             self.relative_position_bias_table, self.cuboid.size, plans=(layout, layout), heads=self.heads, like=q
         )
@@ -110,30 +111,39 @@ class CuboidSelfAttention(nn.Module):
         )
         return self._projected(self.proj, layout.unpad(out)), update
 
+    def _maps(self, with_vectors: bool) -> list[Tensor]:
+        """Weights of queries, keys and values, and of queries to the vectors and keys and values for them."""
+        maps = list(self.qkv.weight.chunk(3))
+        if with_vectors and self.vectors is not None and self.vectors.separate:
+            maps.append(self.l2g_q_net.weight)
+            if self.updated:
+                maps += [self.g2l_k_net.weight, self.g2l_v_net.weight]
+        return maps
+
     def _with_vectors(
-        self, x: Cells, g: Vectors, own: tuple[Heads, ...], layout: Plan
+        self, g: Vectors, projected: list[Heads], layout: Plan
     ) -> tuple[tuple[Heads, VectorHeads, VectorHeads], Vectors | None]:
         """Columns for the cells to attend to, and what is to be added to the vectors."""
         assert self.vectors is not None
         if self.vectors.separate:
-            to_cells = (self._split(self.l2g_q_net(x)), *self._thirds(self.l2g_global_kv_net(g), 2))
+            k, v = self._parts(self.l2g_global_kv_net(g), 2)
+            columns = (projected[3], k, v)
         else:
-            q, k, v = self._thirds(self.global_qkv(g), 3)
-            to_cells = (own[0], k, v)
+            q, k, v = self._parts(self.global_qkv(g), 3)
+            columns = (projected[0], k, v)
         if not self.updated:
-            return to_cells, None
+            return columns, None
         among = None
         if self.vectors.separate:
-            query = self._split(self.g2l_global_q_net(g))
-            keys, values = self._split(self.g2l_k_net(x)), self._split(self.g2l_v_net(x))
+            q, (keys, values) = self._split(self.g2l_global_q_net(g)), projected[4:]
             if self.vectors.among:
-                among = self._thirds(self.g2g_global_qkv_net(g), 3)
+                among = self._parts(self.g2g_global_qkv_net(g), 3)
         else:
-            query, keys, values = q, own[1], own[2]
+            keys, values = projected[1:3]
             among = (q, k, v) if self.vectors.among else None
-        keys, values = _all_cells(keys, layout), _all_cells(values, layout)
-        out = gather(query, keys, values, among, rate=self._rate(self.attention_dropout))
-        return to_cells, self._projected(getattr(self, "global_proj", None), out)
+        rate = self._rate(self.attention_dropout)
+        out = gather(q, _all_cells(keys, layout), _all_cells(values, layout), among, rate=rate)
+        return columns, self._projected(getattr(self, "global_proj", None), out)
 
     def _projected(self, projection: nn.Linear | None, x: Tensor) -> Tensor:
         x = x.flatten(-2)
@@ -145,7 +155,7 @@ class CuboidSelfAttention(nn.Module):
     def _split(self, x: Tensor) -> Any:
         return x.unflatten(-1, (self.heads, -1))
 
-    def _thirds(self, x: Tensor, parts: int) -> tuple[Any, ...]:
+    def _parts(self, x: Tensor, parts: int) -> tuple[Any, ...]:
         return tuple(self._split(each) for each in x.chunk(parts, -1))
 
 
