@@ -137,10 +137,10 @@ class Architecture:
             "set separate, or widening to 1",
         )
         _must(
-            decoder.cross_from < levels - (not decoder.first_self),
+            decoder.cross_from < levels,
             f"cross-attention from level {decoder.cross_from!r} of {levels}",
-            "a coarsest level with cross-attention, unless it begins with self-attention",
-            "lower cross_from, or set first_self",
+            "a coarsest level with cross-attention, without which nothing of the input is seen",
+            "lower cross_from",
         )
         for self_pattern in (*encoder.patterns, *decoder.self_patterns):
             self_cuboids(self_pattern, (1, 1, 1))

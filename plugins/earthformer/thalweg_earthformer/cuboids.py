@@ -10,6 +10,7 @@ cuboid and the cuboids themselves are neighbours in memory already, as in all ax
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import prod
@@ -110,7 +111,7 @@ class Plan:
         if self.padded == self.shape:
             return x
         if self.padding == "nearest":
-            return _stretch(x, self.padded)
+            return _resized(x, self.padded, _nearest)
         before = self.padded[0] - self.shape[0] if self.early else 0
         after = [self.padded[i] - self.shape[i] - (before if i == 0 else 0) for i in AXES]
         return functional.pad(x, (0, 0) * (x.ndim - 4) + (0, after[2], 0, after[1], before, after[0]))
@@ -120,7 +121,7 @@ class Plan:
         if self.padded == self.shape:
             return x
         if self.padding == "nearest":
-            return _stretch(x, self.shape)
+            return _resized(x, self.shape, _first)
         first = self.padded[0] - self.shape[0] if self.early else 0
         return x[:, first : first + self.shape[0], : self.shape[1], : self.shape[2]]
 
@@ -228,8 +229,17 @@ def _grouped(size: Triple, *, masked: bool) -> tuple[int, ...]:
     return tuple(i for i in AXES if masked or i > last)
 
 
-def _stretch(x: Tensor, shape: Triple) -> Tensor:
+def _resized(x: Tensor, shape: Triple, source: Callable[[Tensor, int, int], Tensor]) -> Tensor:
     for dim, cells in enumerate(shape, start=1):
         if cells != x.shape[dim]:
-            x = x.index_select(dim, torch.arange(cells, device=x.device) * x.shape[dim] // cells)
+            x = x.index_select(dim, source(torch.arange(cells, device=x.device), x.shape[dim], cells))
     return x
+
+
+def _nearest(cell: Tensor, before: int, after: int) -> Tensor:
+    return cell * before // after
+
+
+def _first(cell: Tensor, before: int, after: int) -> Tensor:
+    # The first of the copies that `_nearest` made of a cell, so that what was stretched comes back.
+    return (cell * before + after - 1) // after

@@ -29,8 +29,9 @@ class CuboidEncoder(nn.Module):
                 nn.Linear(vectors.widening * units[level], vectors.widening * units[level + 1])
                 for level in range(len(units) - 1)
             )
-        # The vectors of the last layer of all are used by a decoder that takes vectors, or by nothing.
-        wanted = decoder.self_vectors or decoder.cross_vectors
+        # The vectors of the last layer of all are used by the coarsest level of the decoder, or by nothing.
+        selves = decoder.depth[-1] > 1 or decoder.first_self
+        wanted = decoder.cross_vectors or (decoder.self_vectors and selves)
         self.blocks = nn.ModuleList(
             nn.ModuleList(
                 SelfStack(

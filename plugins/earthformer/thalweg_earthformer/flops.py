@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -24,8 +25,10 @@ def multiply_accumulates(module: nn.Module, shape: tuple[int, ...], *, norms: bo
     kinds = (nn.LayerNorm, nn.GroupNorm)
     hooks = [each.register_forward_hook(count) for each in module.modules() if isinstance(each, kinds)]
     try:
-        with FlopCounterMode(display=False) as counter:
-            module(torch.empty(shape, device="meta"))
+        # Detached, for the counter asks every tensor that learns where it came from.
+        state = {name: each.detach() for name, each in module.named_parameters()}
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            functional_call(module, state, (torch.empty(shape, device="meta"),))
     finally:
         for hook in hooks:
             hook.remove()

@@ -16,7 +16,8 @@ from .dropout import keep_mask
 
 def spares(x: Tensor) -> bool:
     """Whether `x` is on its way to a backward pass in its own precision; autocast has casts of its own to keep."""
-    return torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type)
+    kind = x.device.type
+    return torch.is_grad_enabled() and (kind == "meta" or not torch.is_autocast_enabled(kind))
 
 
 def normalised_linear(

@@ -13,7 +13,9 @@ from .encoder import CuboidEncoder
 from .initialise import initialise
 from .position import PositionEmbedding
 from .recompute import recomputed
+from .self_attention import CuboidSelfAttention
 from .shapes import Cells
+from .stack import SelfStack
 from .stem import ConvolutionHead, ConvolutionStem, StackedHead, StackedStem
 
 
@@ -66,13 +68,11 @@ class CuboidTransformer(nn.Module):
         return self.dec_final_proj(x)  # type: ignore[no-any-return]
 
     def unused_parameters(self) -> list[nn.Parameter]:
-        """Parameters on which no output depends: the update of global vectors that no layer reads."""
-        return [
-            each
-            for module in self.modules()
-            if callable(getattr(module, "unused_parameters", None)) and module is not self
-            for each in module.unused_parameters()  # type: ignore[operator]
-        ]
+        """Parameters on which no output depends: updates of global vectors that no layer reads, unread positions."""
+        kinds = (CuboidSelfAttention, SelfStack)
+        found = [each for part in self.modules() if isinstance(part, kinds) for each in part.unused_parameters()]
+        unread = self.architecture.decoder.start != "zeros"
+        return found + (list(self.dec_pos_embed.parameters()) if unread else [])
 
     def _start(self, memory: Cells, steps: int) -> Cells:
         batch, _, height, width, _ = memory.shape

@@ -61,7 +61,7 @@ class SelfStack(nn.Module):
         updated: bool = True,
     ) -> None:
         super().__init__()
-        self.pattern = pattern
+        self.pattern, self.updated = pattern, updated
         vectors = layers.vectors if with_vectors and layers.vectors.count else None
         cuboids = self_cuboids(pattern, shape)
         self.attn_l = nn.ModuleList(
@@ -85,6 +85,10 @@ class SelfStack(nn.Module):
         if vectors and vectors.feed_forward:
             self.global_ffn_l = nn.ModuleList(layers.feed_forward(channels * vectors.widening) for _ in range(count))
 
+    def unused_parameters(self) -> list[nn.Parameter]:
+        """Parameters that only the vectors after the last layer use, if those are not `updated`."""
+        return list(self.global_ffn_l[-1].parameters()) if self.global_ffn_l and not self.updated else []
+
     def forward(
         self, x: Cells, vectors: Vectors | None = None, *, shape: Triple | None = None
     ) -> tuple[Cells, Vectors | None]:
@@ -99,7 +103,7 @@ class SelfStack(nn.Module):
             if len(self.ffn_l) > 1 or number == last:
                 place = number if len(self.ffn_l) > 1 else 0
                 x = self.ffn_l[place](x)
-                if vectors is not None and self.global_ffn_l is not None:
+                if vectors is not None and self.global_ffn_l is not None and (self.updated or number < last):
                     vectors = self.global_ffn_l[place](vectors)
         return x, vectors
 
