@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from thalweg import Method, Register, hookimpl
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -17,3 +19,10 @@ def from_reference(config: Mapping[str, Any]) -> nn.Module:
     from .reference import from_reference as build
 
     return build(config)
+
+
+@hookimpl
+def register_methods(register: Register[Method]) -> None:
+    from .learner import Earthformer
+
+    register("earthformer", Earthformer)

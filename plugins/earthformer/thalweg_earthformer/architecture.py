@@ -124,6 +124,14 @@ class Architecture:
             "a last number of channels that is that of the units",
             "change either",
         )
+        for channels in self.stem.channels or (self.units,):
+            groups = self.stem.groups(channels)
+            _must(
+                channels % groups == 0,
+                f"convolutions of {channels!r} channels, normalised in {groups} groups",
+                f"a multiple of {groups} channels",
+                "change the units, or the channels of the stem",
+            )
         _must(
             layers.activation in ACTIVATIONS,
             f"activation {layers.activation!r}",

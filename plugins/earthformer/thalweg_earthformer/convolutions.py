@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from thalweg.errors import OptionError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,12 +17,6 @@ class ConvolutionBlock(nn.Sequential):
     """3 x 3 convolution, group normalisation and leaky ReLU (slope 0.1), several times, field by field."""
 
     def __init__(self, channels: int, out: int, *, layers: int, groups: int) -> None:
-        if out % groups:
-            raise OptionError(
-                f"a convolution of {out} channels in {groups} groups",
-                allowed=f"a multiple of {groups} channels",
-                advice="give such a number of channels, or of units",
-            )
         parts: list[nn.Module] = []
         for layer in range(layers):
             convolution = nn.Conv2d(out if layer else channels, out, 3, padding=1)

@@ -1,7 +1,8 @@
 """Published sizes, in two families.
 
 `paper` has the sizes from which the counts and the operations printed in the paper follow; `checkpoint` those of the
-configurations that were published with the code, whose checkpoints are smaller.
+configurations that were published with the code, whose checkpoints are smaller. `small` was never published: it is
+the latter's N-body model with half the units and a quarter of the depth, for a processor.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .stack import Layers
 from .stem import Stem
 
 Family = Literal["paper", "checkpoint"]
-Name = Literal["sevir", "sevir-lr", "enso", "nbody"]
+Name = Literal["sevir", "sevir-lr", "enso", "nbody", "small"]
 
 PAPER = GlobalVectors(8, among=True)
 CHECKPOINT = GlobalVectors(8, among=True, separate=True)
@@ -44,6 +45,7 @@ _SIZES: dict[tuple[str, str], tuple[Architecture, int, bool]] = {
     ("sevir-lr", "checkpoint"): (_SEVIR_LR, 1, False),
     ("enso", "checkpoint"): (_ENSO, 1, False),
     ("nbody", "checkpoint"): (replace(_NBODY, positions="t+hw"), 4, False),
+    ("small", "checkpoint"): (replace(_NBODY, units=32), 1, False),
 }
 
 

@@ -40,6 +40,10 @@ class Stem:
                 advice="give one of each per stage",
             )
 
+    def groups(self, channels: int) -> int:
+        """Groups in which a convolution of so many channels is normalised."""
+        return 16 if self.kind == "conv" else max(1, channels // 4)
+
     def shapes(self, shape: Triple) -> list[Triple]:
         """The shape before each stage, and after the last."""
         found = [shape]
@@ -54,7 +58,7 @@ class ConvolutionStem(nn.Module):
 
     def __init__(self, stem: Stem, *, channels: int, units: int) -> None:
         super().__init__()
-        self.conv_block = ConvolutionBlock(channels, units, layers=stem.layers[0], groups=16)
+        self.conv_block = ConvolutionBlock(channels, units, layers=stem.layers[0], groups=stem.groups(units))
         self.patch_merge = PatchMerging(units, units, block=stem.scales[0])
 
     def forward(self, x: Cells) -> Cells:
@@ -68,7 +72,7 @@ class StackedStem(nn.Module):
         super().__init__()
         self.conv_block_list, self.patch_merge_list = nn.ModuleList(), nn.ModuleList()
         for out, layers, scale in zip(stem.channels, stem.layers, stem.scales, strict=True):
-            self.conv_block_list.append(ConvolutionBlock(channels, out, layers=layers, groups=max(1, out // 4)))
+            self.conv_block_list.append(ConvolutionBlock(channels, out, layers=layers, groups=stem.groups(out)))
             self.patch_merge_list.append(PatchMerging(out, out, block=scale))
             channels = out
 
@@ -84,7 +88,7 @@ class ConvolutionHead(nn.Module):
     def __init__(self, stem: Stem, *, units: int, folded: bool) -> None:
         super().__init__()
         self.upsample = Upsample(units, units, folded=folded)
-        self.conv_block = ConvolutionBlock(units, units, layers=stem.final_layers, groups=16)
+        self.conv_block = ConvolutionBlock(units, units, layers=stem.final_layers, groups=stem.groups(units))
         self.out = units
 
     def forward(self, x: Cells, sizes: list[Size]) -> Cells:
@@ -102,7 +106,7 @@ class StackedHead(nn.Module):
             self.upsample_list.append(Upsample(channels, channels, folded=folded))
             out = stem.channels[stage]
             self.conv_block_list.append(
-                ConvolutionBlock(channels, out, layers=stem.layers[stage], groups=max(1, out // 4))
+                ConvolutionBlock(channels, out, layers=stem.layers[stage], groups=stem.groups(out))
             )
             channels = out
         self.out = channels
