@@ -371,7 +371,7 @@ def test_the_peak_counts_weights_activations_and_batches() -> None:
 class Mean(Law):
     """The mean over the field is zero."""
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
         return fields.mean(["y", "x"])
 
 
@@ -382,7 +382,7 @@ class Penalty(LossEnforcer):
 
     def penalty(
         self,
-        law: Law,  # noqa: ARG002
+        law: Law,
         estimate: Mapping[str, torch.Tensor],
         context: xr.Dataset,
     ) -> torch.Tensor:
@@ -405,7 +405,7 @@ class Centre(OperatorEnforcer):
 
     example: ClassVar[Mapping[str, Any]] = {}
 
-    def wrap(self, module: nn.Module, law: Law) -> nn.Module:  # noqa: ARG002
+    def wrap(self, module: nn.Module, law: Law) -> nn.Module:
         assert module.wanted.names == ("field",)  # type: ignore[union-attr]
         return Centred(module)
 
