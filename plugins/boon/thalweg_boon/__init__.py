@@ -13,7 +13,7 @@ def register_laws(register: Register[Law]) -> None:
 
     register("dirichlet", Dirichlet)
     register("neumann", Neumann)
-    register("periodic", Periodic)
+    register("periodic-boundary", Periodic)
 
 
 @hookimpl

@@ -28,7 +28,7 @@ class FNO(TorchLearner):
     layers: PositiveInt = 4
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
-        from ..fno import FNO as Network
+        from ..fno import FNO as Network  # noqa: N811
         from .folded import Folded
 
         inputs, outputs = Layout.of(given), Layout.of(wanted)
