@@ -1,0 +1,61 @@
+"""Learning with torch, on one machine or many: an author writes a network, and a loss if it is not the mean square.
+
+    class Trend(TorchLearner):
+        width: int = 16
+
+        def build(self, given: Signature, wanted: Signature) -> nn.Module:
+            from .network import Network  # torch is imported here, not when the plugin is
+            return Network(Layout.of(given).shape, Layout.of(wanted).shape, self.width)
+
+A network maps `(sample, lead, *space, channel)` to `(sample, lead, *space, channel)`, float32, scaled, channels last:
+(N, T, H, W, C) for maps. Nothing here imports torch before it learns or solves.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .layout import Layout
+from .learner import TorchLearner, TorchSolver
+from .options import TrainOptions
+
+if TYPE_CHECKING:
+    from .checkpoint import load_weights
+    from .fitting import fit
+    from .loader import Batch, Loader
+    from .objective import mean_squared_error
+    from .reader import reader_of
+    from .tensors import to_dataset, to_tensor
+
+_HOMES = {
+    "Batch": "loader",
+    "Loader": "loader",
+    "fit": "fitting",
+    "load_weights": "checkpoint",
+    "mean_squared_error": "objective",
+    "reader_of": "reader",
+    "to_dataset": "tensors",
+    "to_tensor": "tensors",
+}
+
+__all__ = [
+    "Batch",
+    "Layout",
+    "Loader",
+    "TorchLearner",
+    "TorchSolver",
+    "TrainOptions",
+    "fit",
+    "load_weights",
+    "mean_squared_error",
+    "reader_of",
+    "to_dataset",
+    "to_tensor",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

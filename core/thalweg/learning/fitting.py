@@ -1,0 +1,85 @@
+"""From a training to a solver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..components import Component, Fitted, Training
+from ..errors import HandshakeError, OptionError
+from .job import Job
+from .layout import Layout
+from .learner import TorchLearner, TorchSolver
+from .ranks import Alone
+from .scaling import scales_of
+from .training import train
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..signature import Signature
+
+
+def fit(learner: TorchLearner, training: Training) -> Fitted:
+    """Learn, here or on the workers, and dress the weights as a solver. Raises `EstimateError`, `ClusterError`."""
+    options = learner.check_options(training.options)
+    given, wanted = training.train.given, training.wanted
+    _one_shape(wanted)
+    scales = scales_of(learner.scale, training.train, given, wanted)
+    job = Job(
+        learner, training.train, training.validate, given, wanted, scales, options, training.holds, training.folder
+    )
+    client = training.workers.client
+    if client is not None:
+        from .distributed import train_on
+
+        weights = train_on(client, job, training.report)
+    elif options.ranks > 1:
+        raise OptionError(
+            f"`ranks: {options.ranks}` needs as many worker processes",
+            allowed="ranks: 1 on threads",
+            advice=f"use `cluster: {{local: {{workers: {options.ranks}}}}}`, or cuda, slurm, kubernetes, address",
+            where="train.ranks",
+        )
+    else:
+        weights = arrays(train(job, Alone(), training.report))
+    holds = tuple(hold for hold in training.holds if hold.site == "operator")
+    kind = learner.fitted
+    assert issubclass(kind, TorchSolver)
+    solver = kind(
+        learner=learner.model_dump(mode="json"),
+        given=given,
+        wanted=wanted,
+        scales=scales,
+        holds=tuple({"hold": _named(law), "by": _named(hold.enforcer)} for hold in holds for law in hold.laws),
+        batch=job.piece,
+        device=options.device,
+    )
+    solver._parts = (learner, holds)
+    return solver.with_state(weights)
+
+
+def arrays(weights: dict[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
+    """Weights as arrays that a file holds: bfloat16 as float32, complex numbers as pairs."""
+    import torch
+
+    plain = {}
+    for name, each in weights.items():
+        own = torch.view_as_real(each) if each.is_complex() else each
+        plain[name] = (own.float() if own.dtype in (torch.bfloat16, torch.float16) else own).cpu().numpy().copy()
+    return plain
+
+
+def _one_shape(wanted: Signature) -> None:
+    dims = {each.dims for each in wanted.fields}
+    if len(dims) > 1:
+        raise HandshakeError(
+            f"a network estimates fields of one shape, and {wanted} have {len(dims)}",
+            advice="name fields with the same dims in `predict` of windows",
+        )
+    Layout.of(wanted)
+
+
+def _named(part: Component) -> dict[str, Any]:
+    return {part.name: part.model_dump(mode="json")}

@@ -1,0 +1,52 @@
+"""How fields become one tensor: `(sample, *dims, channel)`, a channel for each variable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from ..errors import HandshakeError
+from ..signature import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The variables of a tensor, its dims between `sample` and `channel`, and their sizes.
+
+    `lead` comes first where there is one, then space as the largest field has it; a field without one of the dims (a
+    height, a constant of one sample) is the same along it.
+    """
+
+    names: tuple[str, ...]
+    dims: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, signature: Signature) -> Layout:
+        """The layout of the numeric fields. Raises `HandshakeError` if they do not lie on one grid."""
+        fields = [each for each in signature.fields if not each.dtype or each.dtype[:3] in _NUMERIC]
+        if not fields:
+            raise HandshakeError(
+                f"a network needs numbers, and is given {signature}", advice="name fields of numbers in `windows`"
+            )
+        largest = max(fields, key=lambda each: prod(signature.sizes.get(dim, 1) for dim in each.dims))
+        dims = [dim for dim in largest.dims if dim not in ("sample", "lead")]
+        for each in fields:
+            apart = [dim for dim in each.dims if dim not in ("sample", "lead", *dims)]
+            if apart:
+                raise HandshakeError(
+                    f"{str(each)!r} lies on {', '.join(apart)}, where {str(largest)!r} does not: no tensor holds both",
+                    allowed="fields of one grid",
+                    advice="leave one of them out in preprocess, or bring both onto one grid",
+                )
+        lead = ["lead"] if any("lead" in each.dims for each in fields) else []
+        dims = [*lead, *dims]
+        return cls(tuple(each.name for each in fields), tuple(dims), tuple(signature.sizes[dim] for dim in dims))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample, channels last."""
+        return (*self.sizes, len(self.names))
+
+
+_NUMERIC = frozenset({"flo", "int", "uin", "boo"})

@@ -1,0 +1,120 @@
+"""`TorchLearner`: an author writes a network; `TorchSolver`: what its learning returns."""
+
+from __future__ import annotations
+
+import types
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+from pydantic import Field, PrivateAttr
+
+from ..components import Fitted, Hold, Learner, Site, Training
+from ..signature import Signature
+from .options import TrainOptions
+from .scaling import Scale, Scales
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from torch import Tensor, nn
+
+
+class TorchLearner(Learner):
+    """A learner whose estimate is the output of a network.
+
+    An author defines `build`; `loss` or `objective` if the mean squared error is not what is minimised; and `defaults`
+    for `train:` options that suit the method. The network's fields are `(sample, lead, *space, channel)`, float32,
+    scaled, missing inputs 0. Where `uncertainty` is `variance` it gives twice as many channels, means then variances
+    (scaled); where it is `member`, `(sample, member, lead, *space, channel)`.
+    """
+
+    sites: ClassVar[frozenset[Site]] = frozenset({"loss", "operator"})
+    trains_on: ClassVar[frozenset[str]] = frozenset(TrainOptions.model_fields)
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Options of `train:` that a recipe need not give for this method."""
+
+    scale: Scale | dict[str, Scale] = Field(
+        "auto", description="of all variables, or by name: none, standard, unit, auto, or {by, offset}"
+    )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        own = cls.__dict__.get("fitted")
+        if own is not None and issubclass(own, TorchSolver):
+            own.learns = cls
+        elif own is None:
+            # Named so that pickle finds it: as the attribute of its learner.
+            names = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.fitted", "learns": cls}
+            names |= {"uncertainty": cls.uncertainty, "__doc__": f"What {cls.__name__} learned."}
+            names |= {"__annotations__": {"learns": "ClassVar[type[TorchLearner]]"}}
+            cls.fitted = types.new_class("fitted", (TorchSolver,), exec_body=lambda space: space.update(names))
+
+    @abstractmethod
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        """A network from the given fields to the wanted ones; `Layout.of` gives the shapes of both."""
+
+    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:  # noqa: ARG002
+        """What is minimised, a mean over samples, in scaled units; None, the default, for the mean squared error.
+
+        Where the truth is missing it is the estimate itself (NaN, if their shapes differ).
+        """
+        return None
+
+    def objective(
+        self,
+        network: nn.Module,  # noqa: ARG002
+        inputs: Tensor,  # noqa: ARG002
+        truth: Tensor,  # noqa: ARG002
+        *,
+        step: int,  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor] | None:
+        """Estimate and loss of a batch, where they are not `network(inputs)` and its `loss`: for a network that sees
+        the truth while it learns (scheduled sampling), a loss of its weights, or a noise to be removed.
+
+        `network.training` is False when it is validated. NaN in the truth is missing. None, the default, for the usual.
+        """
+        return None
+
+    @final
+    def check_options(self, options: Mapping[str, Any]) -> TrainOptions:
+        """The recipe's `train:` options over this method's `defaults`. Raises `OptionError`."""
+        return TrainOptions.of(options, defaults=self.defaults)
+
+    @final
+    def peak(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> int:
+        """Bytes that a rank needs while it learns, as far as can be known before; loads torch."""
+        from .memory import peak
+
+        return peak(self, given, wanted, self.check_options(options))
+
+    @final
+    def fit(self, training: Training) -> Fitted:
+        from .fitting import fit
+
+        return fit(self, training)
+
+
+class TorchSolver(Fitted):
+    """A learned network; rebuilt, in any process, from its learner's options and the weights in `state`."""
+
+    learns: ClassVar[type[TorchLearner]]
+
+    learner: dict[str, Any]
+    """Its options."""
+    given: Signature
+    wanted: Signature
+    scales: Scales
+    holds: tuple[dict[str, Any], ...] = ()
+    """Laws built into the network: `{hold, by}`, as in a recipe."""
+    batch: int = 8
+    """Samples that go through the network at once."""
+    device: str = "auto"
+
+    _network: nn.Module | None = PrivateAttr(None)
+    _parts: tuple[TorchLearner, tuple[Hold, ...]] | None = PrivateAttr(None)
+
+    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
+        """The network's estimate. Raises `HandshakeError` for inputs that it was not built for."""
+        from .solving import solve
+
+        return solve(self, inputs, wanted)

@@ -1,0 +1,51 @@
+"""What a training needs, before it is begun: weights, what a step keeps for its gradient, batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..signature import Signature
+from .layout import Layout
+from .options import TrainOptions
+
+if TYPE_CHECKING:
+    from .learner import TorchLearner
+
+
+def peak(learner: TorchLearner, given: Signature, wanted: Signature, options: TrainOptions) -> int:
+    """Bytes of one rank: three raw batches, and weights, moments and activations of a network without memory.
+
+    The network is built and run on the `meta` device, which computes shapes only; one that cannot be is left out of
+    the sum.
+    """
+    one = sum(each.nbytes(set(each.sizes) - {"sample"}) for each in (given, wanted))
+    piece = -(-options.batch // (options.ranks * options.accumulate))
+    return 3 * one * options.batch + _network(learner, given, wanted, options, piece)
+
+
+def _network(learner: TorchLearner, given: Signature, wanted: Signature, options: TrainOptions, piece: int) -> int:
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    try:
+        with torch.device("meta"):
+            network = learner.build(given, wanted)
+            inputs = torch.empty((1, *Layout.of(given).shape))
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                output = network.train()(inputs)
+    except Exception:
+        return 0
+    # Gradient and two moments of each weight; the running mean and the best weights; the buckets of other ranks.
+    copies = 4 + (options.ema is not None) + (options.choose == "best") + (options.ranks > 1)
+    weights = sum(each.numel() * each.element_size() for each in network.parameters())
+    own = {each.untyped_storage()._cdata for each in network.parameters()}
+    half = 1 if options.precision == "fp32" else 2
+    activations = sum(size for storage, size in kept.items() if storage not in own)
+    return int(copies * weights + piece * (activations // half + 2 * output.numel() * output.element_size()))

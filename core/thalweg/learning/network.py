@@ -1,0 +1,72 @@
+"""The network of a learner: built, under its laws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ..components import Hold, OperatorEnforcer
+from ..signature import Signature
+from .layout import Layout
+from .scaling import Scales
+from .tensors import Scaler
+
+if TYPE_CHECKING:
+    from .learner import TorchLearner
+
+
+class InUnits(nn.Module):
+    """A network that takes and gives fields in their units, for an enforcer to wrap.
+
+    `given` and `wanted` say which variable is which channel, and along which dims they lie.
+    """
+
+    def __init__(self, network: nn.Module, given: Layout, wanted: Layout, scales: Scales) -> None:
+        super().__init__()
+        self.network, self.given, self.wanted = network, given, wanted
+        self._given, self._wanted = Scaler(given, scales), Scaler(wanted, scales)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self._given.to(inputs.device)
+        self._wanted.to(inputs.device)
+        return self._wanted.unscale(self.network(self._given.scale(inputs)))
+
+
+class Scaled(nn.Module):
+    """The inverse: a network in units, as one that takes and gives scaled fields."""
+
+    def __init__(self, network: nn.Module, given: Layout, wanted: Layout, scales: Scales) -> None:
+        super().__init__()
+        self.network = network
+        self._given, self._wanted = Scaler(given, scales), Scaler(wanted, scales)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self._given.to(inputs.device)
+        self._wanted.to(inputs.device)
+        return self._wanted.scale(self.network(self._given.unscale(inputs)))
+
+
+def network_of(
+    learner: TorchLearner, *, given: Signature, wanted: Signature, scales: Scales, holds: Sequence[Hold]
+) -> nn.Module:
+    """What the learner builds, wrapped by its operator enforcers, scaled in and out."""
+    network = learner.build(given, wanted)
+    wrappers = [(hold.enforcer, law) for hold in holds for law in hold.laws if hold.site == "operator"]
+    if not wrappers:
+        return network
+    inputs, outputs = Layout.of(given), Layout.of(wanted)
+    wrapped: nn.Module = InUnits(network, inputs, outputs, scales)
+    for enforcer, law in wrappers:
+        assert isinstance(enforcer, OperatorEnforcer)
+        wrapped = enforcer.wrap(wrapped, law)
+    return Scaled(wrapped, inputs, outputs, scales)
+
+
+def device_of(choice: str) -> torch.device:
+    """`auto` is a GPU if there is one."""
+    return torch.device(
+        "cuda" if choice == "auto" and torch.cuda.is_available() else "cpu" if choice == "auto" else choice
+    )

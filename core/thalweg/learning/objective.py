@@ -1,0 +1,65 @@
+"""What is minimised: the loss of a batch, with the penalties of the laws that are held at the loss."""
+
+from __future__ import annotations
+
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from ..components import LossEnforcer
+from .job import Job
+from .layout import Layout
+from .tensors import Scaler, stacked, without_gaps
+
+LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def mean_squared_error(estimate: Tensor, truth: Tensor) -> Tensor:
+    r"""Mean over samples of $\sum (x - y)^2 / n$ over the $n$ known cells of each; NaN in the truth is unknown.
+
+    The mean of each sample first, so that the mean over any pieces of a batch is the batch's.
+    """
+    known = ~torch.isnan(truth)
+    squares = torch.where(known, estimate.float() - truth, 0.0).square().flatten(1).sum(1)
+    return (squares / known.flatten(1).sum(1).clamp(min=1)).mean()
+
+
+class Objective(nn.Module):
+    """The loss of a batch of raw arrays. A module, so that all that it does is seen by DistributedDataParallel."""
+
+    def __init__(self, network: nn.Module, job: Job, device: torch.device) -> None:
+        super().__init__()
+        self.network, self.learner, self._job, self._device = network, job.learner, job, device
+        self._given, self._wanted = (Scaler(Layout.of(each), job.scales).to(device) for each in (job.given, job.wanted))
+        self._penalties = [
+            (hold.enforcer, law) for hold in job.holds for law in hold.laws if isinstance(hold.enforcer, LossEnforcer)
+        ]
+
+    def forward(
+        self, inputs: dict[str, Tensor], truth: dict[str, Tensor], context: xr.Dataset | None, step: int
+    ) -> Tensor:
+        given, wanted = self._job.given, self._job.wanted
+        scaled = without_gaps(self._given.scale(stacked(inputs, given)))
+        target = self._wanted.scale(stacked(truth, wanted))
+        lower = LOWER.get(self._job.options.precision)
+        with torch.autocast(self._device.type, lower, enabled=lower is not None):
+            estimate, loss = self._learn(scaled, target, step)
+        if self._penalties:
+            assert context is not None
+            fields = self._wanted.unscale(estimate)
+            by_name = {name: fields[..., i] for i, name in enumerate(Layout.of(wanted).names)}
+            for enforcer, law in self._penalties:
+                loss = loss + enforcer.penalty(law, by_name, context)
+        return loss
+
+    def _learn(self, inputs: Tensor, truth: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        own = self.learner.objective(self.network, inputs, truth, step=step)
+        if own is not None:
+            return own
+        estimate = self.network(inputs)
+        filled = truth
+        if estimate.shape == truth.shape:
+            # An unknown truth is taken for what is estimated, so that it adds nothing to a loss that knows no masks.
+            filled = torch.where(torch.isnan(truth), estimate.detach().float(), truth)
+        loss = self.learner.loss(estimate, filled)
+        return estimate, mean_squared_error(estimate, truth) if loss is None else loss

@@ -1,0 +1,103 @@
+"""Fields as networks like them: `(field - offset) / by`, per variable, fitted on the training split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, PositiveFloat
+
+from ..errors import OptionError
+
+if TYPE_CHECKING:
+    from ..samples import Samples
+    from ..signature import Signature
+
+Scales = dict[str, tuple[float, float]]
+"""Offset and divisor of each variable."""
+
+
+class Affine(BaseModel):
+    """`(field - offset) / by`, in the field's units."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    by: PositiveFloat
+    offset: float = 0.0
+
+
+Scale = Literal["auto", "none", "standard", "unit"] | Affine
+"""`standard`: mean 0, variance 1. `unit`: 0 to 1 over `valid_range`. `auto`: `unit` where known, else `standard`."""
+
+BATCH = 16
+
+
+def scales_of(choice: Scale | Mapping[str, Scale], samples: Samples, given: Signature, wanted: Signature) -> Scales:
+    """The scale of every variable. Raises `OptionError` for a variable that is not there, or has no range."""
+    fields = {each.name: each for each in (*given.fields, *wanted.fields)}
+    chosen: dict[str, Scale] = {}
+    if isinstance(choice, Mapping):
+        for name in choice:
+            if name not in fields:
+                raise OptionError(
+                    f"`scale` names {name!r}, which is no variable", allowed=", ".join(fields), where="scale"
+                )
+        chosen.update(choice)
+    scales: Scales = {}
+    measured = []
+    for name, field in fields.items():
+        how: Scale = chosen.get(name, "auto") if isinstance(choice, Mapping) else choice
+        if how == "unit" and field.bounds is None:
+            raise OptionError(
+                f"`scale: unit` needs the range of {name!r}, which it does not have",
+                allowed="a variable with the attribute `valid_range`, or of type uint8",
+                advice=f"give {name!r} a range, or say `standard`",
+                where="scale",
+            )
+        if isinstance(how, Affine):
+            scales[name] = (how.offset, how.by)
+        elif how in ("unit", "auto") and field.bounds is not None:
+            scales[name] = (field.bounds[0], field.bounds[1] - field.bounds[0])
+        elif how == "none":
+            scales[name] = (0.0, 1.0)
+        else:
+            measured.append(name)
+    return scales | (_measured(measured, samples) if measured else {})
+
+
+def _measured(names: list[str], samples: Samples) -> Scales:
+    """Mean and standard deviation over samples that do not overlap, in two passes: a large mean costs no digits."""
+    at = _apart(samples)
+    means: dict[str, float] = {}
+    for moment in (1, 2):
+        sums, counts = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
+        for i in range(0, len(at), BATCH):
+            chosen = at[i : i + BATCH].tolist()
+            for data in (samples.inputs(chosen), samples.truth(chosen)):
+                for name in data.data_vars.keys() & set(names):
+                    values = data[name].values.astype(np.float64)
+                    known = values[np.isfinite(values)]
+                    sums[str(name)] += float((known if moment == 1 else (known - means[str(name)]) ** 2).sum())
+                    counts[str(name)] += known.size
+        if moment == 1:
+            means = {name: sums[name] / max(1, counts[name]) for name in names}
+    deviations = {name: (sums[name] / max(1, counts[name])) ** 0.5 for name in names}
+    # A constant field stays one.
+    return {name: (means[name], deviations[name] or 1.0) for name in names}
+
+
+def _apart(samples: Samples) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Positions of samples of which no two share a step, so that none counts twice."""
+    spec, data = samples.spec, samples.data
+    if spec["kind"] != "windows":
+        return np.arange(len(samples))
+    extent = (int(spec["inputs"]) + int(spec["targets"]) - 1) * int(spec.get("every", 1)) + 1
+    begin = data["window_start"].values[samples.numbers]
+    rows = data["window_series"].values[samples.numbers] if spec.get("series") else np.zeros_like(begin)
+    kept: list[int] = []
+    end: dict[int, int] = {}
+    for position in np.lexsort((begin, rows)):
+        if begin[position] >= end.get(int(rows[position]), -1):
+            kept.append(int(position))
+            end[int(rows[position])] = int(begin[position]) + extent
+    return np.array(kept, dtype=np.int64)

@@ -1,0 +1,113 @@
+"""From a learned network to an estimate."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from ..components import Enforcer, Hold, Law
+from ..errors import EstimateError
+from ..plugins import Registry
+from ..signature import Signature, shake
+from .checkpoint import load_weights
+from .layout import Layout
+from .network import device_of, network_of
+from .randomness import aside
+from .tensors import Scaler, stacked, to_dataset, without_gaps
+
+if TYPE_CHECKING:
+    from .learner import TorchLearner, TorchSolver
+
+_BUILDING = Lock()
+
+
+def solve(solver: TorchSolver, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
+    """The estimate of the `wanted` fields, in pieces of `solver.batch` samples."""
+    device = device_of(solver.device)
+    network = _network(solver, device)
+    scale_in = Scaler(Layout.of(solver.given), solver.scales).to(device)
+    layout = Layout.of(wanted)
+    scale_out = Scaler(layout, solver.scales).to(device)
+    own = _same_order(solver.given, inputs)
+    fields = stacked(
+        {name: torch.from_numpy(np.ascontiguousarray(own[name].values)) for name in map(str, own)}, Signature.of(own)
+    )
+    means, variances = [], []
+    with torch.inference_mode():
+        for piece in torch.split(fields, solver.batch):
+            output = network(without_gaps(scale_in.scale(piece.to(device)))).float()
+            if solver.uncertainty == "variance":
+                output, variance = output.chunk(2, dim=-1)
+                variances.append((variance * scale_out.by.square()).cpu())
+            means.append(_checked(scale_out.unscale(output), piece, layout, solver).cpu())
+    return to_dataset(
+        torch.cat(means),
+        wanted=wanted,
+        inputs=inputs,
+        variance=torch.cat(variances) if variances else None,
+        member=solver.uncertainty == "member",
+    )
+
+
+def _network(solver: TorchSolver, device: torch.device) -> nn.Module:
+    """The network, built and filled once in a process."""
+    with _BUILDING:
+        if solver._network is None:
+            learner, holds = solver._parts or _parts(solver)
+            with aside(0, device):
+                network = network_of(
+                    learner, given=solver.given, wanted=solver.wanted, scales=solver.scales, holds=holds
+                )
+            kinds = network.state_dict()
+            weights = {
+                name: _like(torch.from_numpy(np.array(each)), kinds.get(name)) for name, each in solver.state.items()
+            }
+            load_weights(network, weights, source=f"the state of {type(solver).learns.__name__}")
+            solver._network = network.to(device).eval()
+        return solver._network
+
+
+def _like(weights: Tensor, own: Tensor | None) -> Tensor:
+    return torch.view_as_complex(weights) if own is not None and own.is_complex() else weights
+
+
+def _parts(solver: TorchSolver) -> tuple[TorchLearner, tuple[Hold, ...]]:
+    """The learner and its laws, from their records. Parts that are nested in them are those of installed plugins."""
+    learns, registry = type(solver).learns, Registry.installed()
+    learner = registry.build(learns, learns.__name__, solver.learner, where=learns.__name__)
+    holds = []
+    for each in solver.holds:
+        law, enforcer = registry.make("laws", each["hold"]), registry.make("enforcers", each["by"])
+        assert isinstance(law, Law)
+        assert isinstance(enforcer, Enforcer)
+        holds.append(Hold((law,), enforcer))
+    return learner, tuple(holds)
+
+
+def _same_order(given: Signature, inputs: xr.Dataset) -> xr.Dataset:
+    """The fields that the network was built for, their dims in the order that it was built for."""
+    names = Layout.of(given).names
+    shake(
+        Signature.of(inputs),
+        Signature(tuple(f for f in given.fields if f.name in names)),
+        giver="inputs",
+        taker="the network",
+    )
+    return xr.Dataset({name: inputs[name].variable.transpose(*given[name].dims) for name in names})
+
+
+def _checked(output: Tensor, piece: Tensor, layout: Layout, solver: TorchSolver) -> Tensor:
+    member = output.shape[1:2] if solver.uncertainty == "member" and output.ndim > 1 else ()
+    wanted = (len(piece), *member, *layout.shape)
+    if tuple(output.shape) != wanted:
+        raise EstimateError(
+            f"the network of {type(solver).learns.__name__} gives {tuple(output.shape)} for {tuple(piece.shape)}",
+            allowed=f"{wanted}: sample, {', '.join(layout.dims)}, channel",
+            advice="make `build` return a network with this output",
+        )
+    return output

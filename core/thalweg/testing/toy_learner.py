@@ -1,0 +1,101 @@
+"""The least learner there is: a line through the last input, cell by cell, for the tests of `thalweg.learning`."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..cluster import Workers, cluster_from
+from ..components import Fitted, Hold, Loss, Training
+from ..learning import Layout, TorchLearner
+from ..plugins import Named
+from ..samples import Samples
+from ..signature import Signature
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from torch import Tensor, nn
+
+
+class ToyLoss(Loss):
+    """The mean absolute error."""
+
+    def value(self, estimate: Tensor, truth: Tensor) -> Tensor:
+        return (estimate - truth).abs().mean()
+
+
+class ToyLearner(TorchLearner):
+    """Two linear layers over the leads and channels of a cell, with dropout, and a weight that nothing uses."""
+
+    defaults: ClassVar[dict[str, float]] = {"epochs": 2, "batch": 4, "learning_rate": 1e-2}
+
+    width: int = 4
+    dropout: float = 0.0
+    criterion: Named[Loss] | None = None
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        from .toy_network import ToyNetwork
+
+        return ToyNetwork(Layout.of(given).shape, Layout.of(wanted).shape, width=self.width, dropout=self.dropout)
+
+    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:
+        return None if self.criterion is None else self.criterion.value(estimate, truth)
+
+
+def learn(
+    learner: TorchLearner,
+    data: xr.Dataset,
+    folder: Path,
+    *,
+    workers: Workers | None = None,
+    report: Callable[[Mapping[str, float], int], None] = lambda numbers, step: None,  # noqa: ARG005
+    holds: tuple[Hold, ...] = (),
+    **options: Any,
+) -> Fitted:
+    """What a learner learns from the train split of `data`, validated on its test split."""
+    train, validate = Samples.of(data, "train"), Samples.of(data, "test")
+    with cluster_from({"threads": {"threads": 1}}).open() as here:
+        return learner.fit(
+            Training(train, validate, train.wanted, options, folder, report, workers or here, holds=holds)
+        )
+
+
+def learn_and_die(learner: TorchLearner, url: str, folder: Path, *, at: int, **options: Any) -> bool:
+    """Learn in a process of its own that kills itself (SIGKILL) at its `at`-th instant; False if it finished before.
+
+    The instants are before each step, and within each checkpoint: before it, before and after its draft is in place.
+    """
+    context = multiprocessing.get_context("forkserver")
+    # torch.optim loads dynamo, which takes seconds.
+    context.set_forkserver_preload(["thalweg.learning.training", "thalweg.learning.fitting", "torch._dynamo"])
+    process = context.Process(target=_learn_and_die, args=(learner, url, folder, at, options))
+    process.start()
+    process.join()
+    if process.exitcode not in (0, -signal.SIGKILL):
+        raise RuntimeError(f"the training ended with exit code {process.exitcode}")
+    return process.exitcode != 0
+
+
+def _learn_and_die(learner: TorchLearner, url: str, folder: Path, at: int, options: dict[str, Any]) -> None:
+    from ..arrays import read
+    from ..learning import checkpoint, training
+
+    instants = 0
+
+    def deadly(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal instants
+            instants += 1
+            if instants == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **named)
+
+        return call
+
+    for module, name in ((checkpoint, "save"), (checkpoint, "_flush"), (training._Trainer, "_step")):
+        setattr(module, name, deadly(getattr(module, name)))
+    learn(learner, read(url), folder, **options)
