@@ -94,7 +94,7 @@ class Chunks:
         """Memory of this thread, so that compressed bytes are not allocated for each chunk."""
         kept = getattr(self._scratch, "buffer", None)
         if kept is None or len(kept) < size:
-            self._scratch.buffer = kept = np.empty(size + size // 4, np.uint8)
+            self._scratch.buffer = kept = np.empty(size, np.uint8)
         return np.asarray(kept[:size])
 
 

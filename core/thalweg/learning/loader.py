@@ -34,7 +34,8 @@ class Batch:
 class Loader:
     """Batches at given positions, in two sets of buffers.
 
-    Memory beyond the batch in use: the one that is read, and the reader's decoded chunks, of at most another.
+    Memory beyond the batch in use: the one that is read, the reader's decoded chunks, of at most another, and one
+    compressed chunk for each thread that decodes.
     """
 
     def __init__(self, reader: Reader, *, largest: int, pinned: bool = False, context: Context | None = None) -> None:

@@ -23,16 +23,21 @@ def batches(
     """
     count, homes = len(reader.samples), reader.homes
     random = np.random.default_rng([seed, epoch])
+    blocks = int(homes.max(initial=-1)) + 1
+    group = np.zeros(blocks, dtype=np.int64)
     if shuffle == "none":
         order = np.arange(count)
     elif shuffle == "windows":
         order = random.permutation(count)
     else:
-        group = random.permutation(homes.max(initial=-1) + 1) // reader.together(batch)
+        # Groups of one size, so that none is left with few blocks.
+        groups = -(-blocks // reader.together(batch))
+        group = random.permutation(blocks) * groups // max(1, blocks)
         order = np.lexsort((random.random(count), group[homes]))
     cut = [order[i : i + batch] for i in range(0, count, batch)]
-    # Within a batch the order is free: that of the blocks lets pieces and ranks share the fewest chunks.
-    return [each[np.lexsort((each, homes[each]))] for each in cut]
+    # Within a batch the order is free: by blocks, so that pieces and ranks share few chunks, those of the last group
+    # first, so that its chunks are done with.
+    return [each[np.lexsort((each, homes[each], group[homes[each]]))] for each in cut]
 
 
 def pieces(batch: Positions, *, rank: int, ranks: int, accumulate: int) -> list[tuple[Positions, float]]:

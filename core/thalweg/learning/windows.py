@@ -73,7 +73,8 @@ class Source:
 
     def chunks_of(self, steps: int) -> int:
         """Chunks that may hold this many steps."""
-        return prod(self._counts) * (-(-(steps - 1) // self.chunks.chunks[self.axis]) + 1)
+        size, chunk = self.chunks.shape[self.axis], self.chunks.chunks[self.axis]
+        return prod(self._counts) * min(-(-(steps - 1) // chunk) + 1, -(-size // chunk))
 
     def share(self, out: Array, inputs: dict[str, Array], truth: dict[str, Array]) -> None:
         """Give the inputs and the truth their views."""

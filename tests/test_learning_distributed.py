@@ -1,0 +1,107 @@
+"""Ranks on the workers of a Dask cluster: the same curve as one process, the same bits after a loss."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from thalweg.arrays import lay_out, put, read
+from thalweg.cluster import Workers, cluster_from
+from thalweg.errors import ClusterError, EstimateError
+from thalweg.testing import series, windowed
+from thalweg.testing.toy_learner import ToyLearner, learn
+
+pytestmark = pytest.mark.slow
+
+OPTIONS: dict[str, Any] = {"epochs": 4, "batch": 6, "timeout": 30.0}
+TWO: dict[str, Any] = {**OPTIONS, "ranks": 2}
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with cluster_from({"local": {"workers": 2, "memory": "2GiB"}}).open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> xr.Dataset:
+    return stored(windowed(series()), tmp_path)
+
+
+def stored(data: xr.Dataset, folder: Path) -> xr.Dataset:
+    url = str(folder / "data")
+    lay_out(url, data, large={"field": (7, *data["field"].shape[1:])})
+    put(url, "field", (slice(None),) * 3, data["field"].values)
+    return read(url)
+
+
+def test_two_ranks_learn_the_curve_of_one_process(workers: Workers, data: xr.Dataset, tmp_path: Path) -> None:
+    """29 windows in batches of 6: the last batch leaves the ranks unequal shares."""
+    curves: dict[str, list[Mapping[str, float]]] = {"one": [], "two": [], "four pieces": []}
+    one = learn(ToyLearner(), data, tmp_path / "one", report=lambda n, _: curves["one"].append(n), **OPTIONS)
+    two = learn(
+        ToyLearner(), data, tmp_path / "two", workers=workers, report=lambda n, _: curves["two"].append(n), **TWO
+    )
+    cut = learn(
+        ToyLearner(), data, tmp_path / "cut", workers=workers, accumulate=2,
+        report=lambda n, _: curves["four pieces"].append(n), **TWO,
+    )  # fmt: skip
+    for name in ("two", "four pieces"):
+        assert len(curves[name]) == 4
+        for expected, found in zip(curves["one"], curves[name], strict=True):
+            for key in ("loss/train", "loss/validate", "learning_rate"):
+                assert found[key] == pytest.approx(expected[key], rel=1e-5, abs=1e-7)
+    for other in (two, cut):
+        for name in one.state:
+            np.testing.assert_allclose(other.state[name], one.state[name], atol=1e-6)
+
+
+def test_a_killed_worker_changes_nothing(workers: Workers, data: xr.Dataset, tmp_path: Path) -> None:
+    learner, options = ToyLearner(dropout=0.3), {**TWO, "epochs": 12, "checkpoint_steps": 2}
+    whole = learn(learner, data, tmp_path / "whole", workers=workers, **options)
+    client: Any = workers.client
+    before = client.run(os.getpid)
+    heard: list[int] = []
+
+    def report(_: Mapping[str, float], step: int) -> None:
+        heard.append(step)
+        if step == 1:
+            # Whichever step the ranks are at by now.
+            os.kill(before[max(before)], signal.SIGKILL)
+
+    again = learn(learner, data, tmp_path / "killed", workers=workers, report=report, **options)
+    assert heard == list(range(12))
+    assert set(client.run(os.getpid).values()).isdisjoint(before.values())
+    for name in whole.state:
+        np.testing.assert_array_equal(again.state[name], whole.state[name])
+
+
+def test_one_rank_learns_on_a_worker(workers: Workers, data: xr.Dataset, tmp_path: Path) -> None:
+    here = learn(ToyLearner(), data, tmp_path / "here", **OPTIONS)
+    there = learn(ToyLearner(), data, tmp_path / "there", workers=workers, **OPTIONS)
+    for name in here.state:
+        np.testing.assert_allclose(there.state[name], here.state[name], atol=1e-6)
+
+
+def test_what_a_rank_raises_is_raised_here(workers: Workers, tmp_path: Path) -> None:
+    dirty = windowed(series())
+    values = dirty["field"].values.copy()
+    values[20] = np.inf
+    data = stored(dirty.assign(field=(dirty["field"].dims, values, dirty["field"].attrs)), tmp_path)
+    with pytest.raises(EstimateError, match=r"turned (nan|inf)"):
+        learn(ToyLearner(scale="none"), data, tmp_path / "work", workers=workers, **TWO)
+    # And the workers are fit for work.
+    fine = stored(windowed(series()), tmp_path / "fine")
+    learn(ToyLearner(), fine, tmp_path / "again", workers=workers, **{**TWO, "epochs": 1})
+
+
+def test_too_few_workers(workers: Workers, data: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thalweg.learning.distributed.WAIT", 0.5)
+    with pytest.raises(ClusterError, match="`ranks: 3` needs as many workers; there are 2"):
+        learn(ToyLearner(), data, tmp_path / "work", workers=workers, **{**OPTIONS, "ranks": 3})
