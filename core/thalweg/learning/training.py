@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..estimates import with_truth
 from .broken import broken
-from .chunks import Array
+from .chunk_files import Array
 from .job import Job, Report
 from .loader import Batch, Loader
 from .network import device_of

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..samples import Samples
-from .chunks import Array, ChunkCache, Chunks, Key
+from .chunk_cache import ChunkCache
+from .chunk_files import Array, Key
+from .chunks import Chunks
 
 
 @dataclass(eq=False)
