@@ -29,10 +29,10 @@ def group(folder: Path, arrays: dict[str, Any], chunks: dict[str, tuple[int, ...
     return read(str(folder))
 
 
-def events(folder: Path, *, count: int = 6, size: int = 8, chunk: int = 7, largest: int = 255) -> xr.Dataset:
+def events(folder: Path, *, count: int = 6, size: int = 8, chunk: int = 7) -> xr.Dataset:
     """Events of 49 frames; three windows of 13 + 12 in each."""
     random = np.random.default_rng(0)
-    values = random.integers(0, largest, (count, 49, size, size)).astype("uint8")
+    values = random.integers(0, 255, (count, 49, size, size)).astype("uint8")
     begin, row = np.tile([0, 12, 24], count), np.repeat(np.arange(count), 3)
     spec = {"kind": "windows", "dim": "frame", "inputs": 13, "targets": 12, "every": 1, "series": "event"}
     return group(
@@ -261,8 +261,8 @@ def test_an_error_while_reading_ahead_is_raised(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_memory_is_that_of_three_batches(tmp_path: Path) -> None:
-    """The batch in use, no more than two others, and the compressed bytes that are being decoded."""
-    data = events(tmp_path / "data", count=16, size=128, largest=3)
+    """The batch in use, and no more than two others (and some objects)."""
+    data = events(tmp_path / "data", count=16, size=128)
     samples = Samples.of(data)
     tracemalloc.start()
     try:
@@ -274,4 +274,4 @@ def test_memory_is_that_of_three_batches(tmp_path: Path) -> None:
         peak = tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
-    assert 2 * reader.nbytes(8) < peak <= 3 * reader.nbytes(8) + 2 * 7 * 128 * 128
+    assert 2 * reader.nbytes(8) < peak <= 3.02 * reader.nbytes(8)

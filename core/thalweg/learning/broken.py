@@ -7,7 +7,7 @@ import xarray as xr
 
 from ..errors import EstimateError
 from .checkpoint import NAME
-from .chunks import Array
+from .chunk_files import Array
 from .job import Job
 from .reader import Reader
 from .state import Position

@@ -15,7 +15,7 @@ from .reader import Reader, Sides
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .chunks import Array
+    from .chunk_files import Array
 
 Context = Callable[[list[int]], "xr.Dataset"]
 
@@ -34,8 +34,7 @@ class Batch:
 class Loader:
     """Batches at given positions, in two sets of buffers.
 
-    Memory beyond the batch in use: the one that is read, the reader's decoded chunks, of at most another, and one
-    compressed chunk for each thread that decodes.
+    Memory beyond the batch in use: the one that is read, the reader's decoded chunks, of at most another.
     """
 
     def __init__(self, reader: Reader, *, largest: int, pinned: bool = False, context: Context | None = None) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..arrays import reading
 from ..samples import Samples
-from .chunks import Array, Chunks, zarr_array
+from .chunk_files import Array
+from .chunks import Chunks, zarr_array
 from .windows import Source
 
 Buffers = dict[str, Array]

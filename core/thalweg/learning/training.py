@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..estimates import context_of
 from .broken import broken
-from .chunks import Array
+from .chunk_files import Array
 from .job import Job, Report
 from .loader import Batch, Loader
 from .network import device_of
@@ -203,5 +203,6 @@ class _Context:
         self.samples, self.oracle = samples, oracle
 
     def __call__(self, at: list[int]) -> xr.Dataset:
+        inputs = self.samples.inputs(at)
         truth = self.samples.truth(at) if self.oracle else None
-        return context_of(self.samples.inputs(at), self.samples.wanted, truth)
+        return context_of(inputs, self.samples.wanted, truth)

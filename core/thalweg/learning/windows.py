@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..samples import Samples
-from .chunks import Array, ChunkCache, Chunks, Key
+from .chunk_cache import ChunkCache
+from .chunk_files import Array, Key
+from .chunks import Chunks
 
 
 @dataclass(eq=False)
@@ -100,7 +102,7 @@ class Source:
 
             def copy(part: Array, kept: dict[Key, Array] = kept) -> None:
                 for i in part:
-                    self._copy(int(begin[i]), int(rows[i]), out[i] if self.leads else out[i : i + 1], kept)
+                    self._copy(int(begin[i]), int(rows[i]), out[i] if self.leads else out[i][None], kept)
 
             # A task for each thread: one for each window would cost more than small windows do.
             list(pool.map(copy, np.array_split(np.arange(done, stop), threads)))

@@ -38,12 +38,33 @@ class ToyLearner(TorchLearner):
     criterion: Named[Loss] | None = None
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
-        from .toy_network import ToyNetwork
-
-        return ToyNetwork(Layout.of(given).shape, Layout.of(wanted).shape, width=self.width, dropout=self.dropout)
+        given_shape, wanted_shape = Layout.of(given).shape, Layout.of(wanted).shape
+        return _network(given_shape, wanted_shape, width=self.width, dropout=self.dropout)
 
     def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:
         return None if self.criterion is None else self.criterion.value(estimate, truth)
+
+
+def _network(given: tuple[int, ...], wanted: tuple[int, ...], *, width: int, dropout: float) -> nn.Module:
+    import torch
+    from torch import nn
+
+    class Network(nn.Module):
+        """`(sample, lead, *space, channel)`: leads and channels of each cell through two linear layers."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.into = nn.Linear(given[0] * given[-1], width)
+            self.dropout = nn.Dropout(dropout)
+            self.out = nn.Linear(width, wanted[0] * wanted[-1])
+            self.unused = nn.Parameter(torch.zeros(3))
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            cells = inputs.movedim(1, -2).flatten(-2)
+            output: Tensor = self.out(self.dropout(torch.tanh(self.into(cells))))
+            return output.reshape(*output.shape[:-1], wanted[0], wanted[-1]).movedim(-2, 1)
+
+    return Network()
 
 
 def learn(
