@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..estimates import with_truth
+from ..estimates import context_of
 from .broken import broken
 from .chunk_files import Array
 from .job import Job, Report
@@ -203,5 +203,5 @@ class _Context:
         self.samples, self.oracle = samples, oracle
 
     def __call__(self, at: list[int]) -> xr.Dataset:
-        inputs = self.samples.inputs(at)
-        return with_truth(inputs, self.samples.truth(at)) if self.oracle else inputs
+        truth = self.samples.truth(at) if self.oracle else None
+        return context_of(self.samples.inputs(at), self.samples.wanted, truth)
