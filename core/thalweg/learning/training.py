@@ -203,6 +203,5 @@ class _Context:
         self.samples, self.oracle = samples, oracle
 
     def __call__(self, at: list[int]) -> xr.Dataset:
-        inputs = self.samples.inputs(at)
         truth = self.samples.truth(at) if self.oracle else None
-        return context_of(inputs, self.samples.wanted, truth)
+        return context_of(self.samples.inputs(at), self.samples.wanted, truth)
