@@ -46,3 +46,12 @@ def test_the_stream_function_solves_its_equation() -> None:
 
 def test_it_keeps_the_contract() -> None:
     check_dataset(LidDrivenCavity(cells=17, end=0.1, sizes=(2, 1, 1), chunk=2))
+
+
+def test_vorticity_adds_up_to_the_circulation() -> None:
+    """Minus the lid's speed times the cells that it moves: by Stokes' theorem, which the scheme keeps."""
+    for cells in (17, 33):
+        vorticity, _ = cavity(cells, reynolds=100.0, speed=1.3, end=0.3)
+        step = 1 / (cells - 1)
+        total = np.trapezoid(np.trapezoid(vorticity, dx=step, axis=1), dx=step)
+        np.testing.assert_allclose(total, -1.3 * (1 - step), rtol=1e-10)

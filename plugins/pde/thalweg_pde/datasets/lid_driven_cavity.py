@@ -11,13 +11,13 @@ from ._problem import Array, Problem, Sample
 
 
 class LidDrivenCavity(Problem):
-    r"""Flow in a square box whose lid moves, $\omega_t + u \cdot \nabla \omega = \Delta \omega / Re$, x and y in [0, 1].
+    r"""Flow in a square box whose lid moves, $\omega_t + u \cdot \nabla \omega = \Delta \omega / Re$.
 
-    `lid(sample, y, x)`, the speed of the lid where it is and 0 elsewhere, to the vorticity `vorticity(sample, y, x)`,
-    and `stream(sample, y, x)`, at `end`, from rest. $\Delta \psi = -\omega$, $u = \psi_y$, $v = -\psi_x$; walls by Thom's
-    formula, central differences, steps of the classical Runge-Kutta method, $\psi$ by a sine transform. The speed is
-    drawn from `speed`; the Reynolds number is that of speed 1. `mass(sample)`, the $\int \omega$ over the box, is minus
-    the lid's speed.
+    From rest, x and y in [0, 1]: `lid(sample, y, x)`, the speed of the lid where it is and 0 elsewhere, to the
+    `vorticity(sample, y, x)` and the `stream(sample, y, x)` function at `end`. $\Delta \psi = -\omega$, $u = \psi_y$,
+    $v = -\psi_x$; walls by Thom's formula, central differences, steps of the classical Runge-Kutta method, $\psi$ by a
+    sine transform. The speed is drawn from `speed`; the Reynolds number is that of speed 1. `mass(sample)`, the
+    $\int \omega$ over the box, is minus the lid's speed.
     """
 
     cite: ClassVar[str] = "10.1016/0021-9991(82)90058-4 10.48550/arXiv.2212.07477"
