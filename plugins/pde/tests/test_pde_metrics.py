@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
-from thalweg import EstimateError, HandshakeError, score
+from thalweg import HandshakeError, score
 from thalweg.signature import Signature
 from thalweg.testing import check_metric
 from thalweg.testing.metrics import example
@@ -39,7 +39,7 @@ def test_likelihood_keeps_the_contract() -> None:
     spread = {f"{name}_variance": abs(each) * 0.01 + 1e-3 for name, each in estimate.data_vars.items()}
     check_metric(LogLikelihood(), estimate.assign(spread), truth)
     check_metric(LogLikelihood(), xr.concat([estimate, estimate * 1.1, estimate - 0.1], "member"), truth)
-    with pytest.raises(EstimateError, match="nothing of its uncertainty"):
+    with pytest.raises(HandshakeError, match="nothing of its uncertainty"):
         score(LogLikelihood(), estimate, truth)
 
 

@@ -13,6 +13,7 @@ def register_datasets(register: Register[Dataset]) -> None:
     from .datasets.burgers_riemann import BurgersRiemann
     from .datasets.diffusion import Diffusion
     from .datasets.heat_neumann import HeatNeumann
+    from .datasets.lid_driven_cavity import LidDrivenCavity
     from .datasets.porous_medium import PorousMedium
     from .datasets.stefan import Stefan
     from .datasets.stokes_second_problem import StokesSecondProblem
@@ -24,6 +25,7 @@ def register_datasets(register: Register[Dataset]) -> None:
     register("burgers-riemann", BurgersRiemann)
     register("diffusion", Diffusion)
     register("heat-neumann", HeatNeumann)
+    register("lid-driven-cavity", LidDrivenCavity)
     register("porous-medium", PorousMedium)
     register("stefan", Stefan)
     register("stokes-second-problem", StokesSecondProblem)

@@ -28,7 +28,7 @@ class FNO(TorchLearner):
     layers: PositiveInt = 4
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
-        from ..fno import FNO as Network  # noqa: N811
+        from .. import fno
         from .folded import Folded
 
         inputs, outputs = Layout.of(given), Layout.of(wanted)
@@ -41,7 +41,7 @@ class FNO(TorchLearner):
                 advice="choose other variables, or another method",
             )
         leads = [dict(zip(layout.dims, layout.sizes, strict=True)).get("lead", 0) for layout in (inputs, outputs)]
-        network = Network(
+        network = fno.FNO(
             len(inputs.names) * max(1, leads[0]),
             len(outputs.names) * max(1, leads[1]),
             modes=tuple(max(1, min(self.modes, size // 2)) for size in sizes),

@@ -16,5 +16,5 @@ class Folded(nn.Module):
         folded = inputs.movedim(1, -2).flatten(-2) if self._leads_in else inputs
         output: Tensor = self.network(folded)
         if self._leads_out:
-            output = output.unflatten(-1, (self._leads_out, -1)).movedim(-2, 1)
+            output = output.reshape(*output.shape[:-1], self._leads_out, -1).movedim(-2, 1)
         return output

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import xarray as xr
 from pydantic import PositiveFloat
-from thalweg import EstimateError, Metric, Signature
+from thalweg import HandshakeError, Metric, Signature
 
 from ._fields import chosen, pair
 
@@ -17,7 +17,7 @@ class LogLikelihood(Metric):
     r"""Mean of $\log N(y \mid \mu, v) = -\frac12 (\log 2 \pi v + (y - \mu)^2 / v)$ over points.
 
     $v$ is `NAME_variance`, or the unbiased variance of the members; not less than `floor`. In nats. Raises
-    `EstimateError` for an estimate with neither.
+    `HandshakeError` for an estimate with neither.
     """
 
     cite: ClassVar[str] = "10.1198/016214506000001437"
@@ -39,7 +39,7 @@ class LogLikelihood(Metric):
         elif estimate[name].sizes.get("member", 1) > 1:
             variance = estimate[name].astype("float64").var("member", ddof=1, skipna=False)
         else:
-            raise EstimateError(
+            raise HandshakeError(
                 f"the estimate of {name!r} says nothing of its uncertainty",
                 allowed=f"{name}_variance, or two members or more",
                 advice="score a method with a variance, such as deep-ensemble",
