@@ -22,10 +22,10 @@ import torch
 from thalweg_earthformer.activations import ACTIVATIONS
 from thalweg_earthformer.convolutions import ConvolutionBlock
 from thalweg_earthformer.cross_attention import CuboidCrossAttention
-from thalweg_earthformer.cuboids import plan, plans
 from thalweg_earthformer.feed_forward import FeedForward
 from thalweg_earthformer.model import CuboidTransformer
 from thalweg_earthformer.patch_merge import PatchMerging
+from thalweg_earthformer.plans import plan, plans
 from thalweg_earthformer.presets import preset
 from thalweg_earthformer.relative_position import relative_index
 from thalweg_earthformer.self_attention import CuboidSelfAttention

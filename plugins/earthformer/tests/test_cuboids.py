@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from thalweg.errors import OptionError, UnknownNameError
-from thalweg_earthformer.cuboids import Column, Cuboid, allowed, plan, plans
+from thalweg_earthformer.cuboids import Column, Cuboid
 from thalweg_earthformer.patterns import cross_columns, self_cuboids
+from thalweg_earthformer.plans import allowed, plan, plans
 
 SIZES = st.integers(1, 7)
 SHAPES = st.tuples(SIZES, SIZES, SIZES)

@@ -24,7 +24,8 @@ def attend(
     and scores, and keeps them. There, training goes by `attend_lean`.
     """
     learns = torch.is_grad_enabled() and bias is not None and bias.requires_grad
-    if q.device.type in ("cpu", "meta") and (columns is not None or rate or learns):
+    fused = q.device.type not in ("cpu", "meta") or torch.compiler.is_compiling()
+    if not fused and (columns is not None or rate or learns):
         return attend_lean(q, k, v, bias=bias, columns=columns, plans=plans, rate=rate)
     queries, keys = plans
     cut_q, cut_k, cut_v = queries.cut(q), keys.cut(k), keys.cut(v)

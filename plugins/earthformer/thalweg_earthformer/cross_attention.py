@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import attend
-from .cuboids import Column, Padding, plans
+from .cuboids import Column, Padding
 from .dropout import drop
 from .lean import normalised_linear
+from .plans import plans
 from .relative_position import ReferenceIndex, attention_bias, table_rows
 from .self_attention import GlobalVectors
 from .shapes import Cells, Vectors

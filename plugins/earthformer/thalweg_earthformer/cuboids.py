@@ -4,15 +4,14 @@ Along an axis of `n` cells and blocks of `b`, a *local* cuboid holds neighbours,
 
     local    cell = cuboid * b + position          dilated    cell = position * (n / b) + cuboid
 
-What this needs to know of a shape is a `Plan`, made once per shape. Cutting is one permutation; where the cells of a
+What this needs to know of a shape is a `Plan`. Cutting is one permutation; where the cells of a
 cuboid and the cuboids themselves are neighbours in memory already, as in all axial patterns, it copies nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
 
@@ -73,7 +72,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a field of `shape` is cut into cuboids; `cuboid` is already `within` it. Made by `plan`."""
+    """How a field of `shape` is cut into cuboids; `cuboid` is already `within` it. Made by `plans.plan`."""
 
     shape: Triple
     cuboid: Cuboid
@@ -85,26 +84,42 @@ class Plan:
     grouped: tuple[int, ...] = ()
     """The axes along which cuboids are counted with the heads, not with the batch."""
 
-    @cached_property
-    def counts(self) -> Triple:
-        """Cuboids along each axis."""
-        t, h, w = (-(-self.shape[i] // self.cuboid.size[i]) for i in AXES)
-        return self.cuts or t, h, w
+    counts: Triple = field(init=False, compare=False)
+    """Cuboids along each axis."""
+    padded: Triple = field(init=False, compare=False)
+    length: int = field(init=False, compare=False)
+    """Cells of a cuboid."""
+    groups: int = field(init=False, compare=False)
+    """Cuboids that are counted with the heads."""
+    _split: tuple[int, ...] = field(init=False, compare=False)
+    _order: tuple[int, ...] = field(init=False, compare=False)
 
-    @cached_property
-    def padded(self) -> Triple:
-        t, h, w = (self.counts[i] * self.cuboid.size[i] for i in AXES)
-        return t, h, w
+    # All that follows from the shape is computed here, once, and not by a compiler that traces what uses it.
+    def __post_init__(self) -> None:
+        size, local = self.cuboid.size, [each == "l" for each in self.cuboid.strategy]
+        t, h, w = (-(-self.shape[i] // size[i]) for i in AXES)
+        counts = (self.cuts or t, h, w)
+        pairs = [(counts[i], size[i]) if local[i] else (size[i], counts[i]) for i in AXES]
+        rows = [self._counted[i] for i in AXES if i not in self.grouped]
+        groups = [self._counted[i] for i in self.grouped]
+        known = {
+            "counts": counts,
+            "padded": tuple(counts[i] * size[i] for i in AXES),
+            "length": prod(size),
+            "groups": prod(counts[i] for i in self.grouped),
+            "_split": tuple(number for pair in pairs for number in pair),
+            "_order": (0, *rows, *groups, 7, *self._inside, 8),
+        }
+        for name, value in known.items():
+            object.__setattr__(self, name, value)
 
     @property
-    def length(self) -> int:
-        """Cells of a cuboid."""
-        return prod(self.cuboid.size)
+    def _counted(self) -> list[int]:
+        return [1 + 2 * i + (self.cuboid.strategy[i] == "d") for i in AXES]
 
     @property
-    def groups(self) -> int:
-        """Cuboids that are counted with the heads."""
-        return prod(self.counts[i] for i in self.grouped)
+    def _inside(self) -> list[int]:
+        return [1 + 2 * i + (self.cuboid.strategy[i] == "l") for i in AXES]
 
     def pad(self, x: Heads | Cells) -> Heads | Cells:
         """The field, continued to whole cuboids."""
@@ -142,25 +157,6 @@ class Plan:
         x = x.reshape(batch, *self.padded, heads, depth)
         return x.roll(self.cuboid.shift, (1, 2, 3)) if any(self.cuboid.shift) else x
 
-    @cached_property
-    def _split(self) -> tuple[int, ...]:
-        pairs = [(self.counts[i], self.cuboid.size[i]) for i in AXES]
-        return tuple(n for i in AXES for n in (pairs[i] if self.cuboid.strategy[i] == "l" else pairs[i][::-1]))
-
-    @cached_property
-    def _order(self) -> tuple[int, ...]:
-        rows = [self._counted[i] for i in AXES if i not in self.grouped]
-        groups = [self._counted[i] for i in self.grouped]
-        return (0, *rows, *groups, 7, *self._inside, 8)
-
-    @property
-    def _counted(self) -> list[int]:
-        return [1 + 2 * i + (self.cuboid.strategy[i] == "d") for i in AXES]
-
-    @property
-    def _inside(self) -> list[int]:
-        return [1 + 2 * i + (self.cuboid.strategy[i] == "l") for i in AXES]
-
     def numbered(self, cells: NDArray[Any]) -> NDArray[Any]:
         """Padded and shifted cells by (cuboid, position), cuboids in order of time, height, width."""
         order = [i - 1 for i in (*self._counted, *self._inside)]
@@ -184,49 +180,6 @@ class Plan:
                 along[cells - shift :] = 2
             number = number * 3 + np.moveaxis(np.broadcast_to(along, (1, 1, cells)), 2, i)
         return self.numbered(number)
-
-
-@lru_cache(maxsize=4096)
-def plan(shape: Triple, cuboid: Cuboid, padding: Padding) -> Plan:
-    """The plan for self-attention on fields of a shape."""
-    fitted = Plan(shape, cuboid.within(shape), padding)
-    masked = allowed(fitted, fitted) is not None
-    return replace(fitted, grouped=_grouped(fitted.cuboid.size, masked=masked))
-
-
-@lru_cache(maxsize=4096)
-def plans(queries: Triple, keys: Triple, column: Column, padding: Padding) -> tuple[Plan, Plan]:
-    """The plans for cross-attention: of queries and of keys, whose time axes are both cut into `column.cuts` parts."""
-    made = []
-    for shape, early in ((queries, False), (keys, True)):
-        cuboid = Cuboid((-(-shape[0] // column.cuts), *column.size), (0, *column.shift), column.strategy).within(shape)
-        made.append(Plan(shape, cuboid, padding, early, column.cuts))
-    size = (max(each.cuboid.size[0] for each in made), *made[0].cuboid.size[1:])
-    masked = allowed(made[0], made[1]) is not None
-    grouped = _grouped(size, masked=masked)
-    return replace(made[0], grouped=grouped), replace(made[1], grouped=grouped)
-
-
-@lru_cache(maxsize=1024)
-def allowed(queries: Plan, keys: Plan) -> NDArray[np.bool_] | None:
-    """Which keys each query of a cuboid may see, (cuboid, query, key); None if all.
-
-    Those in its own region and, if padding is ignored, not in the padding. A query without any such key sees the
-    padding of its region, whose values are zero: it gets nothing, where a softmax over nothing would be NaN.
-    """
-    regions = [each.regions() for each in (queries, keys)]
-    same = regions[0][:, :, None] == regions[1][:, None, :]
-    if queries.padding == "ignore":
-        seen = same & keys.real()[:, None, :]
-        same = seen | (same & ~seen.any(-1, keepdims=True))
-    return None if same.all() else same
-
-
-def _grouped(size: Triple, *, masked: bool) -> tuple[int, ...]:
-    # A mask differs between cuboids but not between samples, so cuboids then go with the heads, over which it extends.
-    # Otherwise those that vary faster in memory than the cells of a cuboid do: cutting is then a view.
-    last = max((i for i in AXES if size[i] > 1), default=-1)
-    return tuple(i for i in AXES if masked or i > last)
 
 
 def _resized(x: Tensor, shape: Triple, source: Callable[[Tensor, int, int], Tensor]) -> Tensor:

@@ -30,9 +30,9 @@ class FeedForward(nn.Module):
         active, *gates = normalised_linear(x, self.layer_norm, [m.weight for m in maps], [m.bias for m in maps])
         gate = gates[0] if gates else None
         weight, bias = self.ffn_2.weight.to(active.dtype), self.ffn_2.bias.to(active.dtype)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
             out = activated_linear(active, gate, weight, bias, activation, rate)
         else:
-            active = activation(active)
-            out = functional.linear(active if gate is None else active * gate, weight, bias)
+            active = activation(active) if gate is None else activation(active) * gate
+            out = functional.linear(drop(active, rate), weight, bias)
         return x + drop(out, rate)

@@ -15,8 +15,12 @@ from .dropout import keep_mask
 
 
 def spares(x: Tensor) -> bool:
-    """Whether `x` is on its way to a backward pass in its own precision; autocast has casts of its own to keep."""
+    """Whether `x` is on its way to a backward pass in its own precision; autocast keeps casts of its own, and a
+    compiler decides itself what to compute twice.
+    """
     kind = x.device.type
+    if torch.compiler.is_compiling():
+        return False
     return torch.is_grad_enabled() and (kind == "meta" or not torch.is_autocast_enabled(kind))
 
 

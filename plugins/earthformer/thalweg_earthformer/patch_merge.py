@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from .cuboids import Cuboid, Padding, Plan
+from .cuboids import Padding
 from .lean import normalised_linear
+from .plans import blocks
 from .shapes import Cells, Triple
 
 
@@ -20,7 +21,7 @@ class PatchMerging(nn.Module):
         self.norm = nn.LayerNorm(merged)
 
     def forward(self, x: Cells) -> Cells:
-        layout = Plan((x.shape[1], x.shape[2], x.shape[3]), Cuboid(self.block), self.padding)
+        layout = blocks((x.shape[1], x.shape[2], x.shape[3]), self.block, self.padding)
         x = layout.pad(x)
         t, h, w = layout.counts
         b = self.block

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .cuboids import Plan, allowed
+from .cuboids import Plan
+from .plans import allowed
 from .shapes import Bias, Triple
 
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import attend, gather
-from .cuboids import Cuboid, Padding, Plan, plan
+from .cuboids import Cuboid, Padding, Plan
 from .dropout import drop
 from .lean import normalised_linear
+from .plans import plan
 from .relative_position import ReferenceIndex, attention_bias, table_rows
 from .shapes import Cells, Heads, VectorHeads, Vectors
 
