@@ -102,7 +102,7 @@ class Source:
 
             def copy(part: Array, kept: dict[Key, Array] = kept) -> None:
                 for i in part:
-                    self._copy(int(begin[i]), int(rows[i]), out[i] if self.leads else out[i][None], kept)
+                    self._copy(int(begin[i]), int(rows[i]), out[i] if self.leads else out[i : i + 1], kept)
 
             # A task for each thread: one for each window would cost more than small windows do.
             list(pool.map(copy, np.array_split(np.arange(done, stop), threads)))
