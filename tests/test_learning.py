@@ -28,10 +28,12 @@ from thalweg import (
 )
 from thalweg.arrays import lay_out, put, read
 from thalweg.errors import CorruptError
+from thalweg.estimates import Prepared
 from thalweg.fitted import read_fitted, write_fitted
 from thalweg.learning import Layout, TrainOptions, load_weights, to_dataset, to_tensor
 from thalweg.learning.checkpoint import NAME
 from thalweg.learning.checkpoint import load as load_checkpoint
+from thalweg.learning.reader import ZarrReader, reader_of
 from thalweg.pipeline import execute
 from thalweg.plan import plans
 from thalweg.testing import check_method, series, windowed
@@ -273,6 +275,7 @@ def test_the_solver_works_in_another_process(data: xr.Dataset, tmp_path: Path) -
 import sys, numpy as np
 from thalweg import Samples
 from thalweg.arrays import read
+from thalweg.estimates import Prepared
 from thalweg.fitted import read_fitted
 from thalweg.testing.toy_learner import ToyLearner
 assert "torch" not in sys.modules
@@ -390,6 +393,8 @@ def test_a_recipe_trains_it_and_reuses_what_it_learned(
     numbers = done.stages["evaluate"].numbers
     assert numbers["rmse/free"] > 0
     assert numbers["violation/area-mean/held"] < 1e-6 < numbers["violation/area-mean/free"]
+    prepared = Prepared(done.stages["ingest"].store, done.stages["preprocess"].store)
+    assert isinstance(reader_of(prepared.samples("train"), batch=6), ZarrReader)
     again = execute(plan, registry=registry)
     assert again.stages["train"].reused
 

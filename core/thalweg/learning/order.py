@@ -19,7 +19,7 @@ def batches(
     `blocks` shuffles blocks (stretches of whole chunks), takes as many as fit into the memory of a batch, and shuffles
     their windows: each chunk is decoded once in an epoch, where `windows`, the uniform order, decodes it for almost
     each window that it holds. Windows of one block are near in time, so a batch is drawn from several blocks, and
-    blocks meet others in each epoch. benchmarks/bench_loader.py measures both.
+    blocks meet others in each epoch. benchmarks/loader.py measures both.
     """
     count, homes = len(reader.samples), reader.homes
     random = np.random.default_rng([seed, epoch])

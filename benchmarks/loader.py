@@ -1,6 +1,6 @@
 """The loader against numpy reading a memory map: MB/s of the same windows in the same order, in one run.
 
-    python benchmarks/bench_loader.py [--events 24] [--repeat 3]
+    python benchmarks/loader.py [--events 24] [--repeat 3]
 
 numpy reads the windows of a batch from a map of the uncompressed bytes, which the page cache holds, and stacks them
 (`stack`), or copies them into memory that is there already (`into`, the ceiling). The loader reads the same batches

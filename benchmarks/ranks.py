@@ -1,0 +1,83 @@
+"""Two ranks against one at the same total batch, on this machine: seconds of a step, efficiency, and a cost model.
+
+    python benchmarks/ranks.py [--width 256] [--epochs 4]
+
+Each rank has one thread, so that two ranks have twice the processors of one. With C the seconds of a step on one rank,
+P the parameters and w the bytes per second of an all-reduce, a step on N ranks takes
+
+    T(N) = C / N + 2 (N - 1) / N * 4 P / w
+
+if nothing overlaps; DistributedDataParallel overlaps the second term with the backward pass, so this is the worst case.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from thalweg.arrays import lay_out, put, read
+from thalweg.cluster import Workers, cluster_from
+from thalweg.testing import windowed
+from thalweg.testing.toy_learner import ToyLearner, learn
+
+STEPS, BATCH, INPUTS, TARGETS = 200, 8, 12, 12
+
+
+def stored(folder: Path) -> xr.Dataset:
+    values = np.random.default_rng(0).standard_normal((STEPS, 64, 64)).astype("f4")
+    data = windowed(xr.Dataset({"field": (("time", "y", "x"), values)}), inputs=INPUTS, targets=TARGETS)
+    lay_out(str(folder), data, large={"field": (20, 64, 64)})
+    put(str(folder), "field", (slice(None),) * 3, values)
+    return read(str(folder))
+
+
+def seconds_per_step(data: xr.Dataset, workers: Workers, folder: Path, *, ranks: int, width: int, epochs: int) -> float:
+    """From the fastest epoch but the first, validation included."""
+    ends: list[float] = []
+
+    def report(_: Mapping[str, float], step: int) -> None:
+        assert step == len(ends)
+        ends.append(time.perf_counter())
+
+    learn(
+        ToyLearner(width=width), data, folder, workers=workers, report=report, ranks=ranks, epochs=epochs, batch=BATCH
+    )
+    steps = len(data["window_split"]) / BATCH
+    return float(np.diff(ends).min()) / steps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--epochs", type=int, default=4)
+    given = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        cluster_from({"local": {"workers": 2, "memory": "3GiB"}}).open() as workers,
+    ):
+        data = stored(Path(folder) / "data")
+        one, two = (
+            seconds_per_step(
+                data, workers, Path(folder) / str(ranks), ranks=ranks, width=given.width, epochs=given.epochs
+            )
+            for ranks in (1, 2)
+        )
+    out = sys.stdout
+    parameters = given.width * (INPUTS + 1) + TARGETS * (given.width + 1) + 3
+    out.write(f"{parameters} parameters, batch {BATCH}: {one:.3f} s/step on 1 rank, {two:.3f} on 2, ")
+    out.write(f"efficiency {one / (2 * two):.2f}\n")
+    for network, size in (("this one", parameters), ("8.7 M (SEVIR)", 8.7e6), ("100 M", 1e8)):
+        for link, speed in (("1 GB/s (TCP)", 1e9), ("20 GB/s (InfiniBand)", 20e9), ("200 GB/s (NVLink)", 200e9)):
+            times = [2 * (n - 1) / n * 4 * size / speed for n in (2, 8, 64)]
+            out.write(f"all-reduce of {network} at {link}: {', '.join(f'{1e3 * t:.2f}' for t in times)} ms ")
+            out.write("on 2, 8, 64 ranks\n")
+
+
+if __name__ == "__main__":
+    main()
