@@ -1,6 +1,6 @@
 """Earthformer on a CPU against a straightforward implementation by the recipe of the published one.
 
-    python benchmarks/bench_earthformer.py [--repeats 5] [CASE ...]
+    python benchmarks/earthformer.py [--repeats 5] [CASE ...]
 
 Both have the same weights and give the same fields. Straightforward: cells are copied into their cuboids before the
 projections and back after them, masks are made and applied even where all is allowed, scores, probabilities and dropped
