@@ -28,7 +28,7 @@ class Boon(OperatorEnforcer):
     takes: ClassVar[tuple[type[Law], ...]] = (Dirichlet, Neumann, Periodic)
 
     damping: Annotated[float, Field(ge=0, lt=1)] = Field(
-        1e-3, description="share of a boundary block's size below which it is not inverted; 0: none"
+        0.3, description="share of a boundary block's size below which it is not inverted; 0: none"
     )
     compat: bool = Field(False, description="one scalar for all channels, as published; one dim of space")
 
