@@ -27,7 +27,7 @@ from thalweg import (
     hookimpl,
 )
 from thalweg.arrays import lay_out, put, read
-from thalweg.errors import CorruptError
+from thalweg.errors import CorruptError, TooLargeError
 from thalweg.estimates import Prepared
 from thalweg.fitted import read_fitted, write_fitted
 from thalweg.learning import Layout, TrainOptions, load_weights, to_dataset, to_tensor
@@ -361,7 +361,7 @@ def test_ranks_need_workers(data: xr.Dataset, tmp_path: Path) -> None:
 
 def test_the_peak_counts_weights_activations_and_batches() -> None:
     samples = Samples.of(windowed(series()), "train")
-    small, large = (ToyLearner(width=width).peak(samples.given, samples.wanted, {}) for width in (4, 4000))
+    small, large = (ToyLearner(width=width).demand(samples.given, samples.wanted, {}).memory for width in (4, 4000))
     batch = 3 * 4 * (6 + 4) * 48 * 4
     weights = 4 * (6 * 4 + 4 + 4 * 4 + 4 + 3)
     assert small > batch + 5 * weights
@@ -397,6 +397,32 @@ def test_a_recipe_trains_it_and_reuses_what_it_learned(
     assert isinstance(reader_of(prepared.samples("train"), batch=6), ZarrReader)
     again = execute(plan, registry=registry)
     assert again.stages["train"].reused
+
+
+@pytest.mark.parametrize(
+    ("train", "cluster", "error", "message"),
+    [
+        ({"epochs": 0}, "threads", OptionError, "0 should be greater than 0"),
+        ({"epoch": 3}, "threads", OptionError, "no option 'epoch'"),
+        ({"ranks": 2}, "threads", OptionError, "learn on 2 workers, but there is room for 1"),
+        ({}, {"threads": {"memory": "1MB", "threads": 1}}, TooLargeError, "a worker has 1.0 MB"),
+    ],
+)
+def test_a_plan_refuses_what_cannot_be_learned(
+    recipe: Any, tmp_path: Path, train: dict[str, Any], cluster: Any, error: type[Exception], message: str
+) -> None:
+    registry = Registry.installed()
+    registry.add("toy", Toy())
+    file = recipe(train={"method": {"toy": {"width": 9000, "scale": "standard"}}, **train})
+    with pytest.raises(error, match=message):
+        plans(file, registry=registry, store=str(tmp_path / "store"), cluster=cluster)
+
+
+def test_a_plan_says_what_a_training_takes(recipe: Any, tmp_path: Path) -> None:
+    registry = Registry.installed()
+    registry.add("toy", Toy())
+    (plan,) = plans(recipe(train={"method": "toy"}), registry=registry, store=str(tmp_path / "store"))
+    assert plan.steps["train"].peak > 0
 
 
 # ---- laws

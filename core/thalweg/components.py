@@ -163,6 +163,14 @@ class Steered(Solver):
         """This solver with each denoised estimate steered by the holds at the `sampling` site."""
 
 
+@dataclass(frozen=True)
+class Demand:
+    """What a training takes: workers at once, and bytes of memory on each; 0 where that is not known."""
+
+    workers: int = 1
+    memory: int = 0
+
+
 class Learner(Method):
     """Learns from samples; learning returns a solver."""
 
@@ -172,6 +180,10 @@ class Learner(Method):
     """Sites at which it can hold laws while learning (`loss`, `operator`)."""
     trains_on: ClassVar[frozenset[str]] = frozenset()
     """Options of the recipe's `train:` section that it reads; any other is refused."""
+
+    def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:  # noqa: ARG002
+        """What learning with these `train:` options takes. Raises `OptionError` for options that do not fit."""
+        return Demand()
 
     @abstractmethod
     def fit(self, training: Training) -> Fitted:

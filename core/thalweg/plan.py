@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .blocks import PEAK, blocks, chunks_of, largest_block
 from .cluster import Cluster, cluster_from
-from .components import Component, Dataset, Hold, Learner, Method, Metric, Transform, WholeMetric
-from .errors import HandshakeError, SourceError, ThalwegError, TooLargeError
+from .components import Component, Dataset, Demand, Hold, Learner, Method, Metric, Transform, WholeMetric
+from .errors import HandshakeError, OptionError, SourceError, ThalwegError, TooLargeError
 from .handshakes import at, shake_hands
 from .parts import held_laws, labelled_metrics, train_options
 from .plugins import Registry
@@ -283,8 +283,17 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
         note = f"and a twin under {under} ({held[:10]}{', cached' if there else ''})"
         trained = there and (trained or "free" not in plan.versions)
     counts = ", ".join(f"{len(Samples.of(data, split))} {split}" for split in SPLITS)
+    demand = _demand(plan, given, wanted) if learner and not trained else Demand()
     mark = digest(plan.solver_digest(held=False), plan.solver_digest(held=True))
-    train = Step("train", mark, f"{plan.method.name} on {counts} samples", cached=trained, note=note)
+    train = Step(
+        "train",
+        mark,
+        f"{plan.method.name} on {counts} samples",
+        tasks=demand.workers if demand.memory else 0,
+        peak=demand.memory,
+        cached=trained,
+        note=note,
+    )
     one = _one(wanted) + _one(given)
     batch = max(1, min(len(test), BATCH // max(1, one)))
     tasks = -(-len(test) // batch)
@@ -308,6 +317,28 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
     parts += [part for hold in plan.holds for part in (*hold.laws, hold.enforcer)]
     cites = tuple(dict.fromkeys(doi for part in parts for doi in type(part).cite.split()))
     return replace(plan, steps=steps, batch=batch, source_record=ground.source_record, cites=cites)
+
+
+def _demand(plan: Plan, given: Signature, wanted: Signature) -> Demand:
+    """What the training takes, if the cluster has it."""
+    demand: Demand = at("train", cast(Learner, plan.method).demand, given, wanted, plan.options)
+    cluster = plan.cluster
+    if demand.workers > cluster.processes:
+        raise OptionError(
+            f"{plan.method.name} is to learn on {demand.workers} workers, but there is room for {cluster.processes}",
+            allowed=f"up to {cluster.processes} on {cluster.summary}",
+            advice=f"use `cluster: {{local: {{workers: {demand.workers}}}}}`, or cuda, slurm, kubernetes, address",
+            where="train",
+        )
+    if demand.memory > cluster.memory_per_worker:
+        raise TooLargeError(
+            f"learning {plan.method.name} takes {human(demand.memory)}, but a worker has "
+            f"{human(cluster.memory_per_worker)}",
+            allowed=f"up to {human(cluster.memory_per_worker)} on {cluster.summary}",
+            advice="lower `batch`, raise `accumulate` or `ranks`, take a smaller network, or give workers more memory",
+            where="train",
+        )
+    return demand
 
 
 def _one(signature: Signature) -> int:

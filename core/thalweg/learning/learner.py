@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from pydantic import Field, PrivateAttr
 
-from ..components import Fitted, Hold, Learner, Site, Training
+from ..components import Demand, Fitted, Hold, Learner, Site, Training
 from ..signature import Signature
 from .options import TrainOptions
 from .scaling import Scale, Scales
@@ -80,12 +80,12 @@ class TorchLearner(Learner):
         """The recipe's `train:` options over this method's `defaults`. Raises `OptionError`."""
         return TrainOptions.of(options, defaults=self.defaults)
 
-    @final
-    def peak(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> int:
-        """Bytes that a rank needs while it learns, as far as can be known before; loads torch."""
+    def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
+        """As many workers as ranks, and what each needs as far as can be known before; loads torch."""
+        chosen = self.check_options(options)
         from .memory import peak
 
-        return peak(self, given, wanted, self.check_options(options))
+        return Demand(chosen.ranks, peak(self, given, wanted, chosen))
 
     @final
     def fit(self, training: Training) -> Fitted:
