@@ -56,7 +56,8 @@ def multiply(first: Array, second: Array) -> Array:
 
 def conjugate(quaternion: Array) -> Array:
     """The quaternion of the inverse rotation."""
-    return quaternion * np.array([-1.0, -1.0, -1.0, 1.0])
+    inverse: Array = quaternion * np.array([-1.0, -1.0, -1.0, 1.0])
+    return inverse
 
 
 def normalise(rotation: Array) -> Array:
@@ -92,7 +93,7 @@ def quaternion_of(matrix: Array) -> Array:
     """Quaternions of rotation matrices (..., 3, 3)."""
     from scipy.spatial.transform import Rotation
 
-    quaternion = Rotation.from_matrix(matrix.reshape(-1, 3, 3)).as_quat()
+    quaternion: Array = Rotation.from_matrix(matrix.reshape(-1, 3, 3)).as_quat()
     return quaternion.reshape(*matrix.shape[:-2], 4)
 
 
