@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from thalweg import Signature
 from thalweg.errors import HandshakeError, SourceError
 
 from .formats._assembly import triangle, upper
@@ -98,6 +99,26 @@ def attributes(*, dims: int, convention: str, loops: int) -> dict[str, dict[str,
         "position": {**length, "long_name": "position"},
         "rotation": {**turn, "long_name": "rotation"},
     }
+
+
+def needs_graphs(given: Signature, *, by: str) -> None:
+    """Raise `HandshakeError` unless pose graphs are given."""
+    _needs(given, INPUTS, by=by)
+
+
+def needs_poses(given: Signature, *, by: str) -> None:
+    """Raise `HandshakeError` unless trajectories are."""
+    _needs(given, TRUTH, by=by)
+
+
+def _needs(given: Signature, names: tuple[str, ...], *, by: str) -> None:
+    for name in names:
+        if name not in given:
+            raise HandshakeError(
+                f"{by} needs {name!r}, which is not there",
+                allowed=str(given),
+                advice="ingest pose graphs: `pose-graph`, `synthetic-tours`",
+            )
 
 
 def turns(dims: int) -> int:

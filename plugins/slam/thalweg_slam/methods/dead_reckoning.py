@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import xarray as xr
 from thalweg import Signature, Solver
-from thalweg.errors import HandshakeError
 
-from ..layout import INPUTS, estimate_of, graph_of
+from ..layout import estimate_of, graph_of, needs_graphs
 from ..spanning import composed
 
 
@@ -18,13 +17,7 @@ class DeadReckoning(Solver):
     """
 
     def check(self, given: Signature) -> None:
-        for name in INPUTS:
-            if name not in given:
-                raise HandshakeError(
-                    f"{self.name} needs {name!r}, which preprocess does not give",
-                    allowed=str(given),
-                    advice="ingest pose graphs: `pose-graph`, `synthetic-tours`",
-                )
+        needs_graphs(given, by=self.name)
 
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:  # noqa: ARG002
         poses = []
