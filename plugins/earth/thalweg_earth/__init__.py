@@ -53,11 +53,13 @@ def register_methods(register: Register[Method]) -> None:
     from .methods.damped_persistence import DampedPersistence
     from .methods.linear_inverse_model import LinearInverseModel
     from .methods.persistence import Persistence
+    from .methods.seasonal_ridge import SeasonalRidge
 
     register("advection", Advection)
     register("damped-persistence", DampedPersistence)
     register("linear-inverse-model", LinearInverseModel)
     register("persistence", Persistence)
+    register("seasonal-ridge", SeasonalRidge)
 
 
 @hookimpl
