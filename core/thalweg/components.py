@@ -173,6 +173,9 @@ class Learner(Method):
     trains_on: ClassVar[frozenset[str]] = frozenset()
     """Options of the recipe's `train:` section that it reads; any other is refused."""
 
+    def check_training(self, options: Mapping[str, Any], wanted: Signature) -> None:
+        """Raise `OptionError` or `HandshakeError` for `train:` options that do not fit, before anything is spent."""
+
     @abstractmethod
     def fit(self, training: Training) -> Fitted:
         """Learn from `training.train`; the test split is never given."""

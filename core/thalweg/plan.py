@@ -265,6 +265,8 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
                 where="preprocess",
             )
     shake_hands(plan.method, plan.holds, plan.metrics, given=given, wanted=wanted)
+    if isinstance(plan.method, Learner):
+        plan.method.check_training(plan.options, wanted)
     whole = [label for label, metric in plan.metrics.items() if isinstance(metric, WholeMetric)]
     if whole and 2 * wanted.nbytes() > WHOLE:
         raise TooLargeError(

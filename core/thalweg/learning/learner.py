@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 from pydantic import Field, PrivateAttr
 
 from ..components import Fitted, Hold, Learner, Site, Training
-from ..signature import Signature
+from ..handshakes import at
+from ..signature import Signature, shake
 from .options import TrainOptions
 from .scaling import Scale, Scales
 
@@ -79,6 +80,14 @@ class TorchLearner(Learner):
     def check_options(self, options: Mapping[str, Any]) -> TrainOptions:
         """The recipe's `train:` options over this method's `defaults`. Raises `OptionError`."""
         return TrainOptions.of(options, defaults=self.defaults)
+
+    @final
+    def check_training(self, options: Mapping[str, Any], wanted: Signature) -> None:
+        """Raise `OptionError`, or `HandshakeError` if what judges does not fit what is estimated."""
+        judge = self.check_options(options).judge
+        if judge is not None:
+            at("train.judge", shake, wanted, judge.needs(), giver=self.name, taker=judge.name)
+            at("train.judge", judge.check, wanted)
 
     @final
     def peak(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> int:
