@@ -1,4 +1,4 @@
-"""Holding a law on a million cells, against dense algebra, and from store to store against a plain copy, on one and two workers."""
+"""Holding a law on a million cells, against dense algebra, against a plain copy of stores, on one and two workers."""
 
 from __future__ import annotations
 

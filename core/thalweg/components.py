@@ -182,7 +182,10 @@ class Learner(Method):
     """Options of the recipe's `train:` section that it reads; any other is refused."""
 
     def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:  # noqa: ARG002
-        """What learning with these `train:` options takes. Raises `OptionError` for options that do not fit."""
+        """What learning with these `train:` options takes; asked at plan time.
+
+        Raises `OptionError` or `HandshakeError` for options that do not fit.
+        """
         return Demand()
 
     @abstractmethod
