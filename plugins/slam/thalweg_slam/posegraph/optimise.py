@@ -76,6 +76,14 @@ class Result:
     timing: Timing
     precision: Precision
     converged: bool
+    factor_bytes: int
+    """Of the factor in the precision of the factorisation."""
+
+    @property
+    def freedom(self) -> int:
+        """Numbers measured less numbers sought: what chi2 is near where noise and information agree."""
+        size = 3 * (self.graph.dims - 1)
+        return size * (len(self.graph.edges) - len(self.graph) + max(int(self.graph.fixed.sum()), 1))
 
     @property
     def poses(self) -> tuple[Array, Array]:
@@ -179,6 +187,7 @@ def optimise(
         timing=clock.timing,
         precision=wanted,
         converged=converged,
+        factor_bytes=solver.factor_bytes,
     )
 
 
@@ -204,6 +213,11 @@ class _Solver:
         symbolic = self.problem.symbolic
         each = np.diff(symbolic.starts)
         return bool((each * (each + 1)).sum() < 2 * WORTHWHILE * max(symbolic.blocks, 1))
+
+    @property
+    def factor_bytes(self) -> int:
+        matrix = self.system.matrix
+        return 0 if matrix is None else matrix.lower.nbytes + matrix.diagonal.nbytes
 
     def fall_back(self) -> None:
         """From here on, factor at each step in double precision."""
