@@ -119,7 +119,9 @@ def gtsam_start(graph: Graph) -> Way | None:
         if space:
             x, y, z, w = graph.edge_rotation[n]
             moved = gtsam.Pose3(gtsam.Rot3(w, x, y, z), graph.edge_translation[n])
-            factors.add(gtsam.BetweenFactorPose3(i, j, moved, gtsam.noiseModel.Gaussian.Information(information, False)))
+            factors.add(
+                gtsam.BetweenFactorPose3(i, j, moved, gtsam.noiseModel.Gaussian.Information(information, False))
+            )
         else:
             noise = gtsam.noiseModel.Diagonal.Precisions(np.diag(information))
             moved = gtsam.Pose2(*graph.edge_translation[n], graph.edge_rotation[n])

@@ -57,9 +57,7 @@ def _pad(translation: Array) -> Array:
     return found
 
 
-def _chordal(
-    graph: Graph, problem: Problem, turned: Array, moved: Array, rotation: Array, translation: Array
-) -> None:
+def _chordal(graph: Graph, problem: Problem, turned: Array, moved: Array, rotation: Array, translation: Array) -> None:
     """First rotations as free matrices, then the nearest rotations, then translations given these."""
     d, edges = graph.dims, problem.edge_order
     information = graph.information[edges]

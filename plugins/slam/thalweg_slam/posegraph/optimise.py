@@ -161,9 +161,7 @@ def optimise(
     """
     wanted = chosen(precision)
     if method not in ("gauss-newton", "levenberg-marquardt"):
-        raise OptionError(
-            f"method {method!r}", allowed="gauss-newton, levenberg-marquardt", advice="take one of these"
-        )
+        raise OptionError(f"method {method!r}", allowed="gauss-newton, levenberg-marquardt", advice="take one of these")
     clock = _Clock()
     diagnose.check_shapes(graph)
     diagnose.check_finite(graph, poses=initial == "given")
