@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from .graph import Graph
     from .posegraph.optimise import optimise
     from .problem import Problem
-    from .repair import repair
+    from .repairs import repair
     from .trajectory import Trajectory, align, associate, ate, planar, rpe
-    from .validate import validate
+    from .validation import validate
 
 _HOMES = {
     "Graph": "graph",
@@ -36,9 +36,9 @@ _HOMES = {
     "read_store": "formats.store",
     "read_toro": "formats.toro",
     "read_tum": "formats.tum",
-    "repair": "repair",
+    "repair": "repairs",
     "rpe": "trajectory",
-    "validate": "validate",
+    "validate": "validation",
     "write_g2o": "formats.g2o",
     "write_store": "formats.store",
     "write_tum": "formats.tum",
