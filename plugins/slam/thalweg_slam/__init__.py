@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .posegraph.precision import Precision
     from .posegraph.robust import Robust
     from .problem import Problem
-    from .repair import repair
+    from .repairs import repair
     from .trajectory import Trajectory, align, associate, ate, planar, rpe
-    from .validate import validate
+    from .validation import validate
 
 _HOMES = {
     "Graph": "graph",
@@ -43,9 +43,9 @@ _HOMES = {
     "read_store": "formats.store",
     "read_toro": "formats.toro",
     "read_tum": "formats.tum",
-    "repair": "repair",
+    "repair": "repairs",
     "rpe": "trajectory",
-    "validate": "validate",
+    "validate": "validation",
     "write_g2o": "formats.g2o",
     "write_store": "formats.store",
     "write_tum": "formats.tum",
