@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from thalweg_slam import Graph, Precision, Robust, certify, chordal_cost, geometry, optimise, read_g2o
+from thalweg.errors import OptionError, RunError, SourceError
+from thalweg_slam import Graph, Precision, Robust, certify, chordal_cost, geometry, optimise, read_g2o, repair
 from thalweg_slam.posegraph.problem import prepare
 from thalweg_slam.posegraph.synthetic import grid
-from thalweg_slam.repair import repair
-
-from thalweg.errors import OptionError, RunError, SourceError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SHARED = Path(os.environ.get("THALWEG_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "data" / "slam"
@@ -262,7 +260,7 @@ def test_what_is_wrong_is_named() -> None:
     blind[last] = 0
     said = refused(dataclasses.replace(graph, information=blind), RunError, initial="given")
     assert "pose 1029 free" in said and "levenberg-marquardt" in said
-    blind[last] = np.diag([1.0, 0, 1])
+    blind[last] = [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
     flat = dataclasses.replace(
         graph, information=blind, edge_rotation=graph.edge_rotation * 0, rotation=graph.rotation * 0
     )

@@ -70,7 +70,7 @@ class Problem:
         return state.rotation[rank], state.translation[rank]
 
     def cost(self, state: State) -> float:
-        kernel = linearise3.cost if self.size == 6 else linearise2.cost
+        kernel: Any = linearise3.cost if self.size == 6 else linearise2.cost
         return float(
             kernel(
                 state.rotation,
@@ -87,7 +87,7 @@ class Problem:
         )
 
     def linearise(self, state: State, *, jacobian: Array, gradient: Array, squares: Array) -> None:
-        kernel = linearise3.linearise if self.size == 6 else linearise2.linearise
+        kernel: Any = linearise3.linearise if self.size == 6 else linearise2.linearise
         kernel(
             state.rotation,
             state.translation,
@@ -145,7 +145,7 @@ def prepare(graph: Graph, *, fixed: Array, robust: Robust | None = None) -> tupl
     return problem, found
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")
 def _roots(information, sorting):  # type: ignore[no-untyped-def]
     count, size = information.shape[0], information.shape[1]
     weight = np.zeros((count, size, size))
