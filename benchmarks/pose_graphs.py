@@ -183,7 +183,7 @@ def g2o_ways(graph: Graph) -> dict[str, Way]:
         probe.optimize(1)
         probe.compute_active_errors()
         after = probe.active_chi2()
-        if not before - after > 1e-8 * before:
+        if abs(before - after) <= 1e-8 * before:
             break
         before = after
 

@@ -131,8 +131,8 @@ class _Chordal:
         self.weight = np.repeat(kappa[:, None], d + 1, 1)
         self.weight[:, 0] = tau
         self.scale = float(self.weight.max())
-        self.fixed = diagnose.gauge(graph, "each")
         self.symbolic: Symbolic = analyse(self.count, graph.edges)
+        self.fixed = diagnose.gauge(graph, "each", symbolic=self.symbolic)
         self.ranked = self.symbolic.rank[graph.edges]
         self.places = places(self.symbolic, self.ranked)
 

@@ -104,7 +104,7 @@ def _solve(graph: Graph, problem: Problem, system: Matrix, right: Array) -> None
         system.solve(each)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _rotations(ends, places, turned, angular, fixed, rotation, lower, diagonal, right):  # type: ignore[no-untyped-def]
     """Least squares of R_j - R_i Z in the rows of R, with blocks padded to 3 x 4; fixed rotations are known."""
     for n in range(len(fixed)):
@@ -141,7 +141,7 @@ def _rotations(ends, places, turned, angular, fixed, rotation, lower, diagonal, 
                     lower[at + 4 * k + m] -= weight * (turned[e, k, m] if j > i else turned[e, m, k])
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _translations(  # type: ignore[no-untyped-def]
     ends, places, turned, moved, linear, fixed, rotation, translation, lower, diagonal, right
 ):
@@ -204,7 +204,7 @@ def _nearest(right: Array, fixed: Array, plane: bool, rotation: Array) -> None:
         rotation[hard] = u @ v
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _polar(right, fixed, plane, rotation, hard):  # type: ignore[no-untyped-def]
     """The rotations nearest to the matrices whose rows are in `right`, by Newton's iteration for the polar factor.
 
@@ -256,7 +256,7 @@ def _polar(right, fixed, plane, rotation, hard):  # type: ignore[no-untyped-def]
                 rotation[n, k, o] = m[k, o]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _walk(ends, turned, moved, plain, fixed, rotation, translation):  # type: ignore[no-untyped-def]
     """Place each pose from a neighbour, breadth first; along `plain` edges as far as they lead, then along others."""
     count = len(fixed)

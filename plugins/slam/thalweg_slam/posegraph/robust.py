@@ -31,7 +31,7 @@ class Robust:
             raise OptionError(f"scale {self.scale!r} of a loss", allowed="above 0", advice="try 1.345")
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def influence(loss, scale, square):  # type: ignore[no-untyped-def]
     """The loss of a square, and its derivative: the weight of the edge."""
     if loss == 0:
