@@ -15,19 +15,28 @@ if TYPE_CHECKING:
     from .formats.toro import read_toro
     from .formats.tum import read_tum, write_tum
     from .graph import Graph
+    from .posegraph.certificate import certify, chordal_cost
+    from .posegraph.many import optimise_many
     from .posegraph.optimise import optimise
+    from .posegraph.precision import Precision
+    from .posegraph.robust import Robust
     from .problem import Problem
-    from .repair import repair
+    from .repairs import repair
     from .trajectory import Trajectory, align, associate, ate, planar, rpe
-    from .validate import validate
+    from .validation import validate
 
 _HOMES = {
     "Graph": "graph",
+    "Precision": "posegraph.precision",
     "Problem": "problem",
+    "Robust": "posegraph.robust",
     "Trajectory": "trajectory",
     "align": "trajectory",
     "associate": "trajectory",
     "ate": "trajectory",
+    "optimise_many": "posegraph.many",
+    "certify": "posegraph.certificate",
+    "chordal_cost": "posegraph.certificate",
     "optimise": "posegraph.optimise",
     "planar": "trajectory",
     "read_euroc": "formats.euroc",
@@ -36,9 +45,9 @@ _HOMES = {
     "read_store": "formats.store",
     "read_toro": "formats.toro",
     "read_tum": "formats.tum",
-    "repair": "repair",
+    "repair": "repairs",
     "rpe": "trajectory",
-    "validate": "validate",
+    "validate": "validation",
     "write_g2o": "formats.g2o",
     "write_store": "formats.store",
     "write_tum": "formats.tum",
@@ -46,12 +55,17 @@ _HOMES = {
 
 __all__ = [
     "Graph",
+    "Precision",
     "Problem",
+    "Robust",
     "Trajectory",
     "align",
     "associate",
     "ate",
+    "certify",
+    "chordal_cost",
     "optimise",
+    "optimise_many",
     "planar",
     "read_euroc",
     "read_g2o",

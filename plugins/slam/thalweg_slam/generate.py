@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +71,9 @@ def tour(seed: int, settings: Settings | None = None) -> Problem:
     information[:, np.arange(weight.shape[1]), np.arange(weight.shape[1])] = weight**-2
     fixed = np.arange(count) == 0
     start = at[:1].repeat(count, 0), turned[:1].repeat(count, 0)
-    reckoned, _ = composed(edges, measured, kind, start=start, roots=fixed)
+    along = slice(0, len(steps))
+    odometry = measured[0][along], measured[1][along]
+    reckoned, _ = composed(steps, odometry, kind[along], start=start, roots=fixed)
     graph = Graph(
         translation=reckoned[0],
         rotation=reckoned[1],
@@ -106,20 +109,21 @@ def trajectories(count: int, loops: Array, *, shortest: int) -> Array:
 def _drive(random: np.random.Generator, settings: Settings) -> Trajectory:
     """Steps towards one waypoint after another, turning no faster than it may; in 3-D the body pitches and rolls."""
     count = int(random.integers(settings.poses[0], settings.poses[1], endpoint=True))
-    sides = random.uniform(*settings.room, size=2)
-    here, heading = random.uniform(size=2) * sides, random.uniform(-np.pi, np.pi)
-    goal = random.uniform(size=2) * sides
-    at, headings = np.empty((count, 2)), np.empty(count)
-    for k in range(count):
-        at[k], headings[k] = here, heading
-        offset = goal - here
-        # A goal inside the turning circle is never reached: it counts as reached from a step's distance off.
-        if np.hypot(*offset) < settings.step / settings.turning:
-            goal = random.uniform(size=2) * sides
-            offset = goal - here
-        wanted = (np.arctan2(offset[1], offset[0]) - heading + np.pi) % (2 * np.pi) - np.pi
-        heading = heading + float(np.clip(wanted, -settings.turning, settings.turning))
-        here = here + settings.step * np.array([np.cos(heading), np.sin(heading)])
+    width, depth = random.uniform(*settings.room, size=2).tolist()
+    # A goal inside the turning circle is never reached: it counts as reached from that far off.
+    near, most = settings.step / settings.turning, settings.turning
+    drawn = iter(random.uniform(size=2 * count + 4).tolist())
+    x, y, heading = next(drawn) * width, next(drawn) * depth, random.uniform(-math.pi, math.pi)
+    goal = next(drawn) * width, next(drawn) * depth
+    path = []
+    for _ in range(count):
+        path.append((x, y, heading))
+        if math.hypot(goal[0] - x, goal[1] - y) < near:
+            goal = next(drawn) * width, next(drawn) * depth
+        wanted = math.remainder(math.atan2(goal[1] - y, goal[0] - x) - heading, 2 * math.pi)
+        heading += min(max(wanted, -most), most)
+        x, y = x + settings.step * math.cos(heading), y + settings.step * math.sin(heading)
+    at, headings = np.array(path)[:, :2], np.array(path)[:, 2]
     if settings.dims == 2:
         return Trajectory(at, (headings + np.pi) % (2 * np.pi) - np.pi)
     phase = np.arange(count)[:, None] * random.uniform(0.1, 0.3, size=3) + random.uniform(0, 2 * np.pi, size=3)
@@ -131,13 +135,15 @@ def _drive(random: np.random.Generator, settings: Settings) -> Trajectory:
 
 def _loops(random: np.random.Generator, at: Array, settings: Settings) -> Array:
     """Edges (n, 2) from earlier poses."""
-    found = [np.empty((0, 2), dtype=np.int64)]
-    for k in range(settings.gap, len(at)):
-        near = np.flatnonzero(np.linalg.norm(at[: k - settings.gap + 1] - at[k], axis=1) <= settings.reach)
-        if len(near) > settings.matches:
-            near = np.sort(random.choice(near, settings.matches, replace=False))
-        found.append(np.column_stack([near, np.full(len(near), k)]))
-    return np.concatenate(found)
+    offset = at[:, None] - at
+    squares = np.einsum("ijk,ijk->ij", offset, offset)
+    k = np.arange(len(at))
+    within = (squares <= settings.reach**2) & (k <= k[:, None] - settings.gap)
+    lots = np.where(within, random.random(size=within.shape, dtype=np.float32), 2.0)
+    most = min(settings.matches, len(at))
+    chosen = np.sort(np.argpartition(lots, most - 1, axis=1)[:, :most], axis=1)
+    later, place = np.nonzero(np.take_along_axis(within, chosen, axis=1))
+    return np.column_stack([chosen[later, place], later])
 
 
 def _quaternion(vector: Array) -> Array:

@@ -41,9 +41,16 @@ def rotate(rotation: Array, vector: Array) -> Array:
         x, y = vector[..., 0], vector[..., 1]
         return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
     axis, scalar = rotation[..., :3], rotation[..., 3:]
-    twice = 2.0 * np.cross(axis, vector)
-    turned: Array = vector + scalar * twice + np.cross(axis, twice)
+    twice = 2.0 * cross(axis, vector)
+    turned: Array = vector + scalar * twice + cross(axis, twice)
     return turned
+
+
+def cross(first: Array, second: Array) -> Array:
+    """The vector product; `np.cross` takes ten times as long over few vectors."""
+    a, b, c = first[..., 0], first[..., 1], first[..., 2]
+    x, y, z = second[..., 0], second[..., 1], second[..., 2]
+    return np.stack([b * z - c * y, c * x - a * z, a * y - b * x], axis=-1)
 
 
 def multiply(first: Array, second: Array) -> Array:
@@ -51,7 +58,7 @@ def multiply(first: Array, second: Array) -> Array:
     a, v = first[..., 3:], first[..., :3]
     b, w = second[..., 3:], second[..., :3]
     scalar = a * b - (v * w).sum(axis=-1, keepdims=True)
-    return np.concatenate([a * w + b * v + np.cross(v, w), scalar], axis=-1)
+    return np.concatenate([a * w + b * v + cross(v, w), scalar], axis=-1)
 
 
 def conjugate(quaternion: Array) -> Array:

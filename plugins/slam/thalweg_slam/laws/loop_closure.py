@@ -14,8 +14,8 @@ from ..residuals import whitened
 class LoopClosure(Law):
     r"""A trajectory is where its loops say: $\Omega^{1/2} \log(Z_{ij}^{-1} T_i^{-1} T_j) = 0$ for each loop edge.
 
-    The residual is `loop(sample, loop, component)`, in standard deviations of the measurement; NaN beyond the last loop
-    of a graph. In 3-D it weighs what the graph's convention says. Loops are noisy, so they are never all met: a residual
+    The residual is `loop(sample, loop, component)`, in standard deviations of the measurement; NaN beyond the last
+    loop of a graph. In 3-D it weighs what the convention says. Loops are noisy, so they are never all met: a residual
     of about 1 is one that agrees with its noise.
     """
 

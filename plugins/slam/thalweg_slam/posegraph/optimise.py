@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-
 from thalweg.errors import OptionError, RunError
 
 from ..graph import Graph
@@ -20,6 +19,7 @@ from .precision import Precision
 from .precision import precision as chosen
 from .problem import Problem, State, prepare
 from .robust import Robust
+from .symbolic import analyse
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Method = Literal["gauss-newton", "levenberg-marquardt"]
@@ -76,6 +76,14 @@ class Result:
     timing: Timing
     precision: Precision
     converged: bool
+    factor_bytes: int
+    """Of the factor in the precision of the factorisation."""
+
+    @property
+    def freedom(self) -> int:
+        """Numbers measured less numbers sought: what chi2 is near where noise and information agree."""
+        size = 3 * (self.graph.dims - 1)
+        return size * (len(self.graph.edges) - len(self.graph) + max(int(self.graph.fixed.sum()), 1))
 
     @property
     def poses(self) -> tuple[Array, Array]:
@@ -153,14 +161,13 @@ def optimise(
     """
     wanted = chosen(precision)
     if method not in ("gauss-newton", "levenberg-marquardt"):
-        raise OptionError(
-            f"method {method!r}", allowed="gauss-newton, levenberg-marquardt", advice="take one of these"
-        )
+        raise OptionError(f"method {method!r}", allowed="gauss-newton, levenberg-marquardt", advice="take one of these")
     clock = _Clock()
     diagnose.check_shapes(graph)
     diagnose.check_finite(graph, poses=initial == "given")
-    fixed = diagnose.gauge(graph, gauge)
-    problem, found = prepare(graph, fixed=fixed, robust=robust)
+    symbolic = analyse(len(graph), graph.edges)
+    fixed = diagnose.gauge(graph, gauge, symbolic=symbolic)
+    problem, found = prepare(graph, symbolic=symbolic, fixed=fixed, robust=robust)
     if found.any():
         diagnose.check_information(graph, found)
     clock.charge("prepare")
@@ -179,6 +186,7 @@ def optimise(
         timing=clock.timing,
         precision=wanted,
         converged=converged,
+        factor_bytes=solver.factor_bytes,
     )
 
 
@@ -204,6 +212,11 @@ class _Solver:
         symbolic = self.problem.symbolic
         each = np.diff(symbolic.starts)
         return bool((each * (each + 1)).sum() < 2 * WORTHWHILE * max(symbolic.blocks, 1))
+
+    @property
+    def factor_bytes(self) -> int:
+        matrix = self.system.matrix
+        return 0 if matrix is None else matrix.lower.nbytes + matrix.diagonal.nbytes
 
     def fall_back(self) -> None:
         """From here on, factor at each step in double precision."""

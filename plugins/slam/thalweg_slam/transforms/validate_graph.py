@@ -11,8 +11,8 @@ from thalweg import Signature, Transform
 
 from ..layout import INPUTS, graph_of, needs_graphs, packed
 from ..problem import Problem
-from ..repair import Duplicates, Indefinite, repair
-from ..validate import Defect
+from ..repairs import Duplicates, Indefinite, repair
+from ..validation import Defect
 
 log = logging.getLogger("thalweg")
 

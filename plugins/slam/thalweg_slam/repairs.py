@@ -15,7 +15,7 @@ from thalweg.errors import SourceError
 from .graph import Graph
 from .poses import Array, normalise
 from .spanning import composed
-from .validate import (
+from .validation import (
     Defect,
     Report,
     copies,
