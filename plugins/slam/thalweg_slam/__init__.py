@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from .formats.toro import read_toro
     from .formats.tum import read_tum, write_tum
     from .graph import Graph
+    from .posegraph.certificate import certify, chordal_cost
     from .posegraph.optimise import optimise
+    from .posegraph.precision import Precision
+    from .posegraph.robust import Robust
     from .problem import Problem
     from .repairs import repair
     from .trajectory import Trajectory, align, associate, ate, planar, rpe
@@ -23,11 +26,15 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Graph": "graph",
+    "Precision": "posegraph.precision",
     "Problem": "problem",
+    "Robust": "posegraph.robust",
     "Trajectory": "trajectory",
     "align": "trajectory",
     "associate": "trajectory",
     "ate": "trajectory",
+    "certify": "posegraph.certificate",
+    "chordal_cost": "posegraph.certificate",
     "optimise": "posegraph.optimise",
     "planar": "trajectory",
     "read_euroc": "formats.euroc",
@@ -46,11 +53,15 @@ _HOMES = {
 
 __all__ = [
     "Graph",
+    "Precision",
     "Problem",
+    "Robust",
     "Trajectory",
     "align",
     "associate",
     "ate",
+    "certify",
+    "chordal_cost",
     "optimise",
     "planar",
     "read_euroc",

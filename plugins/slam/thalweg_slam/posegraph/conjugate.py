@@ -75,45 +75,50 @@ def _conjugate_gradients(  # type: ignore[no-untyped-def]
     tolerance,
     negligible,
 ):
-    x = np.zeros_like(right)
-    g = right.copy()
-    z = g.copy()
+    size = len(right)
+    x, g, z = np.empty(size, right.dtype), np.empty(size, right.dtype), np.empty(size, right.dtype)
+    p, q = np.empty(size, right.dtype), np.empty(size, right.dtype)
+    for n in range(size):
+        x[n] = 0
+        g[n] = z[n] = right[n]
     back_and_forth(layout, padded, lower, diagonal, starts, rows, z)
-    p = z.copy()
-    q = np.empty_like(p)
+    for n in range(size):
+        p[n] = z[n]
     rz = _dot(g, z)
     begin = rz
     gain = 0.0
     k = 0
     while k < limit and rz > 0:
         k += 1
-        q[:] = 0
+        for n in range(size):
+            q[n] = 0
         norm = 0.0
         for e in range(len(ends)):
             norm += np.float64(normal(layout, q, p, jacobian, e, ends[e, 0], ends[e, 1]))
         if damping > 0:
             mu = right.dtype.type(damping)
             norm += damping * _dot(p, p)
-            for n in range(len(p)):
+            for n in range(size):
                 q[n] += mu * p[n]
         if not norm > 0:
             break
         a = rz / norm
         step = right.dtype.type(a)
-        for n in range(len(p)):
+        for n in range(size):
             x[n] += step * p[n]
             g[n] -= step * q[n]
         lowered = 0.5 * a * rz
         gain += lowered
         if k * lowered < forcing * gain or lowered < negligible:
             break
-        z[:] = g
+        for n in range(size):
+            z[n] = g[n]
         back_and_forth(layout, padded, lower, diagonal, starts, rows, z)
         after = _dot(g, z)
         b = right.dtype.type(after / rz)
         rz = after
         if rz <= tolerance * tolerance * begin:
             break
-        for n in range(len(p)):
+        for n in range(size):
             p[n] = z[n] + b * p[n]
     return x, k, gain

@@ -73,7 +73,7 @@ def check_information(graph: Graph, found: Array) -> None:
         raise SourceError(
             f"the information is indefinite at {_edges(graph, found == 1)}",
             allowed="positive semidefinite matrices",
-            advice="project them onto these, or make them isotropic: optimise(graph, repair='project' or 'isotropic')",
+            advice="mend them: thalweg_slam.repair(graph, indefinite='project'), or 'isotropic'",
         )
 
 

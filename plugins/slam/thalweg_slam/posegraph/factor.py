@@ -56,10 +56,13 @@ class Matrix:
         count = len(symbolic.order)
         return cls(symbolic, size, flat(symbolic.blocks, length, dtype), flat(count, length, dtype))
 
-    def assemble(self, jacobian: Array, *, ends: Array, places: Array, idle: Array) -> None:
-        """J^T J of Jacobians by rows (edge, side, size, size); 1 on the diagonal of poses that do not move."""
+    def clear(self) -> None:
         self.lower[:] = 0
         self.diagonal[:] = 0
+
+    def assemble(self, jacobian: Array, *, ends: Array, places: Array, idle: Array) -> None:
+        """J^T J of Jacobians by rows (edge, side, size, size); 1 on the diagonal of poses that do not move."""
+        self.clear()
         layout, packed = PADDED[self.size], PACKED[self.size]
         _assemble(layout, packed, self.lower, self.diagonal, jacobian, ends, places, idle)
 
@@ -166,9 +169,9 @@ def _factorise(layout, lower, diagonal, starts, rows, shift, rounded):  # type: 
     least = np.inf
     position = np.zeros(count, np.int32)
     # Of each column, the block whose row is the next to be eliminated; columns that wait for one row form a list.
-    upcoming = starts[:-1].copy()
-    waiting = np.full(count, -1, np.int32)
-    following = np.full(count, -1, np.int32)
+    upcoming, waiting, following = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int32)
+    for j in range(count):
+        upcoming[j], waiting[j], following[j] = starts[j], -1, -1
     for j in range(count):
         first, last = starts[j], starts[j + 1]
         for l in range(first, last):

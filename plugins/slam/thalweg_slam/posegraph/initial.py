@@ -57,9 +57,7 @@ def _pad(translation: Array) -> Array:
     return found
 
 
-def _chordal(
-    graph: Graph, problem: Problem, turned: Array, moved: Array, rotation: Array, translation: Array
-) -> None:
+def _chordal(graph: Graph, problem: Problem, turned: Array, moved: Array, rotation: Array, translation: Array) -> None:
     """First rotations as free matrices, then the nearest rotations, then translations given these."""
     d, edges = graph.dims, problem.edge_order
     information = graph.information[edges]
@@ -73,6 +71,7 @@ def _chordal(
         problem.ends, problem.places, turned, angular, problem.fixed, rotation, system.lower, system.diagonal, right
     )
     _solve(graph, problem, system, right[: 1 if d == 2 else 3])
+    system.clear()
     _nearest(right, problem.fixed, d == 2, rotation)
     right[:] = 0
     _translations(
@@ -109,8 +108,6 @@ def _solve(graph: Graph, problem: Problem, system: Matrix, right: Array) -> None
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _rotations(ends, places, turned, angular, fixed, rotation, lower, diagonal, right):  # type: ignore[no-untyped-def]
     """Least squares of R_j - R_i Z in the rows of R, with blocks padded to 3 x 4; fixed rotations are known."""
-    lower[:] = 0
-    diagonal[:] = 0
     for n in range(len(fixed)):
         if fixed[n]:
             for k in range(3):
@@ -150,8 +147,6 @@ def _translations(  # type: ignore[no-untyped-def]
     ends, places, turned, moved, linear, fixed, rotation, translation, lower, diagonal, right
 ):
     """Least squares of t_j - t_i - R_i t_ij, weighed in the frame of what was measured."""
-    lower[:] = 0
-    diagonal[:] = 0
     frame, part, block, apart = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3)), np.empty(3)
     for n in range(len(fixed)):
         if fixed[n]:
@@ -201,9 +196,21 @@ def _translations(  # type: ignore[no-untyped-def]
                     lower[places[e] * 12 + 4 * k + m] -= block[k, m]
 
 
+def _nearest(right: Array, fixed: Array, plane: bool, rotation: Array) -> None:
+    hard = np.zeros(len(fixed), np.bool_)
+    _polar(right, fixed, plane, rotation, hard)
+    if hard.any():
+        u, _, v = np.linalg.svd(rotation[hard])
+        u[:, :, 2] *= np.sign(np.linalg.det(u) * np.linalg.det(v))[:, None]
+        rotation[hard] = u @ v
+
+
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _nearest(right, fixed, plane, rotation):  # type: ignore[no-untyped-def]
-    """The rotations nearest to the matrices whose rows are in `right`, by Newton's iteration for the polar factor."""
+def _polar(right, fixed, plane, rotation, hard):  # type: ignore[no-untyped-def]
+    """The rotations nearest to the matrices whose rows are in `right`, by Newton's iteration for the polar factor.
+
+    Reflections, and what is nearly flat, are left as they are, and marked `hard`.
+    """
     m, c = np.empty((3, 3)), np.empty((3, 3))
     for n in range(len(fixed)):
         if fixed[n]:
@@ -233,12 +240,7 @@ def _nearest(right, fixed, plane, rotation):  # type: ignore[no-untyped-def]
                     c[k, l] = m[a, u] * m[b, v] - m[a, v] * m[b, u]
             det = m[0, 0] * c[0, 0] + m[0, 1] * c[0, 1] + m[0, 2] * c[0, 2]
             if turn == 0 and det <= 1e-6 * size**1.5:
-                # A reflection, or nearly flat: turn the least axis over.
-                u, s, v = np.linalg.svd(m.copy())
-                sign = np.sign(np.linalg.det(u) * np.linalg.det(v))
-                for k in range(3):
-                    u[k, 2] *= sign
-                m[:] = u @ v
+                hard[n] = True
                 break
             # Scaled by the determinant, so that three or four turns are enough.
             scale = abs(det) ** (-1 / 3)
@@ -265,7 +267,9 @@ def _walk(ends, turned, moved, plain, fixed, rotation, translation):  # type: ig
         starts[ends[e, 1] + 1] += 1
     for n in range(count):
         starts[n + 1] += starts[n]
-    place, edges = starts[:-1].copy(), np.empty(starts[count], np.int64)
+    place, edges = np.empty(count, np.int64), np.empty(starts[count], np.int64)
+    for n in range(count):
+        place[n] = starts[n]
     for e in range(len(ends)):
         for side in range(2):
             n = ends[e, side]
@@ -282,7 +286,10 @@ def _walk(ends, turned, moved, plain, fixed, rotation, translation):  # type: ig
     for e in range(len(ends)):
         n = ends[e, 0]
         if n == ends[e, 1] and not seen[n]:
-            rotation[n], translation[n] = turned[e], moved[e]
+            for k in range(3):
+                translation[n, k] = moved[e, k]
+                for m in range(3):
+                    rotation[n, k, m] = turned[e, k, m]
             seen[n] = True
             queue[last] = n
             last += 1

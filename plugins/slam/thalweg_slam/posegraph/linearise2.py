@@ -21,8 +21,9 @@ SIZE, LANES = 3, 4
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def retract(angle, t, step, fixed):  # type: ignore[no-untyped-def]
     """T Exp(step); `step` has 4 numbers a pose."""
-    new_angle, new_t = angle.copy(), t.copy()
+    new_angle, new_t = np.empty(angle.shape), np.empty(t.shape)
     for n in range(len(angle)):
+        new_angle[n], new_t[n, 0], new_t[n, 1] = angle[n], t[n, 0], t[n, 1]
         if fixed[n]:
             continue
         u, v, w = step[n * LANES], step[n * LANES + 1], step[n * LANES + 2]
@@ -85,8 +86,8 @@ def linearise(  # type: ignore[no-untyped-def]
     angle, t, frame, ends, z, weight, vector, loss, scale, robust, fixed, jacobian, gradient, squares
 ):
     """Jacobians by rows (edge, side, 3, 3), their J^T r and the squares of their columns (4 numbers a pose)."""
-    gradient[:] = 0
-    squares[:] = 0
+    for n in range(len(gradient)):
+        gradient[n] = squares[n] = 0.0
     local, residual = np.empty((3, 3)), np.empty(3)
     for e in range(len(ends)):
         i, j = ends[e, 0], ends[e, 1]

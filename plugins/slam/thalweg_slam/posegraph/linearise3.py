@@ -44,10 +44,13 @@ def rotate(q, rotation):  # type: ignore[no-untyped-def]
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def retract(q, t, rotation, step, fixed):  # type: ignore[no-untyped-def]
     """T Exp(step): new quaternions and translations; `step` has 8 numbers a pose, translation first."""
-    new_q, new_t = np.empty_like(q), np.empty_like(t)
+    new_q, new_t = np.empty(q.shape), np.empty(t.shape)
     for n in range(len(q)):
         if fixed[n]:
-            new_q[n], new_t[n] = q[n], t[n]
+            for k in range(3):
+                new_t[n, k] = t[n, k]
+            for k in range(4):
+                new_q[n, k] = q[n, k]
             continue
         a, b, c = step[n * LANES + 3], step[n * LANES + 4], step[n * LANES + 5]
         u, v, w = step[n * LANES], step[n * LANES + 1], step[n * LANES + 2]
@@ -74,7 +77,9 @@ def retract(q, t, rotation, step, fixed):  # type: ignore[no-untyped-def]
         new_q[n, 1] = w * b - x * c + y * real + z * a
         new_q[n, 2] = w * c + x * b - y * a + z * real
         new_q[n, 3] = w * real - x * a - y * b - z * c
-        new_q[n] /= math.sqrt(new_q[n, 0] ** 2 + new_q[n, 1] ** 2 + new_q[n, 2] ** 2 + new_q[n, 3] ** 2)
+        length = math.sqrt(new_q[n, 0] ** 2 + new_q[n, 1] ** 2 + new_q[n, 2] ** 2 + new_q[n, 3] ** 2)
+        for k in range(4):
+            new_q[n, k] /= length
     return new_q, new_t
 
 
@@ -173,8 +178,8 @@ def linearise(  # type: ignore[no-untyped-def]
     relative, shift, edge, error = np.empty((3, 3)), np.empty(3), np.empty(7), np.empty(6)
     a, b, residual = np.empty((3, 3)), np.empty((3, 3)), np.empty(6)
     to, fro = np.empty((6, 6)), np.empty((6, 6))
-    gradient[:] = 0
-    squares[:] = 0
+    for n in range(len(gradient)):
+        gradient[n] = squares[n] = 0.0
     for e in range(len(ends)):
         i, j = ends[e, 0], ends[e, 1]
         _motion(q, t, rotation, i, j, zq[e], zt[e], zr[e], relative, shift, edge)

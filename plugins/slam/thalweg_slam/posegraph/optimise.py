@@ -76,6 +76,14 @@ class Result:
     timing: Timing
     precision: Precision
     converged: bool
+    factor_bytes: int
+    """Of the factor in the precision of the factorisation."""
+
+    @property
+    def freedom(self) -> int:
+        """Numbers measured less numbers sought: what chi2 is near where noise and information agree."""
+        size = 3 * (self.graph.dims - 1)
+        return size * (len(self.graph.edges) - len(self.graph) + max(int(self.graph.fixed.sum()), 1))
 
     @property
     def poses(self) -> tuple[Array, Array]:
@@ -153,9 +161,7 @@ def optimise(
     """
     wanted = chosen(precision)
     if method not in ("gauss-newton", "levenberg-marquardt"):
-        raise OptionError(
-            f"method {method!r}", allowed="gauss-newton, levenberg-marquardt", advice="take one of these"
-        )
+        raise OptionError(f"method {method!r}", allowed="gauss-newton, levenberg-marquardt", advice="take one of these")
     clock = _Clock()
     diagnose.check_shapes(graph)
     diagnose.check_finite(graph, poses=initial == "given")
@@ -179,6 +185,7 @@ def optimise(
         timing=clock.timing,
         precision=wanted,
         converged=converged,
+        factor_bytes=solver.factor_bytes,
     )
 
 
@@ -204,6 +211,11 @@ class _Solver:
         symbolic = self.problem.symbolic
         each = np.diff(symbolic.starts)
         return bool((each * (each + 1)).sum() < 2 * WORTHWHILE * max(symbolic.blocks, 1))
+
+    @property
+    def factor_bytes(self) -> int:
+        matrix = self.system.matrix
+        return 0 if matrix is None else matrix.lower.nbytes + matrix.diagonal.nbytes
 
     def fall_back(self) -> None:
         """From here on, factor at each step in double precision."""

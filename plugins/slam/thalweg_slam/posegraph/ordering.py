@@ -33,7 +33,11 @@ def _neighbourhoods(count, edges):  # type: ignore[no-untyped-def]
             starts[edges[e, 1] + 1] += 1
     for i in range(count):
         starts[i + 1] += starts[i]
-    place = starts[:-1].copy()
+    place = np.empty(count, np.int32)
+    mark = np.empty(count, np.int32)
+    for i in range(count):
+        place[i] = starts[i]
+        mark[i] = -1
     raw = np.empty(starts[count], np.int32)
     for e in range(len(edges)):
         a, b = edges[e, 0], edges[e, 1]
@@ -42,7 +46,6 @@ def _neighbourhoods(count, edges):  # type: ignore[no-untyped-def]
             place[a] += 1
             raw[place[b]] = a
             place[b] += 1
-    mark = np.full(count, -1, np.int32)
     kept = 0
     for i in range(count):
         begin, end = starts[i], starts[i + 1]
@@ -62,16 +65,25 @@ def _minimum_degree(count, starts, neighbours):  # type: ignore[no-untyped-def]
     # A new element is written behind all others; when the room is used up, the live lists are moved together.
     room = len(neighbours) + len(neighbours) // 2 + 8 * count + 64
     space = np.empty(room, np.int32)
-    space[: len(neighbours)] = neighbours
-    begin = starts[:-1].copy()
-    length = starts[1:] - starts[:-1]
+    for p in range(len(neighbours)):
+        space[p] = neighbours[p]
+    begin, length, degree = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int32)
+    for i in range(count):
+        begin[i] = starts[i]
+        length[i] = degree[i] = starts[i + 1] - starts[i]
     cliques = np.zeros(count, np.int32)  # how many of a node's list are elements
-    weight = np.ones(count, np.int32)  # nodes merged into this one; 0 when gone
+    weight = np.empty(count, np.int32)  # nodes merged into this one; 0 when gone
     element = np.zeros(count, np.bool_)
-    degree = length.copy()
-    head = np.full(count + 1, -1, np.int32)
-    following = np.full(count, -1, np.int32)
-    previous = np.full(count, -1, np.int32)
+    head = np.empty(count + 1, np.int32)
+    following, previous = np.empty(count, np.int32), np.empty(count, np.int32)
+    # Merged nodes follow the one they were merged into, as a linked list.
+    chain, tail = np.empty(count, np.int32), np.empty(count, np.int32)
+    buckets, kin = np.empty(count, np.int32), np.empty(count, np.int32)
+    head[count] = -1
+    for i in range(count):
+        head[i] = following[i] = previous[i] = chain[i] = buckets[i] = kin[i] = -1
+        weight[i] = 1
+        tail[i] = i
     for i in range(count - 1, -1, -1):
         d = degree[i]
         following[i] = head[d]
@@ -81,11 +93,6 @@ def _minimum_degree(count, starts, neighbours):  # type: ignore[no-untyped-def]
     stamp = np.zeros(count, np.int64)  # members of the pivot's clique have the current stamp
     outside = np.zeros(count, np.int64)  # of an element: base + what it has outside the pivot's clique
     base = np.int64(1)
-    # Merged nodes follow the one they were merged into, as a linked list.
-    chain = np.full(count, -1, np.int32)
-    tail = np.arange(count).astype(np.int32)
-    buckets = np.full(count, -1, np.int32)
-    kin = np.full(count, -1, np.int32)
     code = np.zeros(count, np.int64)
     found = np.empty(count, np.int32)
     pivots = np.empty(count, np.int32)
@@ -105,20 +112,31 @@ def _minimum_degree(count, starts, neighbours):  # type: ignore[no-untyped-def]
         for p in range(begin[pivot], begin[pivot] + cliques[pivot]):
             need += length[space[p]]
         if free + need > room:
-            live = np.argsort(begin)
+            # Each live list's first entry is swapped for the name of its owner, to be met again in order.
+            for i in range(count):
+                if (weight[i] > 0 or element[i]) and length[i] > 0:
+                    first = space[begin[i]]
+                    space[begin[i]] = -i - 1
+                    begin[i] = first
             kept = 0
-            for i in live:
-                if weight[i] > 0 or element[i]:
-                    old = begin[i]
-                    begin[i] = kept
-                    for p in range(old, old + length[i]):
-                        space[kept] = space[p]
-                        kept += 1
+            at = 0
+            while at < free:
+                if space[at] >= 0:
+                    at += 1
+                    continue
+                i = -space[at] - 1
+                space[kept] = begin[i]
+                begin[i] = kept
+                for p in range(1, length[i]):
+                    space[kept + p] = space[at + p]
+                kept += length[i]
+                at += length[i]
             free = kept
         if free + need > room:
             room = free + need + room // 2
             larger = np.empty(room, np.int32)
-            larger[:free] = space[:free]
+            for p in range(free):
+                larger[p] = space[p]
             space = larger
         # The pivot's clique: its neighbours, and those of the elements it touches, which it absorbs.
         turn += 1

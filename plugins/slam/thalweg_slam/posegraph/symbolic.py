@@ -49,8 +49,9 @@ def places(symbolic: Symbolic, ranked: Array) -> Array:
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _tree(found, rank, starts, neighbours):  # type: ignore[no-untyped-def]
     count = len(found)
-    parent = np.full(count, -1, np.int32)
-    ancestor = np.full(count, -1, np.int32)
+    parent, ancestor = np.empty(count, np.int32), np.empty(count, np.int32)
+    for r in range(count):
+        parent[r] = ancestor[r] = -1
     for r in range(count):
         node = found[r]
         for p in range(starts[node], starts[node + 1]):
@@ -75,8 +76,10 @@ def _structure(first, starts, neighbours):  # type: ignore[no-untyped-def]
         rank[first[r]] = r
     parent = _tree(first, rank, starts, neighbours)
     # Postorder: subtrees in one piece, so that the columns of a factor are used soon after they were made.
-    child = np.full(count, -1, np.int32)
-    sibling = np.full(count, -1, np.int32)
+    child, sibling = np.empty(count, np.int32), np.empty(count, np.int32)
+    mark, tree = np.empty(count, np.int32), np.empty(count, np.int32)
+    for r in range(count):
+        child[r] = sibling[r] = mark[r] = tree[r] = -1
     for r in range(count - 1, -1, -1):
         if parent[r] >= 0:
             sibling[r] = child[parent[r]]
@@ -104,14 +107,12 @@ def _structure(first, starts, neighbours):  # type: ignore[no-untyped-def]
     for r in range(count):
         found[r] = first[post[r]]
         moved[post[r]] = r
-    tree = np.full(count, -1, np.int32)
     for r in range(count):
         if parent[r] >= 0:
             tree[moved[r]] = moved[parent[r]]
     for r in range(count):
         rank[found[r]] = r
     # Row r of L has the columns on the paths from its neighbours up to r.
-    mark = np.full(count, -1, np.int32)
     begin = np.zeros(count + 1, np.int64)
     for r in range(count):
         mark[r] = r
@@ -126,8 +127,10 @@ def _structure(first, starts, neighbours):  # type: ignore[no-untyped-def]
     for r in range(count):
         begin[r + 1] += begin[r]
     rows = np.empty(begin[count], np.int32)
-    place = begin[:-1].copy()
-    mark[:] = -1
+    place = np.empty(count, np.int64)
+    for r in range(count):
+        place[r] = begin[r]
+        mark[r] = -1
     for r in range(count):
         mark[r] = r
         node = found[r]
@@ -144,8 +147,9 @@ def _structure(first, starts, neighbours):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _places(starts, rows, ranked):  # type: ignore[no-untyped-def]
-    found = np.full(len(ranked), -1, np.int64)
+    found = np.empty(len(ranked), np.int64)
     for e in range(len(ranked)):
+        found[e] = -1
         column, row = min(ranked[e, 0], ranked[e, 1]), max(ranked[e, 0], ranked[e, 1])
         if column != row:
             low, high = starts[column], starts[column + 1]
