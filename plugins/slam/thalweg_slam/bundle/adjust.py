@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
-
 from thalweg.errors import EstimateError, OptionError
 
 from .diagnosis import inspect

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-
 from thalweg.errors import SourceError
 
 if TYPE_CHECKING:
@@ -80,7 +79,16 @@ class Bundle:
         }
         for name, shape in wanted.items():
             if getattr(self, name).shape != shape:
-                raise SourceError(f"{name} of shape {getattr(self, name).shape}", allowed=f"{shape}, for {self.model!r}")
+                raise SourceError(
+                    f"{name} of shape {getattr(self, name).shape}", allowed=f"{shape}, for {self.model!r}"
+                )
+        limits = np.array([len(self.cameras), len(self.points)])
+        wrong = np.flatnonzero(((self.observations < 0) | (self.observations >= limits)).any(axis=1))
+        if len(wrong):
+            raise SourceError(
+                f"observation {wrong[0]} is of camera, point {self.observations[wrong[0]].tolist()!r}",
+                allowed=f"cameras 0 to {limits[0] - 1}, points 0 to {limits[1] - 1}",
+            )
         if not self.sigma > 0:
             raise SourceError(f"sigma = {self.sigma!r}", allowed="a standard deviation > 0, in px")
 

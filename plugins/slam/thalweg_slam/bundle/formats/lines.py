@@ -6,7 +6,6 @@ import gzip
 from pathlib import Path
 
 import numpy as np
-
 from thalweg.errors import SourceError
 
 from ..problem import Array
@@ -36,7 +35,9 @@ def numbers(path: str | Path) -> Array:
 def counts(path: str | Path, values: Array, *, head: int, size: tuple[int, int, int]) -> tuple[int, int, int]:
     """Cameras, points and observations as the first line has them; `size` is how many numbers each of them takes."""
     if len(values) < head or not (values[:3] == np.floor(values[:3])).all() or (values[:3] < 1).any():
-        raise SourceError(f"{str(path)!r} begins with {values[:3].tolist()!r}", allowed="counts of cameras, points, observations")
+        raise SourceError(
+            f"{str(path)!r} begins with {values[:3].tolist()!r}", allowed="counts of cameras, points, observations"
+        )
     cameras, points, observations = (int(value) for value in values[:3])
     wanted = head + cameras * size[0] + points * size[1] + observations * size[2]
     if len(values) != wanted:
