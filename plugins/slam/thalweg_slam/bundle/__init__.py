@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 _HOMES = {
-    "Adjustment": "adjust",
-    "adjust": "adjust",
-    "adjust_windows": "windows",
+    "Adjustment": "levenberg",
+    "adjust": "levenberg",
+    "adjust_windows": "odometry",
     "Bundle": "problem",
     "covariance": "information",
     "findings": "diagnosis",
@@ -18,7 +18,7 @@ _HOMES = {
     "read_gbp": "formats.gbp",
     "read_libmv": "formats.libmv",
     "read_stereo": "formats.stereo",
-    "windows": "windows",
+    "windows": "odometry",
 }
 
 __all__ = [*_HOMES]

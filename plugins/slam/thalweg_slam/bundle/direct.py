@@ -117,8 +117,10 @@ def direct_step(equations: Equations, pattern: Pattern, *, damping: float) -> tu
     try:
         if len(pattern.columns):
             whole = sparse_matrix(equations, reduced, pattern, damping=damping)
-            order, plain = "MMD_AT_PLUS_A", {"SymmetricMode": True}
-            solved = linalg_sparse.splu(whole, permc_spec=order, diag_pivot_thresh=0.0, options=plain).solve(right)
+            factored = linalg_sparse.splu(
+                whole, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+            )
+            solved = factored.solve(right)
         else:
             low = matrix(equations, reduced, damping=damping)
             factor = linalg.cho_factor(low, lower=True, overwrite_a=True, check_finite=False)

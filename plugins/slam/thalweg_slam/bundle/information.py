@@ -30,8 +30,9 @@ def reduced_system(bundle: Bundle, *, loss: Loss | None = None) -> tuple[Array, 
     whole = Pattern(each * (each + 1) // 2, np.zeros(0, np.int64))
     reduced = reduce(equations, whole, damping=0.0)
     if isinstance(reduced, int):
+        seen = int((bundle.observations[:, 1] == reduced).sum())
         raise EstimateError(
-            f"point {reduced} is not determined by the {np.sum(bundle.observations[:, 1] == reduced)} cameras that see it",
+            f"point {reduced} is not determined by the {seen} cameras that see it",
             advice="leave it out: its lines of sight are parallel",
         )
     low = matrix(equations, reduced, damping=0.0)

@@ -56,7 +56,7 @@ def pairs(path: str | Path, values: Array, *, cameras: int, points: int) -> Arra
     wrong = np.flatnonzero((found != values).any(1) | (found < 0).any(1) | (found >= (cameras, points)).any(1))
     if len(wrong):
         raise SourceError(
-            f"{str(path)!r}: observation {wrong[0]} is of camera {values[wrong[0], 0]:g} and point {values[wrong[0], 1]:g}",
+            f"{str(path)!r}: observation {wrong[0]} is of camera, point {values[wrong[0]].tolist()!r}",
             allowed=f"cameras 0 to {cameras - 1}, points 0 to {points - 1}",
         )
     return found

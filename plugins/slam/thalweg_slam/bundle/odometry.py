@@ -10,8 +10,8 @@ import numpy as np
 from thalweg.errors import OptionError, RunError
 
 from ..graph import ODOMETRY, Graph
-from .adjust import Adjustment, Linear, Precision, adjust
 from .information import covariance
+from .levenberg import Adjustment, Linear, Precision, adjust
 from .problem import Array, Bundle
 from .robust import Kernel
 from .rotation import cross, exponential
@@ -114,7 +114,8 @@ def adjust_windows(
             allowed=f"strides of at most {max(size - 2, 1)}",
             advice="windows of one camera without lengths must share two poses at least, which carry the scale",
         )
-    from dask import compute, delayed
+    from dask.base import compute
+    from dask.delayed import delayed
 
     parts = windows(bundle, size=size, stride=stride)
     run = delayed(solve_window)
