@@ -64,7 +64,10 @@ class Bundle:
     def __post_init__(self) -> None:
         if self.model not in CAMERAS:
             raise SourceError(f"the camera is {self.model!r}", allowed=", ".join(get_args(Model)))
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+
+        def put(name: str, value: Array) -> None:
+            object.__setattr__(self, name, value)
+
         for name in ("cameras", "points", "measured", "calibration"):
             put(name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
         put("observations", np.ascontiguousarray(self.observations, dtype=np.int32).reshape(-1, 2))
