@@ -43,7 +43,7 @@ def behind(bundle: Bundle) -> tuple[Finding, ...]:
         return ()
     seen = [f"({i}, {j})" for i, j in bundle.observations[numbers[:5]].tolist()]
     text = f"{_these('observation', numbers)} (camera, point): {', '.join(seen)}: the point is behind the camera"
-    return (Finding("behind", numbers, text, "leave these observations out, or adjust with robust='cauchy'"),)
+    return (Finding("behind", numbers, text, "leave them out: bundle.without(numbers)"),)
 
 
 def _not_finite(bundle: Bundle) -> Iterator[Finding]:
@@ -69,7 +69,7 @@ def _undetermined(bundle: Bundle) -> Iterator[Finding]:
     twice = np.sort(order[1:][np.diff(pair[order]) == 0])
     if len(twice):
         text = f"{_these('observation', twice)}: the camera has another of the same point"
-        yield Finding("twice", twice, text, "keep one of each")
+        yield Finding("twice", twice, text, "leave them out: bundle.without(numbers)")
     known = bundle.fixed.copy()
     for each in bundle.priors:
         known[each.cameras] = True

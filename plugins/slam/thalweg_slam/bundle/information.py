@@ -57,12 +57,12 @@ def gauge(bundle: Bundle) -> int:
     return (7, 1)[held] if held < 2 else 0
 
 
-def covariance(bundle: Bundle) -> Array:
+def covariance(bundle: Bundle, *, loss: Loss | None = None) -> Array:
     """(C d, C d) of steps of the cameras, zero for fixed ones, at the bundle's state, which should be a minimum.
 
     What is gauge (`gauge`) has no variance. Raises `EstimateError` that names cameras if more is not determined.
     """
-    information, _, _ = reduced_system(bundle)
+    information, _, _ = reduced_system(bundle, loss=loss)
     d = bundle.camera.parameters
     free = np.flatnonzero(np.repeat(~bundle.fixed, d))
     own = information[np.ix_(free, free)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,11 +11,14 @@ import numpy as np
 from thalweg.errors import OptionError, RunError
 
 from ..graph import ODOMETRY, Graph
+from .diagnosis import inspect
 from .information import covariance
 from .levenberg import Adjustment, Linear, Precision, adjust
 from .problem import Array, Bundle
-from .robust import Kernel
+from .robust import Kernel, Loss
 from .rotation import cross, exponential
+
+TURNS = 5
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Solved:
     covariances: Array
     """(n - 1, 6, 6), in the order (x, y, z, rotation)."""
     adjustment: Adjustment
+    left_out: int
+    """Observations whose point was, or came to lie, behind the camera."""
 
 
 def windows(bundle: Bundle, *, size: int, stride: int = 1) -> list[Window]:
@@ -67,18 +73,32 @@ def solve_window(
     width: float = 1.0,
     tolerance: float = 1e-6,
 ) -> Solved:
-    """Adjust a window with its first camera held. Raises what `adjust` raises, with the window's cameras."""
+    """Adjust a window with its first camera held, and again without observations of points that end behind a camera.
+
+    Raises what `adjust` raises, with the window's cameras.
+    """
     try:
-        result = adjust(
-            window.bundle.with_fixed(0), precision=precision, solver=solver, robust=robust, width=width,
-            tolerance=tolerance,
-        )  # fmt: skip
-        spread = covariance(result.bundle)
+        bundle, left_out = window.bundle.with_fixed(0), 0
+        for turn in range(TURNS):
+            wrong = np.flatnonzero(~(bundle.depth() > 0))
+            if turn and not len(wrong):
+                break
+            bundle, _ = bundle.without(wrong)
+            left_out += len(wrong)
+            with warnings.catch_warnings():
+                # What it warns of is left out in the next turn.
+                warnings.simplefilter("ignore")
+                result = adjust(
+                    bundle, precision=precision, solver=solver, robust=robust, width=width, tolerance=tolerance
+                )
+            bundle = result.bundle
+        inspect(bundle)
+        spread = covariance(bundle, loss=Loss(robust, width))
     except Exception as error:
         error.add_note(f"in the window of cameras {window.cameras[0]} to {window.cameras[-1]}, counted from its first")
         raise
-    d = result.bundle.camera.parameters
-    turns, moves = exponential(result.bundle.cameras[:, :3]), result.bundle.cameras[:, 3:6]
+    d = bundle.camera.parameters
+    turns, moves = exponential(bundle.cameras[:, :3]), bundle.cameras[:, 3:6]
     relative = turns[:-1] @ turns[1:].transpose(0, 2, 1)
     shift = moves[:-1] - np.einsum("nij,nj->ni", relative, moves[1:])
     found = []
@@ -88,7 +108,7 @@ def solve_window(
             [_adjoint(relative[k].T, -relative[k].T @ shift[k]) @ _twist(moves[k]), -_twist(moves[k + 1])], axis=1
         )
         found.append(slope @ spread[np.ix_(rows, rows)] @ slope.T)
-    return Solved(window.cameras, relative, shift, np.array(found), result)
+    return Solved(window.cameras, relative, shift, np.array(found), result, left_out)
 
 
 def adjust_windows(
@@ -160,7 +180,7 @@ def chain(bundle: Bundle, solved: Sequence[Solved]) -> Graph:
             "inner": int(each.adjustment.inner.sum()),
             "fallbacks": each.adjustment.fallbacks,
             "converged": each.adjustment.converged,
-            "behind": int((each.adjustment.bundle.depth() <= 0).sum()),
+            "left_out": each.left_out,
             "scale": float(scale),
         }
         for each, scale in zip(solved, scales, strict=True)

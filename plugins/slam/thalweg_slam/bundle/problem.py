@@ -139,6 +139,13 @@ class Bundle:
         )
         return chosen, points
 
+    def without(self, observations: Array) -> tuple[Bundle, Array]:
+        """Leaves out these observations, and points that are then seen too seldom; the numbers that the points had."""
+        kept = np.ones(len(self.observations), bool)
+        kept[observations] = False
+        fewer = replace(self, observations=self.observations[kept], measured=self.measured[kept])
+        return fewer.select(np.arange(len(self)), views=1 if self.model == "stereo" else 2)
+
     def in_camera(self) -> Array:
         """(O, 3): every observed point in the frame of the camera that sees it."""
         from scipy.spatial.transform import Rotation
