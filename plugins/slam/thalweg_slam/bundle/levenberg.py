@@ -89,9 +89,9 @@ def adjust(
     only. Residuals, costs, updates and the test whether a step is accepted are float64 throughout. `double` stores the
     Jacobian in float64; `mixed` in float32 (`schur`) or, scaled by columns, float16 (`cgnr`), with sums in float32;
     `mixed-adaptive` goes on with more digits when a step is refused. `products` stores it in one precision whatever
-    `precision` says, for ablations. Ends when the cost falls by less than `tolerance` of itself. Warns of points that
-    end behind a camera; `check=False` leaves out that, and `inspect`. Raises `SourceError` where the bundle is at fault,
-    `EstimateError` where the solution is.
+    `precision` says, for ablations. Ends when the cost falls by less than `tolerance` of itself. Warns of points
+    that end behind a camera; `check=False` leaves out that, and `inspect`. Raises `SourceError` for a bundle at fault,
+    `EstimateError` for what came of it.
     """
     _check_options(precision, solver, products)
     loss = Loss(robust, width)
