@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg, sparse
+from scipy.sparse import linalg as linalg_sparse
 
 from .elimination import dense, eliminate, substitute
 from .equations import Equations
@@ -15,6 +16,8 @@ from .vectors import PADDED
 
 DENSE = 200
 """Up to so many cameras, the reduced system is a dense matrix."""
+FULL = 0.25, 6000
+"""And where more than this part of its blocks is there, up to so many rows: a factor would fill the rest."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +30,19 @@ class Pattern:
     @classmethod
     def of(cls, sightings: Sightings) -> Pattern:
         count = len(sightings.bundle)
+        each = np.arange(count + 1)
         if count <= DENSE:
-            each = np.arange(count + 1)
             return cls(each * (each + 1) // 2, np.zeros(0, np.int64))
         shape = (count, len(sightings.bundle.points))
         seen = sparse.csr_array((np.ones(len(sightings.point), np.int32), (sightings.camera, sightings.point)), shape)
         pairs = seen @ seen.T + sparse.eye_array(count, dtype=np.int32, format="csr")
-        for each in sightings.bundle.priors:
-            rows, columns = np.repeat(each.cameras, len(each.cameras)), np.tile(each.cameras, len(each.cameras))
+        for prior in sightings.bundle.priors:
+            rows, columns = np.repeat(prior.cameras, len(prior.cameras)), np.tile(prior.cameras, len(prior.cameras))
             pairs = pairs + sparse.csr_array((np.ones(len(rows), np.int32), (rows, columns)), (count, count))
         low = sparse.csr_array(sparse.tril(pairs))
         low.sort_indices()
+        if low.nnz > FULL[0] * count * (count + 1) / 2 and count * sightings.bundle.camera.parameters <= FULL[1]:
+            return cls(each * (each + 1) // 2, np.zeros(0, np.int64))
         return cls(low.indptr.astype(np.int64), low.indices.astype(np.int64))
 
 
@@ -51,6 +56,8 @@ class Reduced:
     """(C, d)."""
     roots: Array
     """(Q, 6): lower triangles of L^-1, V = L L^T."""
+    low: Array
+    """(Q, 3): L^-1 times the gradient by points."""
 
 
 def reduce(equations: Equations, pattern: Pattern, *, damping: float) -> Reduced | int:
@@ -66,7 +73,7 @@ def reduce(equations: Equations, pattern: Pattern, *, damping: float) -> Reduced
         equations.jacobian, cubes, equations.slope, sightings.point_start, sightings.sighting, sightings.camera,
         equations.of_cameras, pattern.start, pattern.columns, blocks, top, roots, low,
     )  # fmt: skip
-    return Reduced(blocks, top, roots) if failed < 0 else int(failed)
+    return Reduced(blocks, top, roots, low) if failed < 0 else int(failed)
 
 
 def matrix(equations: Equations, reduced: Reduced, *, damping: float) -> Array:
@@ -106,24 +113,23 @@ def direct_step(equations: Equations, pattern: Pattern, *, damping: float) -> tu
     reduced = reduce(equations, pattern, damping=damping)
     if isinstance(reduced, int):
         return None
-    if len(pattern.columns):
-        try:
-            factor = sparse.linalg.splu(
-                sparse_matrix(equations, reduced, pattern, damping=damping),
-                permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True},
-            )  # fmt: skip
-        except RuntimeError:
-            return None
-        solved = factor.solve(-reduced.top.reshape(-1))
-    else:
-        try:
-            factor = linalg.cho_factor(
-                matrix(equations, reduced, damping=damping), lower=True, overwrite_a=True, check_finite=False
+    right = -reduced.top.reshape(-1)
+    try:
+        if len(pattern.columns):
+            whole = sparse_matrix(equations, reduced, pattern, damping=damping)
+            factored = linalg_sparse.splu(
+                whole, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
             )
-        except linalg.LinAlgError:
-            return None
-        solved = linalg.cho_solve(factor, -reduced.top.reshape(-1), check_finite=False)
+            solved = factored.solve(right)
+        else:
+            low = matrix(equations, reduced, damping=damping)
+            factor = linalg.cho_factor(low, lower=True, overwrite_a=True, check_finite=False)
+            solved = linalg.cho_solve(factor, right, check_finite=False)
+    except (linalg.LinAlgError, RuntimeError):
+        return None
     step = solved.reshape(equations.hill.shape) * equations.of_cameras
+    if not np.isfinite(step).all():
+        return None
     points = np.empty_like(equations.slope)
     sightings = equations.sightings
     substitute(equations.jacobian, sightings.start, sightings.point, step, reduced.roots, equations.slope, points)

@@ -1,6 +1,6 @@
 """Elimination of the points: the reduced system of the cameras, block by block."""
 
-# mypy: disable-error-code="untyped-decorator"
+# mypy: disable-error-code="untyped-decorator, call-arg"
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .projection import TILE
 from .vectors import subtract_6, subtract_9
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def eliminate(
     j: Array,
     cubes: Array,
@@ -103,7 +103,7 @@ def eliminate(
     return -1
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath=LANES)
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=LANES)
 def substitute(
     j: Array, start: Array, point: Array, step: Array, roots: Array, slope: Array, out: Array
 ) -> None:  # pragma: no cover
@@ -138,7 +138,7 @@ def substitute(
         g[2] = -(r[5] * h2)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def dense(blocks: Array, diagonal: Array, d: int, out: Array) -> None:  # pragma: no cover
     """out (C d, C d), lower triangle: blocks of a full triangle, with `diagonal` (C, d, d) added."""
     padded = 8 if d == 6 else 12

@@ -30,7 +30,7 @@ class Equations:
     prior: Array
     """(C d, C d), or empty."""
     of_cameras: Array
-    """(C, d): 1 / sqrt(diag H); 1 where that is zero."""
+    """(C, d): 1 / sqrt(diag H), for scaling and for damping."""
     of_points: Array
     """(Q, 3)."""
 
@@ -64,5 +64,10 @@ class Equations:
         return 0.5 * (fall + damping * size)
 
 
+FLOOR = 1e-8
+
+
 def _inverse_root(diagonal: Array) -> Array:
-    return np.asarray(1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0)))
+    """1 / sqrt, of a column that is zero up to rounding (points on an optical axis) as if it were small."""
+    low = FLOOR * diagonal.max(axis=0)
+    return np.asarray(1.0 / np.sqrt(np.maximum(diagonal, np.where(low > 0, low, 1.0))))

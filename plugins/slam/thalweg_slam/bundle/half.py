@@ -1,6 +1,7 @@
 """Numbers of 16 bits in memory, of 32 in registers: the processor converts, and computes with the latter."""
 
 # mypy: disable-error-code="untyped-decorator"
+# ruff: noqa: ARG001, ARG005
 
 from __future__ import annotations
 

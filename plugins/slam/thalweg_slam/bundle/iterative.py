@@ -38,7 +38,7 @@ class Matrix:
         return cls(equations, out, prior.astype(accumulator))
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath=LANES)
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=LANES)
 def _precondition(blocks: Array, cubes: Array, p: Array, q: Array, zp: Array, zq: Array) -> None:  # pragma: no cover
     for c in range(len(p)):
         for a in range(p.shape[1]):
@@ -54,7 +54,7 @@ def _precondition(blocks: Array, cubes: Array, p: Array, q: Array, zp: Array, zq
         z2[i] = c3[i] * q0[i] + c4[i] * q1[i] + c5[i] * q2[i]
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath=LANES)
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=LANES)
 def _dot(a: Array, b: Array) -> float:  # pragma: no cover
     total = 0.0
     x, y = a.reshape(-1), b.reshape(-1)
@@ -63,7 +63,7 @@ def _dot(a: Array, b: Array) -> float:  # pragma: no cover
     return total
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath=LANES)
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=LANES)
 def _add(target: Array, source: Array, gain: float) -> None:  # pragma: no cover
     x, y = target.reshape(-1), source.reshape(-1)
     g = x.dtype.type(gain)
@@ -71,7 +71,7 @@ def _add(target: Array, source: Array, gain: float) -> None:  # pragma: no cover
         x[i] += g * y[i]
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath=LANES)
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=LANES)
 def _turn(direction: Array, z: Array, gain: float) -> None:  # pragma: no cover
     x, y = direction.reshape(-1), z.reshape(-1)
     g = x.dtype.type(gain)
@@ -79,7 +79,7 @@ def _turn(direction: Array, z: Array, gain: float) -> None:  # pragma: no cover
         x[i] = y[i] + g * x[i]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _conjugate(
     j: Array, start: Array, point: Array, prior: Array, blocks: Array, cubes: Array,
     gp: Array, gq: Array, xp: Array, xq: Array, damping: float, forcing: float, floor: float, limit: int,
@@ -145,7 +145,7 @@ def iterative_step(
         system.stored, sightings.start, sightings.point, system.prior, np.linalg.inv(own).astype(accumulator),
         np.ascontiguousarray(cubes.T, dtype=accumulator), gp, gq, xp, xq, damping, forcing, 1e-9 * abs(cost), limit,
     )  # fmt: skip
-    if not taken:
+    if not taken or not (np.isfinite(xp).all() and np.isfinite(xq).all()):
         return None
     return xp.astype(np.float64) * scale, xq.T.astype(np.float64) * equations.of_points, int(taken)
 

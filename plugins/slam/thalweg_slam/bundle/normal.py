@@ -1,6 +1,6 @@
 """Diagonal blocks of the normal equations, and their right side, from a Jacobian sorted by camera."""
 
-# mypy: disable-error-code="untyped-decorator"
+# mypy: disable-error-code="untyped-decorator, call-arg"
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .projection import TILE
 LANES = {"reassoc", "contract", "nsz"}
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath=LANES)
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=LANES)
 def normal(
     j: Array, r: Array, start: Array, point: Array, blocks: Array, hill: Array, cubes: Array, slope: Array
 ) -> None:  # pragma: no cover
@@ -65,7 +65,7 @@ def normal(
                 block[b, a] = block[a, b]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def scaled(
     j: Array, start: Array, point: Array, of_cameras: Array, of_points: Array, out: Array
 ) -> None:  # pragma: no cover
@@ -86,7 +86,7 @@ def scaled(
                     to[i] = narrow(source[i] * gains[at[i]], zero)
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath=LANES)
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=LANES)
 def product(
     j: Array, start: Array, point: Array, p: Array, q: Array, up: Array, uq: Array
 ) -> float:  # pragma: no cover

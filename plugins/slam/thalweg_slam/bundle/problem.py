@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-
 from thalweg.errors import SourceError
 
 if TYPE_CHECKING:
@@ -65,7 +64,10 @@ class Bundle:
     def __post_init__(self) -> None:
         if self.model not in CAMERAS:
             raise SourceError(f"the camera is {self.model!r}", allowed=", ".join(get_args(Model)))
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+
+        def put(name: str, value: Array) -> None:
+            object.__setattr__(self, name, value)
+
         for name in ("cameras", "points", "measured", "calibration"):
             put(name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
         put("observations", np.ascontiguousarray(self.observations, dtype=np.int32).reshape(-1, 2))
@@ -80,7 +82,16 @@ class Bundle:
         }
         for name, shape in wanted.items():
             if getattr(self, name).shape != shape:
-                raise SourceError(f"{name} of shape {getattr(self, name).shape}", allowed=f"{shape}, for {self.model!r}")
+                raise SourceError(
+                    f"{name} of shape {getattr(self, name).shape}", allowed=f"{shape}, for {self.model!r}"
+                )
+        limits = np.array([len(self.cameras), len(self.points)])
+        wrong = np.flatnonzero(((self.observations < 0) | (self.observations >= limits)).any(axis=1))
+        if len(wrong):
+            raise SourceError(
+                f"observation {wrong[0]} is of camera, point {self.observations[wrong[0]].tolist()!r}",
+                allowed=f"cameras 0 to {limits[0] - 1}, points 0 to {limits[1] - 1}",
+            )
         if not self.sigma > 0:
             raise SourceError(f"sigma = {self.sigma!r}", allowed="a standard deviation > 0, in px")
 
@@ -127,6 +138,13 @@ class Bundle:
             priors=priors,
         )
         return chosen, points
+
+    def without(self, observations: Array) -> tuple[Bundle, Array]:
+        """Leaves out these observations, and points that are then seen too seldom; the numbers that the points had."""
+        kept = np.ones(len(self.observations), bool)
+        kept[observations] = False
+        fewer = replace(self, observations=self.observations[kept], measured=self.measured[kept])
+        return fewer.select(np.arange(len(self)), views=1 if self.model == "stereo" else 2)
 
     def in_camera(self) -> Array:
         """(O, 3): every observed point in the frame of the camera that sees it."""

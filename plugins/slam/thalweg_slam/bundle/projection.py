@@ -16,7 +16,7 @@ TILE = 128
 BAL, PINHOLE, STEREO, BROWN = 0, 1, 2, 3
 
 
-@numba.njit(cache=True, error_model="numpy", inline="never")
+@numba.njit(cache=True, nogil=True, error_model="numpy", inline="never")
 def _in_camera(turn: Array, move: Array, points: Array, point: Array, y: Array) -> None:  # pragma: no cover
     """y[0:3] = R X + t, y[3:6] = R X."""
     r00, r01, r02 = turn[0, 0], turn[0, 1], turn[0, 2]
@@ -34,7 +34,7 @@ def _in_camera(turn: Array, move: Array, points: Array, point: Array, y: Array) 
         c[i] = w[i] + move[2]
 
 
-@numba.njit(cache=True, error_model="numpy", inline="never")
+@numba.njit(cache=True, nogil=True, error_model="numpy", inline="never")
 def _image(model: int, k: Array, own: Array, y: Array, n: int, image: Array) -> None:  # pragma: no cover
     """Where points of a tile are seen, px."""
     x0, x1, x2 = y[0], y[1], y[2]
@@ -70,7 +70,7 @@ def _image(model: int, k: Array, own: Array, y: Array, n: int, image: Array) -> 
             v[i] = k[0] * (q * radial + 2.0 * k[7] * p * q + k[6] * (s + 2.0 * q * q)) + k[2]
 
 
-@numba.njit(cache=True, error_model="numpy", inline="never")
+@numba.njit(cache=True, nogil=True, error_model="numpy", inline="never")
 def _slope(model: int, k: Array, own: Array, y: Array, n: int, slope: Array, inner: Array) -> None:  # pragma: no cover
     """slope[row, j] = d image[row] / d X_c[j]; inner[row, j] = d image[row] / d (f, k1, k2)[j]."""
     x0, x1, x2 = y[0], y[1], y[2]
@@ -132,7 +132,7 @@ def _slope(model: int, k: Array, own: Array, y: Array, n: int, slope: Array, inn
             b2[i] = -(pq * p + qq * q) * inverse
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def residuals(
     model: int,
     k: Array,
@@ -159,7 +159,7 @@ def residuals(
                     difference[i] = found[i] - wanted[i]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def jacobian(
     model: int,
     k: Array,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-
 from thalweg.errors import OptionError
 
 from .problem import Array

@@ -1,6 +1,7 @@
 """One instruction for what a loop over a block of cameras would take many: explicit vectors."""
 
 # mypy: disable-error-code="untyped-decorator"
+# ruff: noqa: ARG001
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
 from thalweg.errors import SourceError
 
 from ..problem import Array, Bundle
@@ -20,7 +19,9 @@ def read_libmv(path: str | Path) -> Bundle:
     """
     raw = content(path)
     if raw[:1] not in (b"v", b"V") or raw[1:2] not in (b"P", b"N"):
-        raise SourceError(f"{str(path)!r} begins with {raw[:2]!r}", allowed="'v' or 'V' (byte order), 'P' or 'N' (markers)")
+        raise SourceError(
+            f"{str(path)!r} begins with {raw[:2]!r}", allowed="'v' or 'V' (byte order), 'P' or 'N' (markers)"
+        )
     order = "<" if raw[:1] == b"v" else ">"
     at = 2
 
@@ -28,7 +29,9 @@ def read_libmv(path: str | Path) -> Bundle:
         nonlocal at
         end = at + kind.itemsize * count
         if count < 0 or end > len(raw):
-            raise SourceError(f"{str(path)!r} ends at byte {len(raw)}, {count} records of {kind.itemsize} bytes are due at {at}")
+            raise SourceError(
+                f"{str(path)!r} ends at byte {len(raw)}, {count} records of {kind.itemsize} bytes are due at {at}"
+            )
         found = np.frombuffer(raw, kind, count, at)
         at = end
         return found

@@ -6,7 +6,6 @@ import gzip
 from pathlib import Path
 
 import numpy as np
-
 from thalweg.errors import SourceError
 
 from ..problem import Array
@@ -36,7 +35,9 @@ def numbers(path: str | Path) -> Array:
 def counts(path: str | Path, values: Array, *, head: int, size: tuple[int, int, int]) -> tuple[int, int, int]:
     """Cameras, points and observations as the first line has them; `size` is how many numbers each of them takes."""
     if len(values) < head or not (values[:3] == np.floor(values[:3])).all() or (values[:3] < 1).any():
-        raise SourceError(f"{str(path)!r} begins with {values[:3].tolist()!r}", allowed="counts of cameras, points, observations")
+        raise SourceError(
+            f"{str(path)!r} begins with {values[:3].tolist()!r}", allowed="counts of cameras, points, observations"
+        )
     cameras, points, observations = (int(value) for value in values[:3])
     wanted = head + cameras * size[0] + points * size[1] + observations * size[2]
     if len(values) != wanted:
@@ -55,7 +56,7 @@ def pairs(path: str | Path, values: Array, *, cameras: int, points: int) -> Arra
     wrong = np.flatnonzero((found != values).any(1) | (found < 0).any(1) | (found >= (cameras, points)).any(1))
     if len(wrong):
         raise SourceError(
-            f"{str(path)!r}: observation {wrong[0]} is of camera {values[wrong[0], 0]:g} and point {values[wrong[0], 1]:g}",
+            f"{str(path)!r}: observation {wrong[0]} is of camera, point {values[wrong[0]].tolist()!r}",
             allowed=f"cameras 0 to {cameras - 1}, points 0 to {points - 1}",
         )
     return found

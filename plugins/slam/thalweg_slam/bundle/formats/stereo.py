@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
 from thalweg.errors import SourceError
 
 from ..problem import Array, Bundle
@@ -53,6 +52,7 @@ def _numbered(known: Array, wanted: Array, path: str | Path) -> tuple[Array, Arr
     wrong = np.flatnonzero(known[found] != wanted)
     if len(wrong):
         raise SourceError(
-            f"{str(path)!r}: observation {wrong[0]} is of camera {wanted[wrong[0]]}", allowed=f"cameras {known.tolist()!r}"
+            f"{str(path)!r}: observation {wrong[0]} is of camera {wanted[wrong[0]]}",
+            allowed=f"cameras {known.tolist()!r}",
         )
     return known, found

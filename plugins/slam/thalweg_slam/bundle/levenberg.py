@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
-
 from thalweg.errors import EstimateError, OptionError
 
-from .diagnosis import inspect
+from .diagnosis import behind, inspect
 from .direct import Pattern, direct_step
 from .equations import Equations
 from .iterative import Matrix, iterative_step
@@ -31,6 +31,8 @@ LEVELS: dict[tuple[Linear, Precision], tuple[Products, ...]] = {
     ("cgnr", "mixed-adaptive"): ("float16", "float32", "float64"),
 }
 """What the Jacobian is stored in; the next, when a step was refused."""
+EXACT = 1e-12
+"""A cost per observation, in squared sigmas, that is as good as none."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Adjustment:
     """(iterations,): what the Jacobian was stored in."""
     inner: Array
     """(iterations,): iterations of conjugate gradients; zeros with `schur`."""
+    behind: Array
+    """Numbers of observations whose point ended behind the camera."""
     seconds: dict[str, float] = field(default_factory=dict)
     """CPU seconds: `linearise`, `solve`, `update`."""
 
@@ -85,8 +89,9 @@ def adjust(
     only. Residuals, costs, updates and the test whether a step is accepted are float64 throughout. `double` stores the
     Jacobian in float64; `mixed` in float32 (`schur`) or, scaled by columns, float16 (`cgnr`), with sums in float32;
     `mixed-adaptive` goes on with more digits when a step is refused. `products` stores it in one precision whatever
-    `precision` says, for ablations. Ends when the cost falls by less than `tolerance` of itself. `check=False` leaves
-    out `inspect`. Raises `SourceError` where the bundle is at fault, `EstimateError` where the solution is.
+    `precision` says, for ablations. Ends when the cost falls by less than `tolerance` of itself. Warns of points
+    that end behind a camera; `check=False` leaves out that, and `inspect`. Raises `SourceError` for a bundle at fault,
+    `EstimateError` for what came of it.
     """
     _check_options(precision, solver, products)
     loss = Loss(robust, width)
@@ -147,6 +152,9 @@ def adjust(
             state, residual, cost, equations, growth = moved, new, trial, None, 2.0
             ratio = fall / predicted if predicted > 0 else 0.0
             damping *= max(1.0 / 3.0, 1.0 - (2.0 * min(ratio, 1.0) - 1.0) ** 3)
+            if cost <= EXACT * len(bundle.observations):
+                converged, reason = True, "the residuals are zero up to rounding"
+                break
             if fall <= tolerance * abs(cost + fall):
                 converged, reason = True, f"the cost fell by less than {tolerance:g} of itself"
                 break
@@ -160,9 +168,14 @@ def adjust(
             if damping > 1e12:
                 reason = "no step lowers the cost, however short"
                 break
+    adjusted = sightings.result(state)
+    late = behind(adjusted) if check else ()
+    for each in late:
+        warnings.warn(f"{each.text}; do: {each.advice}", stacklevel=2)
+    numbers = late[0].numbers if late else np.zeros(0, int)
     return Adjustment(
-        sightings.result(state), begin, cost, converged, reason, np.array(costs), np.array(refused, bool),
-        np.array(dampings), tuple(used), np.array(inner, int), seconds,
+        adjusted, begin, cost, converged, reason, np.array(costs), np.array(refused, bool),
+        np.array(dampings), tuple(used), np.array(inner, int), numbers, seconds,
     )  # fmt: skip
 
 
