@@ -36,12 +36,14 @@ def register_datasets(register: Register[Dataset]) -> None:
 def register_transforms(register: Register[Transform]) -> None:
     from .transforms.anomaly import Anomaly
     from .transforms.rescale import Rescale
+    from .transforms.season import Season
     from .transforms.select import Select
     from .transforms.split import Split
     from .transforms.windows import Windows
 
     register("anomaly", Anomaly)
     register("rescale", Rescale)
+    register("season", Season)
     register("select", Select)
     register("split", Split)
     register("windows", Windows)
@@ -53,12 +55,14 @@ def register_methods(register: Register[Method]) -> None:
     from .methods.damped_persistence import DampedPersistence
     from .methods.linear_inverse_model import LinearInverseModel
     from .methods.persistence import Persistence
+    from .methods.reduced_rank import ReducedRank
     from .methods.seasonal_ridge import SeasonalRidge
 
     register("advection", Advection)
     register("damped-persistence", DampedPersistence)
     register("linear-inverse-model", LinearInverseModel)
     register("persistence", Persistence)
+    register("reduced-rank", ReducedRank)
     register("seasonal-ridge", SeasonalRidge)
 
 
