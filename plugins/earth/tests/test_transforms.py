@@ -240,6 +240,24 @@ def test_named_starts_take_what_lies_beside_them_along() -> None:
     np.testing.assert_array_equal(samples.inputs([1])["wet"], [0.2])
 
 
+def test_further_windows_are_for_training_only() -> None:
+    data = monthly(3).assign(start=("event", [0, 3, 12, 20, 30]), wet=("event", [0.1, 0.2, 0.3, 0.4, 0.5]))
+    got = Windows(inputs=3, targets=2, starts="start", between=3).apply(data, NONE)
+    # From 0: 0, 3 (given); from 3: 3, 6; from 12: 12, 15; from 20: 20, 23; from 30: 30, as 33 would run past the end.
+    assert list(got["window_start"]) == [0, 3, 6, 12, 15, 20, 23, 30]
+    assert list(got["window_further"]) == [0, 0, 1, 0, 1, 0, 1, 0]
+    assert list(got["wet"]) == [0.1, 0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5]
+    first = str(got["time"].values[0])[:4]
+    split = Split(train=(first, first), validate=(int(first) + 1, int(first) + 1), test=(int(first) + 2,) * 2)
+    labels = split.apply(got, NONE)["window_split"].values
+    assert list(labels) == [0, 0, 0, 1, -1, -1, -1, 2]
+    alone = Windows(inputs=3, targets=2, starts="start").apply(data, NONE)
+    assert "window_further" not in alone
+    assert list(alone["window_start"]) == list(got["window_start"].values[got["window_further"].values == 0])
+    with pytest.raises(OptionError, match="`between: 3` without `starts`"):
+        Windows(inputs=3, targets=2, between=3).apply(data, NONE)
+
+
 def test_a_window_longer_than_its_series_is_refused_with_both_lengths() -> None:
     with pytest.raises(OptionError) as caught:
         Windows(inputs=20, targets=10).apply(monthly(2), NONE)
