@@ -17,6 +17,7 @@ from thalweg.signature import shake
 from thalweg_earth.datasets.kaplan import Kaplan
 from thalweg_earth.transforms.anomaly import Anomaly
 from thalweg_earth.transforms.rescale import Rescale
+from thalweg_earth.transforms.season import Season
 from thalweg_earth.transforms.select import Select
 from thalweg_earth.transforms.split import Split
 from thalweg_earth.transforms.windows import Windows
@@ -111,6 +112,33 @@ def test_rescale_asks_for_the_units_that_it_converts() -> None:
         shake(Signature.of(monthly()), needs, giver="array", taker="rescale")
     with pytest.raises(OptionError, match="loses the field"):
         made(Rescale, "rescale", variable="t", by=0.0, to="1")
+
+
+# --- season
+
+
+def test_season_adds_the_field_times_the_harmonics_of_the_year() -> None:
+    data = monthly(2)
+    got = Season(harmonics=2).apply(data, NONE)
+    share = (data["time"].dt.dayofyear.values - 1) / np.where(data["time"].dt.year == 2000, 366, 365)
+    for word, wave in (("cosine", np.cos), ("sine", np.sin)):
+        for number, harmonic in (("", 1), ("2", 2)):
+            expected = data["t"].values * wave(2 * np.pi * harmonic * share)[:, None]
+            np.testing.assert_allclose(got[f"t_{word}{number}"], expected, atol=1e-4)
+            assert got[f"t_{word}{number}"].attrs["units"] == "K"
+            assert got[f"t_{word}{number}"].chunks == data["t"].chunks
+    xr.testing.assert_identical(got["t"], data["t"])
+    part = slice(5, 17)
+    xr.testing.assert_identical(Season(harmonics=2).apply(data.isel(time=part), NONE), got.isel(time=part))
+
+
+def test_season_needs_dates() -> None:
+    with pytest.raises(HandshakeError, match="'t' does not change in time"):
+        Season(variables=("t",)).check(Signature.of(monthly().mean("time")))
+    with pytest.raises(HandshakeError, match="nothing changes in time"):
+        Season().check(Signature.of(monthly().mean("time")))
+    with pytest.raises(OptionError, match="'time' holds float64"):
+        Season().apply(monthly().assign_coords(time=np.arange(72.0)), NONE)
 
 
 # --- select

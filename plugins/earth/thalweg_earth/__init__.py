@@ -38,6 +38,7 @@ def register_transforms(register: Register[Transform]) -> None:
     from .transforms.coarsen import Coarsen
     from .transforms.rain_rate import RainRate
     from .transforms.rescale import Rescale
+    from .transforms.season import Season
     from .transforms.select import Select
     from .transforms.split import Split
     from .transforms.windows import Windows
@@ -46,6 +47,7 @@ def register_transforms(register: Register[Transform]) -> None:
     register("coarsen", Coarsen)
     register("rain-rate", RainRate)
     register("rescale", Rescale)
+    register("season", Season)
     register("select", Select)
     register("split", Split)
     register("windows", Windows)
@@ -58,6 +60,7 @@ def register_methods(register: Register[Method]) -> None:
     from .methods.interpolate import Interpolate
     from .methods.linear_inverse_model import LinearInverseModel
     from .methods.persistence import Persistence
+    from .methods.reduced_rank import ReducedRank
     from .methods.seasonal_ridge import SeasonalRidge
 
     register("advection", Advection)
@@ -65,6 +68,7 @@ def register_methods(register: Register[Method]) -> None:
     register("interpolate", Interpolate)
     register("linear-inverse-model", LinearInverseModel)
     register("persistence", Persistence)
+    register("reduced-rank", ReducedRank)
     register("seasonal-ridge", SeasonalRidge)
 
 
