@@ -1,6 +1,6 @@
 """One law at no site, in the loss, in the operator, as the last layer, and at the output: score, violation and cost.
 
-    python benchmarks/sites.py [--seeds 0 1 2] [--epochs 40] [--store FOLDER] > sites.md
+    python benchmarks/sites.py [--seeds 0 1 2] [--epochs 25] [--store FOLDER] > sites.md
     python benchmarks/sites.py --weights 1 10 100 --seeds 10
 
 Stokes' second problem, learned by a Fourier neural operator that is told the boundary values and the mass, under two
@@ -192,7 +192,7 @@ def compare(house: House, weights: Sequence[float], *, seeds: Sequence[int]) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--store", type=Path, help="a folder that is kept; one that is not if left out")
     parser.add_argument("--weights", type=float, nargs="+", help="compare these weights of the penalty instead")
     options = parser.parse_args()
