@@ -52,12 +52,10 @@ def ways(law: str) -> list[tuple[str, str, Any]]:
     penalty = ("loss", f"penalty, weight {WEIGHTS[law]:g}", {"penalty": {"weight": WEIGHTS[law]}})
     if law == "mass":
         return [penalty, ("operator", "last-layer", LAST), ("output", "hard", "hard")]
-    # Each cell by itself: the last layer overwrites the ends, as the boundary channel does.
-    channel = [
-        ("operator", f"boundary-channel, {by}", {"boundary-channel": {"by": by}}) for by in ("overwrite", "lifting")
-    ]
+    # The last layer moves each cell by itself: the boundary channel that overwrites the ends is the same network.
+    lifted = ("operator", "boundary-channel, lifting", {"boundary-channel": {"by": "lifting"}})
     boon = ("operator", "boon", {"boon": {}})
-    return [penalty, boon, *channel, ("operator", "last-layer", LAST), ("output", "hard", "hard")]
+    return [penalty, boon, lifted, ("operator", "last-layer", LAST), ("output", "hard", "hard")]
 
 
 @dataclass(frozen=True)
