@@ -3,8 +3,8 @@
     python benchmarks/boundaries.py [--seeds 0 1 2] [--epochs 40] [--results FILE]
     python benchmarks/boundaries.py --damping 0.03 0.1 0.3 0.9 --seeds 10 11
 
-The first writes Markdown: mean (standard error) over seeds, of the data, the weights and the batches alike. Each way has
-the same weights to begin with, the same batches and the boundary values among its inputs; `not told` has not. What
+The first writes Markdown: mean (standard error) over seeds, of the data, the weights and the batches alike. Each way
+has the same weights to begin with, the same batches and the boundary values among its inputs; `not told` has not. What
 stands in FILE is not run again. The second chooses the damping of `boon` on validation samples: no test sample is read,
 and its seeds are not the table's.
 """

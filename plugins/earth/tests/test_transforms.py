@@ -403,3 +403,11 @@ def test_no_transform_reads_a_field() -> None:
     assert len(Samples.of(lazy, "test")) == 20
     with pytest.raises(AssertionError, match="a field was read"):
         lazy["t"].compute()
+
+
+def test_select_cuts_fields_whose_coordinates_have_chunks_of_their_own() -> None:
+    data = monthly()
+    run = xr.DataArray(np.arange(data.sizes["time"]), dims="time").chunk(time=5)
+    found = Select(time=(2001, 2002)).apply(data.assign_coords(run=run), NONE)
+    assert found.sizes["time"] == 24
+    np.testing.assert_array_equal(found["run"], np.arange(12, 36))

@@ -80,7 +80,8 @@ class Ended(nn.Module):
         variance = torch.ones_like(flat) if self.by == "additive" else flat.abs()
         held = update(flat, variance, rows=joint.matrix, targets=joint.targets(), noise=joint.noise).mean
         back = [order.index(number) for number in range(len(own))]
-        return held.to(field.dtype).reshape(ordered.shape).permute(back)
+        moved: Tensor = held.to(field.dtype).reshape(ordered.shape).permute(back)
+        return moved
 
     def _dataset(self, tensor: Tensor, layout: Layout) -> xr.Dataset:
         """What laws read: values are known here, and nothing is learned through them."""

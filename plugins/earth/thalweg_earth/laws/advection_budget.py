@@ -18,7 +18,7 @@ class AdvectionBudget(LinearLaw):
     r"""The total of a field is that of the last input, less what its motion has carried out: $\sum_i x_i(m) = b_m$.
 
     Each cell of the last input travels along the steady motion of the last `frames` inputs, by the midpoint rule, and
-    counts as long as its centre is over the domain; nothing grows, decays or comes in. Over cells of equal size, of
+    counts by its share over the domain; nothing grows, decays or comes in. Over cells of equal size, of
     fields `(sample, lead, y, x)`, in the units of the variable. Options are those of the method `advection`, whose
     own estimate keeps no total: its motion may diverge. Missing cells count as 0. Raises `HandshakeError` for fields of
     other dims.

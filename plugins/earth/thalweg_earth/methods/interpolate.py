@@ -11,11 +11,11 @@ from thalweg import Solver
 from thalweg.errors import HandshakeError
 from thalweg.signature import Signature
 
-_ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
+_ORDERS: dict[str, Literal[0, 1, 3]] = {"nearest": 0, "linear": 1, "cubic": 3}
 
 
 class Interpolate(Solver):
-    r"""The fine field from `NAME_coarse`, its means over blocks, by a tensor-product spline through the blocks' centres.
+    r"""The fine field from `NAME_coarse`, its means over blocks, by a spline through the blocks' centres.
 
     A fine cell i lies at $(i + 1/2) / f - 1/2$ in cells of the coarse grid; beyond the outermost centres the field is
     mirrored. For what `coarsen` gives. Interpolation does not keep the means: hold them by `block-mean`. A cubic one
@@ -36,7 +36,7 @@ class Interpolate(Solver):
             )
 
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
-        fields, coords = {}, {name: each for name, each in inputs.coords.items() if set(each.dims) <= {"sample"}}
+        fields = {}
         for field in wanted.fields:
             if f"{field.name}_coarse" not in inputs:
                 raise HandshakeError(
@@ -48,7 +48,7 @@ class Interpolate(Solver):
             sizes = [wanted.sizes[dim] for dim in field.dims if dim != "sample"]
             values = self._finer(coarse.values.astype(np.float64), sizes)
             fields[field.name] = (field.dims, values.astype(np.float32), dict(coarse.attrs))
-        return xr.Dataset(fields, coords)
+        return xr.Dataset(fields, dict(inputs.coords))
 
     def _finer(self, coarse: Any, sizes: list[int]) -> Any:
         if len(sizes) != coarse.ndim - 1 or any(n % m for n, m in zip(sizes, coarse.shape[1:], strict=True)):
@@ -60,9 +60,10 @@ class Interpolate(Solver):
         factors = [n // m for n, m in zip(sizes, coarse.shape[1:], strict=True)]
         axes = [(np.arange(n) + 0.5) / f - 0.5 for n, f in zip(sizes, factors, strict=True)]
         places = np.stack(np.meshgrid(*axes, indexing="ij"))
-        missing, order = np.isnan(coarse), _ORDERS[self.order]
-        filled = np.where(missing, 0.0, coarse)
-        found = np.stack([ndimage.map_coordinates(each, places, order=order, mode="reflect") for each in filled])
+        missing = np.isnan(coarse)
+        found = np.empty((len(coarse), *sizes))
+        for number, each in enumerate(np.where(missing, 0.0, coarse)):
+            ndimage.map_coordinates(each, places, found[number], _ORDERS[self.order], "reflect")
         for axis, factor in enumerate(factors, start=1):
             missing = np.repeat(missing, factor, axis)
         return np.where(missing, np.nan, found)

@@ -13,7 +13,7 @@ from thalweg.errors import HandshakeError, OptionError
 
 
 class Coarsen(Transform):
-    r"""Pairs of a field's block means, the input, and the field, the truth: $\bar x_j = \sum_{i \in B_j} a_i x_i / \sum a_i$.
+    r"""Pairs of block means, the input, and the field, the truth: $\bar x_j = \sum_{i \in B_j} a_i x_i / \sum a_i$.
 
     Adds `NAME_coarse` along the dims `NAME_coarse` of blocks of `factor` by `factor` cells, with their mean
     coordinates. $a_i$ is 1, or the cosine of the latitude. A block with a missing cell is missing. Raises
@@ -51,9 +51,10 @@ class Coarsen(Transform):
         size = dict.fromkeys(space, self.factor)
         weight = xr.DataArray(np.float64(1.0))
         if self.weights == "cosine":
-            weight = np.cos(np.deg2rad(data["latitude"].astype(np.float64)))
+            latitude = data["latitude"].astype(np.float64)
+            weight = latitude.copy(data=np.cos(np.deg2rad(latitude.values)))
         weight = weight.broadcast_like(field.isel({self.over: 0}, drop=True)).reset_coords(drop=True)
-        summed = (field * weight).coarsen(size).reduce(np.sum) / weight.coarsen(size).reduce(np.sum)  # type: ignore[attr-defined]
+        summed = (field * weight).coarsen(size).reduce(np.sum) / weight.coarsen(size).reduce(np.sum)
         coarse = summed.rename({dim: f"{dim}_coarse" for dim in space}).astype(np.float32)
         coarse.attrs = {key: each for key, each in field.attrs.items() if key in ("units", "standard_name")}
         coarse.attrs["long_name"] = f"{field.attrs.get('long_name', self.variable)}, mean of blocks"
