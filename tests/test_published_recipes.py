@@ -102,7 +102,12 @@ SMALL = (
 SKILL = {"nino34-skill/free", "nino34-skill/icar/free", "mse/free"}
 CASES: dict[str, tuple[Callable[[Path], None], str, tuple[str, ...], set[str]]] = {
     "sevir": (sevir, "ingest.path=TREE", (), {"mse/free", *(f"csi/{each}/free" for each in (*THRESHOLDS, "mean"))}),
-    "icar-enso": (icar_enso, "ingest.path=TREE", ("preprocess[0].stride=500", "train.batch=16", "train.validate_every=1"), SKILL),
+    "icar-enso": (
+        icar_enso,
+        "ingest.path=TREE",
+        ("preprocess[0].stride=500", "train.batch=16", "train.validate_every=1"),
+        SKILL,
+    ),
     "nbody-mnist": (
         digits,
         "ingest.digits=TREE/train-images-idx3-ubyte",
