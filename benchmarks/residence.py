@@ -6,7 +6,8 @@ An archive of the real size (4,645 rows of 36 months on 24 x 72 cells, float32, 
 through ingest and preprocess of recipes/icar-enso.yaml. A process of its own then reads every batch of an epoch of the
 52,350 training windows (or `--batches` of them) as a training does, decoded into tensors' memory. What counts is its
 largest resident memory less that before the store was opened, by Linux's own account: pages of mapped chunks count,
-too, as do libraries that opening a store loads. Beside it the bytes of all windows cut out and held at once, as the published code has them, by arithmetic.
+too, as do libraries that opening a store loads. Beside it the bytes of all windows cut out and held at once, as the
+published code has them, by arithmetic.
 """
 
 from __future__ import annotations
