@@ -27,7 +27,7 @@ from thalweg import (
     hookimpl,
 )
 from thalweg.arrays import lay_out, put, read
-from thalweg.errors import CorruptError, TooLargeError
+from thalweg.errors import CorruptError, RecipeError, TooLargeError
 from thalweg.estimates import Prepared
 from thalweg.fitted import read_fitted, write_fitted
 from thalweg.learning import Layout, TrainOptions, load_weights, to_dataset, to_tensor
@@ -36,6 +36,7 @@ from thalweg.learning.checkpoint import load as load_checkpoint
 from thalweg.learning.reader import ZarrReader, reader_of
 from thalweg.pipeline import execute
 from thalweg.plan import plans
+from thalweg.scoring import score
 from thalweg.testing import check_method, series, windowed
 from thalweg.testing.scenes import difference
 from thalweg.testing.toy_learner import ToyLearner, ToyLoss, learn, learn_and_die
@@ -85,10 +86,16 @@ def loud(curves: Curves) -> Any:
             "train.precision: 'int8' should be 'fp32', 'bf16' or 'fp16'\n  allowed: precision like",
         ),
         ({"batch": 3, "ranks": 2, "accumulate": 2}, "train.batch: a batch of 3 does not go round 2 ranks x 2 pieces\n"),
+        ({"judge": "cis"}, "train.judge: no metric is called 'cis'\n  allowed: "),
+        (
+            {"judge": {"csi": {"thresholds": [1], "threshold": 1}}},
+            "train.judge.csi: there is no option 'threshold'\n  allowed: ",
+        ),
+        ({"judge": {"frequency-bias": {"thresholds": [1]}}}, "train.judge: frequency-bias cannot judge"),
     ],
 )
 def test_options_are_refused_with_the_place(given: dict[str, Any], expected: str) -> None:
-    with pytest.raises(OptionError) as caught:
+    with pytest.raises(RecipeError) as caught:
         ToyLearner().check_options(given)
     assert str(caught.value).startswith(expected)
     assert caught.value.advice
@@ -226,6 +233,31 @@ def test_curves_and_early_stopping(data: xr.Dataset, tmp_path: Path) -> None:
         ToyLearner(), data, tmp_path / "last", epochs=60, patience=2, learning_rate=0.3, warm_up=0.0, choose="last"
     )
     assert _loss(last, data) == pytest.approx(found[-1], rel=1e-4)
+
+
+def test_a_metric_judges_the_epochs(data: xr.Dataset, tmp_path: Path) -> None:
+    """What is reported is what the kept weights score; every second epoch is validated, and the last."""
+    curves: Curves = []
+    options: dict[str, Any] = {"epochs": 5, "judge": {"anomaly-correlation": {}}, "validate_every": 2, "ema": 0.9}
+    solver = learn(ToyLearner(), data, tmp_path / "one", report=loud(curves), batch=5, accumulate=2, **options)
+    assert ["loss/validate" in numbers for _, numbers in curves] == [False, True, False, True, True]
+    found = {step: numbers["anomaly-correlation/validate"] for step, numbers in curves if step in (1, 3, 4)}
+    test = Samples.of(data, "test")
+    estimate = solver.solve(test.inputs(slice(None)), test.wanted)
+    metric = Registry.installed().make("metrics", "anomaly-correlation")
+    scored = score(metric, estimate, test.truth(slice(None)))  # type: ignore[arg-type]
+    assert float(scored.overall) == pytest.approx(max(found.values()), rel=1e-4)
+
+
+@pytest.mark.parametrize(("judge", "best"), [("rmse", min), ({"csi": {"thresholds": [0.4, 0.6]}}, max)])
+def test_patience_waits_for_a_better_score(data: xr.Dataset, tmp_path: Path, judge: Any, best: Any) -> None:
+    curves: Curves = []
+    options: dict[str, Any] = {"judge": judge, "patience": 2, "epochs": 40, "learning_rate": 0.3, "warm_up": 0.0}
+    learn(ToyLearner(), data, tmp_path, report=loud(curves), **options)
+    name = judge if isinstance(judge, str) else "csi"
+    found = [numbers[f"{name}/validate"] for _, numbers in curves]
+    assert len(found) < 40
+    assert len(found) == found.index(best(found)) + 3
 
 
 def _loss(solver: Any, data: xr.Dataset) -> float:

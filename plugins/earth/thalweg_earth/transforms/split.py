@@ -68,7 +68,7 @@ with warnings.catch_warnings():
                     if not (apart or touching):
                         raise OptionError(
                             f"{name} {list(periods[name])!r} and {other} {list(periods[other])!r} overlap",
-                            allowed="periods that share no time",
+                            allowed="periods that share no time" if dates or not self.by else f"no {self.by} in two",
                             advice="end one before the other begins",
                         )
             return self
