@@ -20,15 +20,29 @@ from thalweg import (
     Learner,
     LinearLaw,
     Loss,
+    LossEnforcer,
     OutputEnforcer,
     Registry,
     Rows,
     Signature,
     Solver,
+    TensorLaw,
     Training,
     Transform,
 )
-from thalweg.testing import check, components, datasets, enforcers, laws, losses, methods, series, transforms, windowed
+from thalweg.testing import (
+    check,
+    components,
+    datasets,
+    enforcers,
+    laws,
+    losses,
+    methods,
+    penalties,
+    series,
+    transforms,
+    windowed,
+)
 from thalweg.testing.enforcers import Share
 from thalweg.testing.report import Check, attempt
 
@@ -441,6 +455,22 @@ class SumsTwice(Sums):
         return xr.concat([one, one + 1], "row").transpose(..., "row").assign_attrs(units="1")
 
 
+class Otherwise(Above, TensorLaw):
+    """With tensors, the distance from the floor, above it too."""
+
+    def tensor_residual(
+        self, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        return 0.2 - estimate[self.variable]
+
+
+class Within(Otherwise):
+    def tensor_residual(
+        self, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        return super().tensor_residual(estimate, context, grid=grid).clamp(min=0)
+
+
 @breaks(
     Above,
     laws,
@@ -454,6 +484,7 @@ class SumsTwice(Sums):
         "rows_do_not_read_values": SumsNonlinear,
         "targets_are_by_row": SumsUnitless,
         "least_change_meets_the_law": SumsTwice,
+        "tensors_have_the_same_residual": Otherwise,
     },
 )
 def test_laws(part: type[Any], broken: set[str]) -> None:
@@ -462,9 +493,52 @@ def test_laws(part: type[Any], broken: set[str]) -> None:
     assert found >= named(broken) if part is SumsNonlinear else found == named(broken)
 
 
+def test_a_law_of_tensors() -> None:
+    assert not failed(laws.CHECKS, laws.Case(Within(), windowed(series())))
+
+
 @pytest.mark.parametrize("law", [Sums(), Share(), Share(part=0.3)], ids=str)
 def test_linear_laws(law: LinearLaw) -> None:
     assert not failed(laws.CHECKS, laws.Case(law, windowed(series())))
+
+
+# Penalties
+
+
+class Square(LossEnforcer):
+    """The mean square of a residual written with tensors."""
+
+    takes: ClassVar[tuple[type[Law], ...]] = (TensorLaw,)
+
+    def penalty(
+        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        assert isinstance(law, TensorLaw)
+        return law.tensor_residual(estimate, context, grid=grid).square().mean()
+
+
+class ByCell(Square):
+    def penalty(
+        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        return super().penalty(law, estimate, context, grid=grid)[None]
+
+
+class Uphill(Square):
+    def penalty(
+        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        value = super().penalty(law, estimate, context, grid=grid)
+        return 2 * value.detach() - value
+
+
+@breaks(
+    Square,
+    penalties,
+    {"penalty_is_a_positive_scalar": ByCell, "descending_it_leads_to_the_law": Uphill},
+)
+def test_penalties(part: type[Any], broken: set[str]) -> None:
+    assert failed(penalties.CHECKS, penalties.Case(part(), Within(), windowed(series()))) == named(broken)
 
 
 # Enforcers

@@ -182,7 +182,10 @@ class Learner(Method):
     """Options of the recipe's `train:` section that it reads; any other is refused."""
 
     def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:  # noqa: ARG002
-        """What learning with these `train:` options takes. Raises `OptionError` for options that do not fit."""
+        """What learning with these `train:` options takes; asked at plan time.
+
+        Raises `OptionError` or `HandshakeError` for options that do not fit.
+        """
         return Demand()
 
     @abstractmethod
@@ -248,6 +251,20 @@ class LinearLaw(Law):
         return (held - targets).assign_attrs(units=targets.attrs.get("units", "1")).to_dataset(name=rows.variable)
 
 
+class TensorLaw(Law):
+    """A law that is also written with tensors, so that the gradient of its residual can be learned from."""
+
+    @abstractmethod
+    def tensor_residual(
+        self, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        """The residual of fields with the dims of `grid`.
+
+        Of a method that learns from scattered points, `estimate` holds their coordinates too, by dim and of the shape
+        of the fields, which have a gradient with respect to them.
+        """
+
+
 class Enforcer(Component):
     """Holds laws at its site."""
 
@@ -262,8 +279,14 @@ class LossEnforcer(Enforcer):
     site: ClassVar[Site] = "loss"
 
     @abstractmethod
-    def penalty(self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset) -> torch.Tensor:
-        """A scalar, zero where the law holds, added to the loss."""
+    def penalty(
+        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        """A scalar, zero where the law holds, added to the loss.
+
+        `grid` has the fields of `estimate` over empty memory, with their dims and coordinates; members lie along the
+        second axis.
+        """
 
 
 class OperatorEnforcer(Enforcer):

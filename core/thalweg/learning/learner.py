@@ -11,7 +11,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from ..components import Demand, Fitted, Hold, Learner, Site, Training
 from ..errors import OptionError
-from ..signature import Signature
+from ..handshakes import at
+from ..signature import Signature, shake
 from .options import TrainOptions
 from .scaling import Scale, Scales
 
@@ -106,6 +107,10 @@ class TorchLearner(Learner):
     def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
         """As many workers as ranks, and what each needs as far as can be known before; loads torch."""
         chosen = self.check_options(options)
+        judge = chosen.judge
+        if judge is not None:
+            at("judge", shake, wanted, judge.needs(), giver=self.name, taker=judge.name)
+            at("judge", judge.check, wanted)
         from .memory import peak
 
         return Demand(chosen.ranks, peak(self, given, wanted, chosen))

@@ -130,3 +130,16 @@ def extrapolate(field: Array, motion: Array, *, steps: int, inflow: Literal["emp
         )
         out[step] = ndimage.map_coordinates(field, grid - displacement, order=1, mode=mode, cval=0.0)
     return out
+
+
+def over_domain(motion: Array, *, steps: int) -> Array:
+    """Whether what was in a cell is still over the domain, (steps, y, x): forward along a steady `motion`."""
+    shape = motion.shape[1:]
+    place = np.indices(shape, dtype=np.float64)
+    limit = np.array(shape)[:, None, None] - 0.5
+    out = np.empty((steps, *shape), dtype=bool)
+    for step in range(steps):
+        half = np.stack([ndimage.map_coordinates(each, place, order=1, mode="nearest") for each in motion]) / 2
+        place += np.stack([ndimage.map_coordinates(each, place + half, order=1, mode="nearest") for each in motion])
+        out[step] = ((place >= -0.5) & (place <= limit)).all(0)
+    return out
