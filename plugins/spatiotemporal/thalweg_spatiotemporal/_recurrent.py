@@ -61,5 +61,5 @@ class RecurrentLearner(FrameLearner):
 
 def channels(given: Signature, wanted: Signature, *, taker: str) -> int:
     """The channels of a frame. Raises `HandshakeError` where the frames that are made are not those that are fed."""
-    same_variables(given, wanted, taker=taker)
+    same_variables(given, wanted, because=f"{taker} feeds its frames to itself")
     return len(Layout.of(given).names)

@@ -47,5 +47,5 @@ class UNet(FrameLearner):
             return network
         from thalweg.learning import FromLast
 
-        same_variables(given, wanted, taker=f"{self.name} with `from_last`")
+        same_variables(given, wanted, because=f"{self.name} continues the last frame (`from_last`)")
         return FromLast(network, network.out)
