@@ -23,6 +23,7 @@ from .options import TrainOptions
 if TYPE_CHECKING:
     from .checkpoint import load_weights
     from .fitting import fit
+    from .from_last import FromLast, zeroed
     from .loader import Batch, Loader
     from .objective import mean_squared_error
     from .reader import reader_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Batch": "loader",
+    "FromLast": "from_last",
     "Loader": "loader",
     "fit": "fitting",
     "load_weights": "checkpoint",
@@ -37,10 +39,12 @@ _HOMES = {
     "reader_of": "reader",
     "to_dataset": "tensors",
     "to_tensor": "tensors",
+    "zeroed": "from_last",
 }
 
 __all__ = [
     "Batch",
+    "FromLast",
     "Layout",
     "Loader",
     "TorchLearner",
@@ -52,6 +56,7 @@ __all__ = [
     "reader_of",
     "to_dataset",
     "to_tensor",
+    "zeroed",
 ]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import types
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from ..components import Demand, Fitted, Hold, Learner, Site, Training
+from ..errors import OptionError
 from ..handshakes import at
 from ..signature import Signature, shake
 from .options import TrainOptions
@@ -37,6 +38,13 @@ class TorchLearner(Learner):
     scale: Scale | dict[str, Scale] = Field(
         "auto", description="of all variables, or by name: none, standard, unit, auto, or {by, offset}"
     )
+    error: Literal["square", "absolute"] = Field("square", description="its mean is minimised")
+    level: float = Field(
+        0.5, gt=0, lt=1, description="share of the error that falls to truth above the estimate: expectile or quantile"
+    )
+    coordinates: Literal["fixed", "moving"] = Field(
+        "fixed", description="moving: the network sees maps in coordinates that follow their motion, by optical flow"
+    )
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -50,16 +58,31 @@ class TorchLearner(Learner):
             names |= {"__annotations__": {"learns": "ClassVar[type[TorchLearner]]"}}
             cls.fitted = types.new_class("fitted", (TorchSolver,), exec_body=lambda space: space.update(names))
 
+    @model_validator(mode="after")
+    def _one_loss(self) -> Self:
+        if type(self).loss is not TorchLearner.loss and (self.error, self.level) != ("square", 0.5):
+            raise OptionError(
+                f"{type(self).__name__} minimises a loss of its own, not error {self.error!r} at level {self.level!r}",
+                allowed="error: square with level: 0.5, which are not read",
+                advice="leave `error` and `level` out",
+            )
+        return self
+
     @abstractmethod
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         """A network from the given fields to the wanted ones; `Layout.of` gives the shapes of both."""
 
-    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:  # noqa: ARG002
-        """What is minimised, a mean over samples, in scaled units; None, the default, for the mean squared error.
+    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:
+        """What is minimised, a mean over samples, in scaled units; None for the mean squared error.
 
-        Where the truth is missing it is the estimate itself (NaN, if their shapes differ).
+        Where the truth is missing it is the estimate itself (NaN, if their shapes differ). The default is the mean of
+        `error` at `level`.
         """
-        return None
+        if (self.error, self.level) == ("square", 0.5):
+            return None
+        from .objective import mean_error
+
+        return mean_error(estimate, truth, error=self.error, level=self.level)
 
     def objective(
         self,
