@@ -412,8 +412,12 @@ class Mean(Law):
 class Penalty(LossEnforcer):
     """The mean of each map, squared."""
 
-    def penalty(self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset) -> torch.Tensor:
+    def penalty(
+        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
         means = estimate["field"].mean((2, 3))
+        assert estimate["field"].shape == grid["field"].shape
+        assert grid["lead"].values.tolist() == context["target_lead"].values.tolist()
         assert means.shape == (context.sizes["sample"], context.sizes["target_lead"])
         return 100 * means.square().mean()
 

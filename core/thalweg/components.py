@@ -236,6 +236,20 @@ class LinearLaw(Law):
         return (held - targets).assign_attrs(units=targets.attrs.get("units", "1")).to_dataset(name=rows.variable)
 
 
+class TensorLaw(Law):
+    """A law that is also written with tensors, so that the gradient of its residual can be learned from."""
+
+    @abstractmethod
+    def tensor_residual(
+        self, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        """The residual of fields with the dims of `grid`.
+
+        Of a method that learns from scattered points, `estimate` holds their coordinates too, by dim and of the shape
+        of the fields, which have a gradient with respect to them.
+        """
+
+
 class Enforcer(Component):
     """Holds laws at its site."""
 
@@ -250,8 +264,14 @@ class LossEnforcer(Enforcer):
     site: ClassVar[Site] = "loss"
 
     @abstractmethod
-    def penalty(self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset) -> torch.Tensor:
-        """A scalar, zero where the law holds, added to the loss."""
+    def penalty(
+        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        """A scalar, zero where the law holds, added to the loss.
+
+        `grid` has the fields of `estimate` over empty memory, with their dims and coordinates; members lie along the
+        second axis.
+        """
 
 
 class OperatorEnforcer(Enforcer):

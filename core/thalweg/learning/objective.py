@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..components import LossEnforcer
 from .job import Job
 from .layout import Layout
-from .tensors import Scaler, stacked, without_gaps
+from .tensors import Scaler, grid_of, stacked, without_gaps
 
 LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -46,11 +46,16 @@ class Objective(nn.Module):
             estimate, loss = self._learn(scaled, target, step)
         if self._penalties:
             assert context is not None
-            fields = self._wanted.unscale(estimate)
-            by_name = {name: fields[..., i] for i, name in enumerate(Layout.of(wanted).names)}
+            by_name, grid = self._by_name(estimate), grid_of(wanted, inputs=context)
             for enforcer, law in self._penalties:
-                loss = loss + enforcer.penalty(law, by_name, context)
+                loss = loss + enforcer.penalty(law, by_name, context, grid=grid)
         return loss
+
+    def _by_name(self, estimate: Tensor) -> dict[str, Tensor]:
+        """The fields in their units; of a mean and a variance, the mean."""
+        names = Layout.of(self._job.wanted).names
+        fields = self._wanted.unscale(estimate[..., : len(names)])
+        return {name: fields[..., i] for i, name in enumerate(names)}
 
     def _learn(self, inputs: Tensor, truth: Tensor, step: int) -> tuple[Tensor, Tensor]:
         own = self.learner.objective(self.network, inputs, truth, step=step)

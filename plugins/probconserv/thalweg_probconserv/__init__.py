@@ -97,10 +97,12 @@ def register_laws(register: Register[Law]) -> None:
 def register_enforcers(register: Register[Enforcer]) -> None:
     from .enforcers.additive import Additive
     from .enforcers.multiplicative import Multiplicative
+    from .enforcers.penalty import Penalty
     from .enforcers.probconserv import ProbConserv
 
     register("additive", Additive)
     # The name it has in print: HardC is the same projection.
     register("hard", Additive)
     register("multiplicative", Multiplicative)
+    register("penalty", Penalty)
     register("probconserv", ProbConserv)
