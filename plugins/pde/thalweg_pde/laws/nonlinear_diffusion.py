@@ -85,8 +85,8 @@ class NonlinearDiffusion(TensorLaw):
         time, space = estimate[self.time], estimate[self.space]
 
         def by(whole: Tensor, at: Tensor) -> Tensor:
-            (slope,) = torch.autograd.grad(whole.sum(), at, create_graph=True)
-            return slope
+            (slope,) = torch.autograd.grad(whole.sum(), at, create_graph=True, allow_unused=True)
+            return torch.zeros_like(at) if slope is None else slope
 
         with torch.enable_grad():  # A validation asks for none.
             return by(field, time) - by(self._conductivity(field, parameter) * by(field, space), space)
@@ -126,4 +126,4 @@ def _like(values: np.ndarray[Any, Any], field: Array) -> Array:
         return values.astype(np.float64)
     import torch
 
-    return torch.as_tensor(values, dtype=field.dtype, device=field.device)
+    return torch.tensor(values, dtype=field.dtype, device=field.device)

@@ -47,7 +47,10 @@ class AttentiveNeuralProcess(TorchLearner):
     targets: PositiveInt = Field(100, description="points of the truth that a step learns from; all if it has fewer")
     collocated: PositiveInt = Field(25, description="of these, points at which a law in the loss is looked at")
     spans: dict[str, PositiveFloat] = Field({}, description="what coordinates are divided by; 1 if not given")
-    compat: bool = Field(False, description="leave dropout on when solving, as the published code does")
+    compat: bool = Field(
+        False,
+        description="leave dropout on when solving, as the published code does; an estimate then varies with its batch",
+    )
     scale: Literal["none"] = "none"
 
     def check(self, given: Signature) -> None:
