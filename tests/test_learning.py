@@ -24,13 +24,14 @@ from thalweg import (
     OptionError,
     Registry,
     Samples,
+    Signature,
     hookimpl,
 )
 from thalweg.arrays import lay_out, put, read
 from thalweg.errors import CorruptError, RecipeError, TooLargeError
 from thalweg.estimates import Prepared
 from thalweg.fitted import read_fitted, write_fitted
-from thalweg.learning import Layout, TrainOptions, load_weights, to_dataset, to_tensor
+from thalweg.learning import Layout, TorchLearner, TrainOptions, load_weights, to_dataset, to_tensor
 from thalweg.learning.checkpoint import NAME
 from thalweg.learning.checkpoint import load as load_checkpoint
 from thalweg.learning.reader import ZarrReader, reader_of
@@ -539,3 +540,61 @@ def test_a_law_in_the_operator_is_held_exactly_also_when_read_back(
     assert not math.isclose(float(estimate["field"].std()), 0.0)
     again = read_fitted(ToyLearner.fitted, str(tmp_path / "solver"))
     assert not difference(again.solve(inputs, test.wanted), estimate)
+
+
+# ---- inputs that are taken apart
+
+
+class Lifted(nn.Module):
+    """A line over `x`, of what the points of a sample add up to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(2, 1)
+
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        assert {name: each.ndim for name, each in inputs.items()} == {"points": 2, "level": 1, "x": 1}
+        total = (inputs["points"].sum(1) + inputs["level"])[:, None] * torch.ones_like(inputs["x"])
+        estimate: torch.Tensor = self.line(torch.stack([total, inputs["x"].expand_as(total)], -1))
+        return estimate
+
+
+class FromPoints(TorchLearner):
+    """From points that lie on no grid, to one."""
+
+    apart: ClassVar[bool] = True
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        return Lifted()
+
+
+def test_inputs_that_lie_on_no_grid_are_given_apart_and_scaled(tmp_path: Path) -> None:
+    draw, x = np.random.default_rng(1), np.linspace(0.0, 2.0, 5)
+    points = draw.normal(5.0, 1.0, (40, 3))
+    level = draw.uniform(size=40)
+    truth = (points.sum(1) + level)[:, None] + 3 * x
+    points[::7, 1] = np.nan
+    spec = {"kind": "pairs", "dim": "sample", "inputs": ["points", "level", "label"], "truth": ["u"]}
+    data = xr.Dataset(
+        {
+            "points": (("sample", "point"), points),
+            "level": ("sample", level),
+            "label": ("sample", np.array(["a", "b"] * 20)),
+            "u": (("sample", "x"), truth),
+            "window_split": ("window", np.repeat([0, 2], 20)),
+        },
+        {"x": x, "sample": np.arange(40)},
+        {"samples": spec},
+    )
+    scale: Any = {"points": {"by": 2.0, "offset": 5.0}, "level": "none", "label": "none", "u": "none"}
+    solver = learn(FromPoints(scale=scale), data, tmp_path, epochs=2, batch=4)
+    given, wanted = (getattr(Samples.of(data, "train"), each) for each in ("given", "wanted"))
+    assert FromPoints().peak(given, wanted, {"batch": 4}) > 40 * 4
+    test = Samples.of(data, "test")
+    inputs = test.inputs(slice(None))
+    network = Lifted()
+    network.load_state_dict({name: torch.from_numpy(np.array(each)) for name, each in solver.state.items()})
+    fed = {"points": np.nan_to_num((inputs.points - 5) / 2), "level": inputs.level, "x": inputs.x}
+    with torch.inference_mode():
+        wanted = network({name: torch.as_tensor(np.array(each), dtype=torch.float32) for name, each in fed.items()})
+    np.testing.assert_allclose(solver.solve(inputs, test.wanted)["u"], wanted[..., 0], rtol=1e-5)

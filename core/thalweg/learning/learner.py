@@ -35,6 +35,10 @@ class TorchLearner(Learner):
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `train:` that a recipe need not give for this method."""
 
+    apart: ClassVar[bool] = False
+    """Whether the network takes its inputs apart: a dict of tensors with their own dims, `(sample, point)`, and the
+    coordinates of what is wanted, by dim. For inputs on no grid, or on another than the truth."""
+
     scale: Scale | dict[str, Scale] = Field(
         "auto", description="of all variables, or by name: none, standard, unit, auto, or {by, offset}"
     )
@@ -87,13 +91,16 @@ class TorchLearner(Learner):
     def objective(
         self,
         network: nn.Module,  # noqa: ARG002
-        inputs: Tensor,  # noqa: ARG002
+        inputs: Any,  # noqa: ARG002
         truth: Tensor,  # noqa: ARG002
         *,
         step: int,  # noqa: ARG002
-    ) -> tuple[Tensor, Tensor] | None:
+    ) -> tuple[Tensor | Mapping[str, Tensor], Tensor] | None:
         """Estimate and loss of a batch, where they are not `network(inputs)` and its `loss`: for a network that sees
         the truth while it learns (scheduled sampling), a loss of its weights, or a noise to be removed.
+
+        An estimate at scattered points is a mapping, for laws in the loss: fields by name, in their units, and the
+        coordinates by dim that they can be differentiated by.
 
         `network.training` is False when it is validated. NaN in the truth is missing. None, the default, for the usual.
         """

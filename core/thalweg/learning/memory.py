@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..signature import Signature
-from .layout import Layout
+from .feeding import Feeding
 from .network import device_of
 from .options import TrainOptions
 
@@ -41,7 +41,7 @@ def _network(learner: TorchLearner, given: Signature, wanted: Signature, options
     try:
         with torch.device("meta"):
             network = learner.build(given, wanted)
-            inputs = torch.empty((1, *Layout.of(given).shape))
+            inputs = Feeding(learner, given=given, wanted=wanted, scales={}).example(wanted)
             with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
                 output = network.train()(inputs)
     except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -9,9 +10,10 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ..components import LossEnforcer
+from .feeding import Fed, Feeding
 from .job import Job
 from .layout import Layout
-from .tensors import Scaler, grid_of, stacked, without_gaps
+from .tensors import Scaler, grid_of, stacked
 
 LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -42,7 +44,9 @@ class Objective(nn.Module):
     def __init__(self, network: nn.Module, job: Job, device: torch.device) -> None:
         super().__init__()
         self.network, self.learner, self._job, self._device = network, job.learner, job, device
-        self._given, self._wanted = (Scaler(Layout.of(each), job.scales).to(device) for each in (job.given, job.wanted))
+        self._wanted = Scaler(Layout.of(job.wanted), job.scales).to(device)
+        self._feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
+        self._places = self._feeding.places(dict(job.train.data.coords), device)
         self._penalties = [
             (hold.enforcer, law) for hold in job.holds for law in hold.laws if isinstance(hold.enforcer, LossEnforcer)
         ]
@@ -50,12 +54,12 @@ class Objective(nn.Module):
     def forward(
         self, inputs: dict[str, Tensor], truth: dict[str, Tensor], context: xr.Dataset | None, step: int
     ) -> Tensor:
-        given, wanted = self._job.given, self._job.wanted
-        scaled = without_gaps(self._given.scale(stacked(inputs, given)))
+        wanted = self._job.wanted
+        fed = self._feeding(inputs, self._places)
         target = self._wanted.scale(stacked(truth, wanted))
         lower = LOWER.get(self._job.options.precision)
         with torch.autocast(self._device.type, lower, enabled=lower is not None):
-            estimate, loss = self._learn(scaled, target, step)
+            estimate, loss = self._learn(fed, target, step)
         if self._penalties:
             assert context is not None
             by_name, grid = self._by_name(estimate), grid_of(wanted, inputs=context)
@@ -63,13 +67,15 @@ class Objective(nn.Module):
                 loss = loss + enforcer.penalty(law, by_name, context, grid=grid)
         return loss
 
-    def _by_name(self, estimate: Tensor) -> dict[str, Tensor]:
+    def _by_name(self, estimate: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The fields in their units; of a mean and a variance, the mean."""
+        if isinstance(estimate, Mapping):
+            return estimate
         names = Layout.of(self._job.wanted).names
         fields = self._wanted.unscale(estimate[..., : len(names)])
         return {name: fields[..., i] for i, name in enumerate(names)}
 
-    def _learn(self, inputs: Tensor, truth: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    def _learn(self, inputs: Fed, truth: Tensor, step: int) -> tuple[Tensor | Mapping[str, Tensor], Tensor]:
         own = self.learner.objective(self.network, inputs, truth, step=step)
         if own is not None:
             return own

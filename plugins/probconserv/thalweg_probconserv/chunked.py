@@ -88,8 +88,8 @@ def update_chunks(
     for the identity. `targets` are (..., k) over the batch. `diagonal` says that no two of the `count` rows share a
     cell, in any chunk. Raises, when computed, what `engine.update` raises.
     """
-    import dask
     import dask.array as da
+    from dask.delayed import delayed
 
     cells = mean.ndim - outer
     batch, space = tuple(range(outer)), tuple(range(outer, mean.ndim))
@@ -103,7 +103,7 @@ def update_chunks(
     spread = [] if variance is None or np.ndim(variance) == 0 else [_like(variance, mean), (*batch, *space)]
     unit = variance is not None and np.ndim(variance) == 0
     # One value of the graph: it travels to each worker once, not with each task.
-    shared = dask.delayed(blocks, traverse=False, pure=True)
+    shared = delayed(blocks, traverse=False, pure=True)
     ways = partial(
         _gathered,
         cells=cells,
