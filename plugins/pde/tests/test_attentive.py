@@ -40,7 +40,7 @@ def test_it_has_the_published_number_of_weights() -> None:
 
 
 def test_it_keeps_the_contract() -> None:
-    check_method(AttentiveNeuralProcess(**SMALL), medium(sizes=(12, 0, 6)))
+    check_method(AttentiveNeuralProcess(**{**SMALL, "targets": 20}), medium(sizes=(12, 0, 6)))
 
 
 def test_a_context_has_no_order_and_targets_do_not_see_each_other() -> None:

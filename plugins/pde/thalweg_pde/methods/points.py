@@ -35,8 +35,10 @@ class PointsToField(nn.Module):
         with torch.enable_grad():
             all_ = places.gather(1, chosen.unsqueeze(-1).expand(-1, -1, len(self.dims)))
             at = [each.contiguous().requires_grad_() for each in all_[:, :collocated].unbind(-1)]
-            sets = (self._spanned(torch.stack(at, -1)), self._spanned(all_[:, collocated:]))
-            means, bound = self.process.evidence(self._context(inputs), sets, values.gather(1, chosen))
+            sets = tuple(each for each in (torch.stack(at, -1), all_[:, collocated:]) if each.shape[1])
+            means, bound = self.process.evidence(
+                self._context(inputs), tuple(map(self._spanned, sets)), values.gather(1, chosen)
+            )
         return {self.name: means[0], **dict(zip(self.dims, at, strict=True))}, bound.mean()
 
     def _context(self, inputs: Mapping[str, Tensor]) -> Tensor:
