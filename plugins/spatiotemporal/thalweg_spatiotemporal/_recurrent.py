@@ -56,7 +56,7 @@ class RecurrentLearner(FrameLearner):
         from ._sampling import next_frames
         from .networks._recurrent import Recurrent
 
-        # Under an operator enforcer it is inside another network, which takes inputs only: it has no teacher.
+        # Under an operator enforcer, or in moving coordinates, it is inside another network, which takes inputs only.
         if not network.training or not isinstance(network, Recurrent):
             return None
         probability = self.teacher * max(0.0, 1 - step / self.teacher_steps)
