@@ -208,4 +208,5 @@ def test_wave_solves_its_equation() -> None:
     second = (u(0.3 + d) - 2 * u(0.3) + u(0.3 - d)) / d**2
     np.testing.assert_allclose(second, problem.solution(squares, time=0.3), atol=1e-3)
     edge = u(0.3)
+    assert abs(integral(integral(edge, problem.axes()["x"]), problem.axes()["y"])) < 1e-14
     assert np.abs(edge[:, 1] - edge[:, 0]).max() < 0.03 * np.abs(edge).max()
