@@ -21,7 +21,6 @@ def table_rows(size: Triple) -> int:
     return (2 * size[0] - 1) * (2 * size[1] - 1) * (2 * size[2] - 1)
 
 
-@lru_cache(maxsize=1024)
 def relative_index(queries: Triple, keys: Triple, table: Triple) -> NDArray[np.int64]:
     """Rows of a table made for blocks of size `table`, by (query, key) of blocks that may be smaller or larger.
 
@@ -35,26 +34,48 @@ def relative_index(queries: Triple, keys: Triple, table: Triple) -> NDArray[np.i
     return row
 
 
+@lru_cache(maxsize=1024)
+def relations(
+    queries: Plan, keys: Plan, device: torch.device, *, table: Triple | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Rows of a table by (query, key), and what is hidden by (cuboid, 1, query, key).
+
+    None where there is no table, or nothing is hidden.
+    """
+    mask = allowed(queries, keys)
+    # What is made in inference mode could not be used to learn.
+    with torch.inference_mode(False):
+        hidden = None if mask is None else ~torch.from_numpy(mask).to(device)[:, None]
+        if table is None:
+            return None, hidden
+        rows = relative_index(queries.cuboid.size, keys.cuboid.size, table)
+        return torch.from_numpy(rows).to(device), hidden
+
+
 def attention_bias(
-    table: nn.Parameter | None, size: Triple, *, plans: tuple[Plan, Plan], heads: int, like: Tensor
+    table: nn.Parameter | None,
+    found: tuple[Tensor | None, Tensor | None],
+    *,
+    plans: tuple[Plan, Plan],
+    heads: int,
+    like: Tensor,
 ) -> Bias | None:
     """What attention adds to its scores: biases from a learned table, and -inf where a key may not be seen.
 
-    In the dtype and on the device of `like`; None if there is nothing to add.
+    `found` by `relations`. In the dtype of `like`; None if there is nothing to add.
     """
     queries, keys = plans
-    mask = allowed(queries, keys)
-    if table is None and mask is None:
+    rows, hidden = found
+    if rows is None and hidden is None:
         return None
     groups, shape = queries.groups, (queries.length, keys.length)
-    if table is None:
+    if rows is None or table is None:
         bias = like.new_zeros(1, 1, 1)
     else:
-        index = torch.from_numpy(relative_index(queries.cuboid.size, keys.cuboid.size, size)).to(table.device)
-        bias = functional.embedding(index, table).permute(2, 0, 1).to(like.dtype)
+        bias = functional.embedding(rows, table).permute(2, 0, 1).to(like.dtype)
     bias = bias.expand(groups, heads, *shape)
-    if mask is not None:
-        bias = bias.masked_fill(~torch.from_numpy(mask).to(like.device)[:, None], float("-inf"))
+    if hidden is not None:
+        bias = bias.masked_fill(hidden, float("-inf"))
     return bias.reshape(groups * heads, *shape)
 
 
