@@ -45,12 +45,16 @@ def main() -> None:
     bare: nn.Module = FNO(1, 1, modes=tuple(min(options.modes, n // 2) for n in space), width=options.width)
     dims = ("x", "y", "z")[: options.dims]
     bare.given = bare.wanted = Layout(("u",), dims)  # type: ignore[assignment]
-    laws = {
+    networks = {"bare": bare}
+    for name, law in {
         "dirichlet": Dirichlet(variable="u", left="u", right="u"),
         "neumann": Neumann(variable="u", left=0.0, right=0.0, spacing=1 / options.cells),
         "periodic": Periodic(variable="u"),
-    }
-    networks = {"bare": bare, **{name: Boon().wrap(copy.deepcopy(bare), law) for name, law in laws.items()}}
+    }.items():
+        networks[name] = Boon().wrap(copy.deepcopy(bare), law)
+        if options.dims > 1:
+            other = law.model_copy(update={"dim": "y"})
+            networks[f"{name}, two dims"] = Boon().wrap(copy.deepcopy(networks[name]), other)
     inputs = torch.randn(options.samples, *space, 1)
     print(
         f"{options.samples} samples of {space}, modes {options.modes}, width {options.width}, {options.threads} threads"

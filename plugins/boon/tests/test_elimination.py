@@ -181,6 +181,14 @@ def test_columns_are_kept_until_the_weights_change() -> None:
     assert float((changed - first).abs().max()) > 0.1
 
 
+def test_inference_before_training() -> None:
+    made, x = held(convolution((8, 6)), 0, ("left", "right")), torch.randn(2, 8, 6, 2, dtype=torch.float64)
+    with torch.inference_mode():
+        first = made(x)
+    made(x).square().sum().backward()
+    torch.testing.assert_close(made(x).detach(), first)
+
+
 def test_two_dims_at_once() -> None:
     made = held(convolution((8, 9)), 0, ("left", "right"), values={s: torch.tensor(0.0) for s in SIDES[2]})
     other = Boundary()

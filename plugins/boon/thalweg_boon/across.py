@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -50,6 +49,12 @@ class Across:
         return torch.polar(torch.ones_like(angles), angles)
 
     @cached_property
+    def _cells(self) -> Tensor:
+        """Of each side, across."""
+        cells = [0 if side == "left" else self.sizes[self.axis] - 1 for side in self.sides]
+        return torch.tensor(cells, device=self.frequencies[0].device)
+
+    @cached_property
     def to_faces(self) -> Tensor:
         """Weights of the sum over frequencies across that gives each face, `(side, frequency)`."""
         return self.phases * self._share
@@ -90,7 +95,7 @@ class Across:
     @cached_property
     def _analysis(self) -> tuple[Tensor, ...]:
         """Fourier transforms along each of the other dims, as matrices; the first in its real and imaginary part."""
-        found = []
+        found: list[Tensor] = []
         for dim in self.others:
             cells = torch.arange(self.sizes[dim], device=self.frequencies[dim].device)
             # Whole turns are left out before rounding.
@@ -114,18 +119,16 @@ class Across:
 
     def given(self, x: Tensor) -> Tensor:
         """The spectra of the faces of a field `(sample, *space, channel)`: `(side, along, sample * channel)`."""
-        cells = [0 if side == "left" else self.sizes[self.axis] - 1 for side in self.sides]
-        faces = x.index_select(self.axis + 1, torch.tensor(cells, device=x.device)).movedim(self.axis + 1, 0)
-        faces = faces.movedim(1, -2)
+        faces = x.index_select(self.axis + 1, self._cells).movedim((self.axis + 1, 0), (0, -2))
         if not self.others:
-            return faces.reshape(len(cells), 1, -1)
+            return faces.reshape(len(self.sides), 1, -1)
         first, *more = self._analysis
-        lines = first @ faces.reshape(len(cells), self.sizes[self.others[0]], -1)
+        lines = first @ faces.reshape(len(self.sides), self.sizes[self.others[0]], -1)
         found = torch.complex(*lines.chunk(2, 1))
         for matrix in more:
-            found = matrix @ found.reshape(len(cells), found.shape[1], matrix.shape[1], -1)
+            found = matrix @ found.reshape(len(self.sides), found.shape[1], matrix.shape[1], -1)
             found = found.flatten(1, 2)
-        return found.reshape(len(cells), self.count, -1)
+        return found.reshape(len(self.sides), self.count, -1)
 
     def spread(self, faces: Tensor) -> Tensor:
         """The spectrum of a field that has these faces, `(side, along, anything)`, and is 0 elsewhere."""
@@ -133,10 +136,3 @@ class Across:
         before, rest = prod(kept[: self.axis]), faces.shape[-1]
         lines = faces.to(self.phases.dtype).reshape(len(self.sides), before, -1).transpose(0, 1)
         return (self.phases.mH @ lines).reshape(*kept, rest)
-
-
-def across(
-    frequencies: Sequence[Tensor], sizes: tuple[int, ...], held: Sequence[tuple[int, tuple[Side, ...]]], *, real: torch.dtype
-) -> tuple[Across, ...]:
-    """For each axis whose sides are held."""
-    return tuple(Across(tuple(frequencies), sizes, axis, sides, real) for axis, sides in held if sides)

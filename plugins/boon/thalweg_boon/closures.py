@@ -103,19 +103,17 @@ class NeumannClosure(Closure):
 
     def overwrite(self, field: Tensor, values: Faces) -> Tensor:
         size = field.shape[self.axis]
-        near = {"left": (1, 1 + self.order), "right": (size - 1 - self.order, size - 1)}
-        cuts = sorted(cut for side in self.held for cut in near[side])
+        near = {"left": range(1, 1 + self.order), "right": range(size - 2, size - 2 - self.order, -1)}
+        cuts = {cut for side in self.held for cell in near[side] for cut in (cell, cell + 1)}
         pieces = self.pieces(field, *cuts)
-        begins = sorted({0, 1, *cuts, size - 1})
+        by_cell = dict(zip(sorted({0, 1, *cuts, size - 1}), pieces, strict=True))
         written = list(pieces)
         for side in self.held:
-            begin, end = near[side]
-            inner = torch.cat([piece for piece, at in zip(pieces, begins, strict=True) if begin <= at < end], self.axis)
-            weights = _stencil(side, self.order, self.spacing)
-            own, others = (weights[0], weights[1:]) if side == "left" else (weights[-1], weights[:-1])
-            rest = (inner * self.along(field.new_tensor(others), field)).sum(self.axis)
-            at = 0 if side == "left" else -1
-            written[at] = self.face((values[side].to(field) - rest) / own, pieces[at])
+            own, *others = _stencil(side, self.order, self.spacing)[:: 1 if side == "left" else -1]
+            face = self.face(values[side].to(field) / own, pieces[0])
+            for cell, weight in zip(near[side], others, strict=True):
+                face = torch.sub(face, by_cell[cell], alpha=weight / own)
+            written[0 if side == "left" else -1] = face
         return torch.cat(written, self.axis)
 
     def lift(self, field: Tensor, values: Faces) -> Tensor:

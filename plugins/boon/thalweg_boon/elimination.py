@@ -21,7 +21,6 @@ from torch import Tensor
 
 from .laws._faces import Side
 
-
 Blocks = Mapping[tuple[Side, Side], Tensor]
 """$K_{00}, K_{0N}, K_{N0}, K_{NN}$, `(batch, inputs, outputs)`, by the sides they lead from and to."""
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from . import columns, published, spectral
-from .across import Across, across
+from .across import Across
 from .closures import Closure, Faces
 from .laws._faces import Side
 
@@ -73,9 +73,12 @@ class Corrected(nn.Module):
             return self._kept[1]
         made: Any
         if isinstance(self.layer, spectral.Spectral):
-            if self._across is None or self._across[0] != key[:3]:
+            # What was made in inference mode is of no use to a gradient.
+            same = (*key[:3], torch.is_inference_mode_enabled())
+            if self._across is None or self._across[0] != same:
                 frequencies = self.layer.frequencies(sizes)
-                self._across = key[:3], across(frequencies, sizes, tuple(held.items()), real=x.dtype)
+                axes = tuple(Across(frequencies, sizes, axis, sides, x.dtype) for axis, sides in held.items() if sides)
+                self._across = same, axes
             made = spectral.Prepared.of(self.layer, self._across[1], damping=self._damping)
         else:
             made = [
