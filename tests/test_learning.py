@@ -589,7 +589,7 @@ def test_inputs_that_lie_on_no_grid_are_given_apart_and_scaled(tmp_path: Path) -
     scale: Any = {"points": {"by": 2.0, "offset": 5.0}, "level": "none", "label": "none", "u": "none"}
     solver = learn(FromPoints(scale=scale), data, tmp_path, epochs=2, batch=4)
     given, wanted = (getattr(Samples.of(data, "train"), each) for each in ("given", "wanted"))
-    assert FromPoints().peak(given, wanted, {"batch": 4}) > 40 * 4
+    assert FromPoints().demand(given, wanted, {"batch": 4}).memory > 40 * 4
     test = Samples.of(data, "test")
     inputs = test.inputs(slice(None))
     network = Lifted()
