@@ -1,0 +1,136 @@
+"""Pose graphs from files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import xarray as xr
+from pydantic import Field
+from thalweg import Dataset
+from thalweg.errors import SourceError
+
+from ..formats._tables import read_bytes
+from ..formats.euroc import read_euroc
+from ..formats.g2o import Order, read_g2o
+from ..formats.kitti import read_kitti
+from ..formats.store import read_store
+from ..formats.toro import read_toro
+from ..formats.tum import read_tum
+from ..graph import LOOP, Convention, Graph
+from ..layout import dataset, packed
+from ..problem import Problem
+from ..trajectory import Trajectory, planar
+
+Paths = str | tuple[str, ...]
+
+
+class PoseGraph(Dataset):
+    """Pose graphs from files: g2o, TORO, or a zarr store of many.
+
+    The truth, where there is one, has a pose per pose of the graph, in order: a trajectory (KITTI, TUM, EuRoC), or a
+    graph whose poses are the truth (TORO, g2o). A truth in 3-D of a graph in 2-D is seen from above. Without a truth
+    errors are NaN, and violations are still counted. Raises `SourceError` that names the line.
+    """
+
+    example: ClassVar[Mapping[str, Any]] = {"path": "sphere2500.g2o"}
+
+    path: Paths = Field(description="a file, several, or one store that ends in .zarr")
+    truth: Paths = Field((), description="as many files")
+    format: Literal["g2o", "toro"] | None = Field(None, description="by its first word if not said")
+    truth_format: Literal["kitti", "tum", "euroc", "g2o", "toro"] = "tum"
+    convention: Convention = Field("log", description="what 3-D information weighs: the whole angle, or as g2o")
+    quaternion: Order = Field("xyzw", description="order of quaternions in g2o files")
+    chunk: int = Field(16, ge=1, description="graphs that are read together")
+
+    def open(self) -> xr.Dataset:
+        problems = _read(self, self.fingerprint())
+        kinds = {(each.graph.dims, each.graph.convention) for each in problems}
+        if len(kinds) != 1:
+            raise SourceError("the graphs are in 2-D and in 3-D", allowed="one or the other, in one run")
+        dims, convention = kinds.pop()
+        nodes = max(len(each.graph) for each in problems)
+        edges = max(len(each.graph.edges) for each in problems)
+        loops = max(int((each.graph.kind == LOOP).sum()) for each in problems)
+        made = [packed(each, nodes=nodes, edges=edges) for each in problems]
+        arrays = {name: np.stack([each[name] for each in made]) for name in made[0]}
+        names = [str(each.graph.attrs.get("source", "")) for each in problems]
+        data = dataset(arrays, dims=dims, convention=convention, loops=loops, attrs={"title": ", ".join(names)[:200]})
+        return data.chunk({"sample": self.chunk, **{dim: -1 for dim in data.dims if dim != "sample"}})
+
+    def fingerprint(self) -> str:
+        found = hashlib.sha256()
+        for path in (*_paths(self.path), *_paths(self.truth)):
+            if path.rstrip("/").endswith(".zarr"):
+                found.update(repr(_marks(path)).encode())
+            else:
+                found.update(read_bytes(path))
+        return found.hexdigest()
+
+
+def _paths(given: Paths) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else given
+
+
+@lru_cache(maxsize=2)
+def _read(part: PoseGraph, fingerprint: str) -> tuple[Problem, ...]:  # noqa: ARG001
+    paths, truths = _paths(part.path), _paths(part.truth)
+    if not paths:
+        raise SourceError("no path is given", allowed="at least one file")
+    if truths and len(truths) != len(paths):
+        raise SourceError(f"{len(truths)} truths for {len(paths)} graphs", allowed="one for each, or none")
+    found: list[Problem] = []
+    for i, path in enumerate(paths):
+        if path.rstrip("/").endswith(".zarr"):
+            found += read_store(path)
+            continue
+        graph = _graph(part, path)
+        found.append(Problem(graph, _truth(part, truths[i], graph) if truths else None))
+    return tuple(found)
+
+
+def _graph(part: PoseGraph, path: str) -> Graph:
+    kind = part.format or ("g2o" if _first_word(path).startswith(("VERTEX_", "EDGE_", "FIX", "PARAMS")) else "toro")
+    if kind == "toro":
+        return read_toro(path)
+    return read_g2o(path, convention=part.convention, quaternion=part.quaternion)
+
+
+def _first_word(path: str) -> str:
+    for line in read_bytes(path).splitlines():
+        if line.strip() and not line.startswith(b"#"):
+            return line.split()[0].decode(errors="replace")
+    raise SourceError(f"{path!r} is empty", allowed="a pose graph")
+
+
+def _truth(part: PoseGraph, path: str, graph: Graph) -> Trajectory:
+    match part.truth_format:
+        case "kitti":
+            truth = read_kitti(path)
+        case "euroc":
+            truth = read_euroc(path)
+        case "tum":
+            truth = read_tum(path)
+        case "toro" | "g2o":
+            known = read_toro(path) if part.truth_format == "toro" else read_g2o(path, quaternion=part.quaternion)
+            truth = Trajectory(known.translation, known.rotation)
+    if graph.dims == 2 and truth.dims == 3:
+        truth = planar(truth)
+    if len(truth) != len(graph) or truth.dims != graph.dims:
+        raise SourceError(
+            f"{path!r} has {len(truth)} poses in {truth.dims}-D",
+            allowed=f"{len(graph)} in {graph.dims}-D, one per pose of {graph.attrs.get('source')!r}",
+            advice="cut the truth to the poses of the graph (`associate` finds them by time)",
+        )
+    return truth
+
+
+def _marks(url: str) -> list[tuple[str, Any, Any]]:
+    import fsspec
+
+    files, path = fsspec.url_to_fs(url)
+    found = files.find(path, detail=True)
+    return sorted((name[len(path) :], info.get("size"), info.get("mtime")) for name, info in found.items())

@@ -1,0 +1,89 @@
+"""Tours of a robot through rooms, generated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import xarray as xr
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from thalweg import Dataset
+from thalweg.errors import OptionError
+
+from ..generate import Settings, tour
+from ..layout import dataset, fields, packed
+from ..poses import Array
+
+
+class SyntheticTours(Dataset):
+    """A robot drives between waypoints of a room, reckons its way, and recognises places where it has been.
+
+    Pose graphs (see `layout`), one a seed. Steps are measured with white noise and a bias that a tour has in common;
+    a pose is matched with earlier ones within reach, drawn from all of them. A tour is split into trajectories where a
+    run of loops begins: to begin with, where the robot first recognises a place.
+    """
+
+    example: ClassVar[Mapping[str, Any]] = {"graphs": 4, "poses": (60, 60), "gap": 20, "matches": 1, "reach": 20.0}
+
+    graphs: PositiveInt = 800
+    seed: NonNegativeInt = Field(0, description="of the first graph; the others follow")
+    dims: Literal[2, 3] = 3
+    poses: tuple[PositiveInt, PositiveInt] = Field((163, 483), description="of a tour, at least and at most")
+    room: tuple[PositiveFloat, PositiveFloat] = Field((3.0, 8.0), description="sides, m, at least and at most")
+    step: PositiveFloat = Field(0.05, description="from pose to pose, m")
+    odometry_noise: tuple[PositiveFloat, PositiveFloat] = Field((2e-3, 12e-3), description="of a step, m and rad")
+    bias: NonNegativeFloat = Field(6e-3, description="of a tour's steps, rad per m")
+    reach: PositiveFloat = Field(3.0, description="how far off a place is recognised, m")
+    matches: PositiveInt = Field(6, description="earlier poses that a pose is matched with, at most")
+    gap: PositiveInt = Field(40, description="poses between the ends of a loop, at least")
+    loop_noise: tuple[PositiveFloat, PositiveFloat] = Field((0.6e-3, 0.1e-3), description="of a loop, m and rad")
+    shortest: PositiveInt = Field(10, description="poses of a trajectory")
+    chunk: PositiveInt = Field(50, description="graphs that are generated together")
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        for name in ("poses", "room"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise OptionError(f"{name} = [{low}, {high}]", allowed="the smaller first")
+        if self.poses[0] <= self.gap:
+            raise OptionError(
+                f"tours of {self.poses[0]} poses, gap = {self.gap}",
+                allowed="more poses than that",
+                advice="make `gap` smaller",
+            )
+        return self
+
+    def open(self) -> xr.Dataset:
+        import dask.array as da
+        from dask.delayed import delayed
+
+        make = delayed(partial(_generate, part=self), pure=True)
+        starts = range(0, self.graphs, self.chunk)
+        made = [(min(self.chunk, self.graphs - start), make(start)) for start in starts]
+        arrays = {
+            name: da.concatenate([da.from_delayed(each[name], (n, *shape), dtype=kind) for n, each in made])
+            for name, (_, shape, kind) in fields(self.poses[1], self._edges, dims=self.dims).items()
+        }
+        return dataset(arrays, dims=self.dims, convention="log", loops=self._loops, attrs={"title": "synthetic tours"})
+
+    def fingerprint(self) -> str:
+        return "generated"
+
+    @property
+    def _loops(self) -> int:
+        return self.matches * (self.poses[1] - self.gap)
+
+    @property
+    def _edges(self) -> int:
+        return self.poses[1] - 1 + self._loops
+
+
+def _generate(start: int, *, part: SyntheticTours) -> dict[str, Array]:
+    named = {name: getattr(part, name) for name in Settings.__dataclass_fields__ if name in type(part).model_fields}
+    settings = Settings(**named)
+    numbers = range(start, min(start + part.chunk, part.graphs))
+    made = [packed(tour(part.seed + i, settings), nodes=part.poses[1], edges=part._edges) for i in numbers]
+    return {name: np.stack([each[name] for each in made]) for name in made[0]}

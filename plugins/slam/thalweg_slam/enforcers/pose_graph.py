@@ -1,0 +1,91 @@
+"""Pose graph optimisation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+import xarray as xr
+from pydantic import Field, PositiveFloat, PositiveInt
+from thalweg import Law, OutputEnforcer, Signature
+from thalweg.errors import EstimateError, ThalwegError
+
+from ..graph import LOOP, Graph
+from ..laws.loop_closure import LoopClosure
+from ..layout import estimate_of, graph_of, needs_poses, poses_of
+
+if TYPE_CHECKING:
+    from ..posegraph.optimise import Result
+
+
+class PoseGraphOptimisation(OutputEnforcer):
+    """The trajectory with the least squares of all its edges, odometry and loops, found by Gauss-Newton.
+
+    The first pose (or what else the graph fixes) stays where the estimate has it. Beside the poses the estimate gets
+    `chi2`, `iterations` and `products` (of conjugate gradients) along `sample`.
+    """
+
+    cite: ClassVar[str] = "10.1109/MITS.2010.939925 10.1109/ICRA.2015.7139836"
+    takes: ClassVar[tuple[type[Law], ...]] = (LoopClosure,)
+
+    precision: str = Field("mixed-adaptive", description="see thalweg_slam.posegraph.precision")
+    initial: Literal["chordal", "odometry", "spanning-tree", "estimate"] = Field(
+        "chordal", description="where to begin"
+    )
+    method: Literal["gauss-newton", "levenberg-marquardt"] = "gauss-newton"
+    tolerance: PositiveFloat = Field(1e-8, description="relative decrease at which it ends")
+    iterations: PositiveInt = 100
+    without_loops: Literal["refuse", "keep"] = Field("refuse", description="what becomes of a graph that has none")
+
+    def check(self, given: Signature) -> None:
+        from ..posegraph.precision import precision
+
+        precision(self.precision)
+        needs_poses(given, by=self.name)
+
+    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+        poses, chi2, iterations, products = [], [], [], []
+        for number in range(estimate.sizes["sample"]):
+            graph = graph_of(context, number)
+            at = poses_of(estimate, number, count=len(graph))
+            found = self._optimised(replace(graph, translation=at[0], rotation=at[1], given=True))
+            poses.append(at if found is None else (found.graph.translation, found.graph.rotation))
+            chi2.append(np.nan if found is None else found.chi2)
+            iterations.append(0 if found is None else len(found.history))
+            products.append(0 if found is None else found.products)
+        made = estimate_of(poses, context)
+        told = {"chi2": np.array(chi2), "iterations": np.array(iterations), "products": np.array(products)}
+        return estimate.assign(
+            {name: estimate[name].copy(data=made[name].transpose(*estimate[name].dims).values) for name in _POSES},
+        ).assign({name: ("sample", values, {"units": "1"}) for name, values in told.items()})
+
+    def _optimised(self, graph: Graph) -> Result | None:
+        from ..posegraph.optimise import optimise
+
+        source = graph.attrs["source"]
+        if not (graph.kind == LOOP).any():
+            if self.without_loops == "keep":
+                return None
+            raise EstimateError(
+                f"{source} has no loop: there is nothing to hold",
+                allowed="graphs in which a place is recognised",
+                advice="say `without_loops: keep` to leave such a trajectory as it is, or hold no law",
+            )
+        initial = "given" if self.initial == "estimate" else self.initial
+        try:
+            return optimise(
+                graph,
+                self.precision,
+                method=self.method,
+                initial=initial,
+                tolerance=self.tolerance,
+                iterations=self.iterations,
+            )
+        except ThalwegError as error:
+            error.given = f"{source}: {error.given}"
+            error.advice = f"{error.advice}; add `validate-graph` to preprocess, which mends what it can"
+            raise
+
+
+_POSES = ("position", "rotation")

@@ -1,0 +1,1 @@
+"""Files that pose graphs and trajectories come in: one module each."""

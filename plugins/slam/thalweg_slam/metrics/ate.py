@@ -1,0 +1,35 @@
+"""Absolute trajectory error."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import xarray as xr
+from pydantic import Field
+from thalweg import Signature, WholeMetric
+
+from ..layout import needs_poses
+from ..trajectory import Align, ate
+from ._trajectories import pairs, summary
+
+
+class AbsoluteTrajectoryError(WholeMetric):
+    r"""Distances $\lVert p_i - S \hat p_i \rVert$ of the estimated positions from the true ones after alignment, m.
+
+    Per trajectory their rmse, mean, median, max, p90 and p99; then, over trajectories, mean, max, p99 and p90.
+    `align` is `none`, `origin` (first pose on first pose), `se3` (the rigid motion of least squares; SE(2) in 2-D) or
+    `sim3` (that and a scale). Agrees with evo's `ape` on translations.
+    """
+
+    cite: ClassVar[str] = "10.1109/IROS.2012.6385773 10.1109/34.88573"
+    units: ClassVar[str] = "m"
+    higher_is_better: ClassVar[bool | None] = False
+    best: ClassVar[float | None] = 0.0
+
+    align: Align = Field("se3", description="what is laid on the truth before errors are taken")
+
+    def check(self, given: Signature) -> None:
+        needs_poses(given, by=self.name)
+
+    def value(self, estimate: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:
+        return summary([ate(*pair, by=self.align) for pair in pairs(estimate, truth)], units=self.units)

@@ -1,0 +1,38 @@
+"""Relative pose error."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import xarray as xr
+from pydantic import Field, PositiveInt
+from thalweg import Signature, WholeMetric
+
+from ..layout import needs_poses
+from ..trajectory import Align, rpe
+from ._trajectories import pairs, summary
+
+
+class RelativePoseError(WholeMetric):
+    r"""How far the motion over `delta` poses is off, $(G_i^{-1} G_{i+d})^{-1} (P_i^{-1} P_{i+d})$, m and degrees.
+
+    Per trajectory the root mean squares of its shift (`trans_rmse`) and its angle (`rot_rmse_deg`); then, over
+    trajectories, mean, max, p99 and p90. Of the ways to align only a scale (`sim3`) makes a difference. Trajectories of
+    no more than `delta` poses are left out.
+    """
+
+    cite: ClassVar[str] = "10.1109/IROS.2012.6385773"
+    units: ClassVar[str] = "m or degrees"
+    higher_is_better: ClassVar[bool | None] = False
+    best: ClassVar[float | None] = 0.0
+
+    delta: PositiveInt = Field(1, description="poses from one end of a motion to the other")
+    align: Align = Field("none", description="what is laid on the truth before errors are taken")
+
+    def check(self, given: Signature) -> None:
+        needs_poses(given, by=self.name)
+
+    def value(self, estimate: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:
+        long = [pair for pair in pairs(estimate, truth) if len(pair[0]) > self.delta]
+        scores = [rpe(*pair, delta=self.delta, by=self.align) for pair in long]
+        return summary(scores or [{"trans_rmse": float("nan"), "rot_rmse_deg": float("nan")}], units=self.units)

@@ -1,0 +1,238 @@
+"""Whether a solution is the best there is: the dual certificate of the chordal cost.
+
+$f = \\sum_e \\kappa_e |R_j - R_i R_{ij}|_F^2 + \\tau_e |t_j - t_i - R_i t_{ij}|^2$ with one weight for rotation and one for
+translation an edge (Rosen et al. 2019, doi:10.1177/0278364918784361). With X = [t | R] and f = tr X Q X^T, a stationary
+point is optimal if S = Q - Lambda has no negative eigenvalue, Lambda being the multipliers of R^T R = I.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thalweg.errors import OptionError, RunError
+
+from .. import geometry
+from ..graph import Graph
+from . import diagnose
+from .factor import Matrix
+from .lanes import PADDED
+from .symbolic import Symbolic, analyse, places
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    graph: Graph
+    """Poses at the stationary point of the chordal cost."""
+    cost: float
+    gradient: float
+    """Largest entry of the gradient over the largest of Q: 0 at a stationary point."""
+    least_eigenvalue: float
+    """Of S; below 0 by more than rounding, a better solution may exist."""
+    scale: float
+    """The largest entry of Q: what eigenvalues are compared with."""
+    iterations: int
+
+    @property
+    def certified(self) -> bool:
+        return self.gradient < 1e-8 and self.least_eigenvalue > -1e-9 * self.scale
+
+    def gap(self, known: float) -> float:
+        """By how much the cost lies above a known optimum, over it."""
+        return self.cost / known - 1
+
+
+def weights(graph: Graph) -> tuple[Array, Array]:
+    """kappa and tau of each edge: from the harmonic means of the information's blocks."""
+    d, information = graph.dims, graph.information
+    inverse = np.linalg.inv(information[:, :d, :d])
+    tau = d / np.trace(inverse, axis1=1, axis2=2)
+    if d == 2:
+        return information[:, 2, 2], tau
+    return 1.5 / np.trace(np.linalg.inv(information[:, 3:, 3:]), axis1=1, axis2=2), tau
+
+
+def chordal_cost(graph: Graph) -> float:
+    """f at the poses of the graph."""
+    return _Chordal(graph).cost(_columns(graph.rotation, graph.translation))
+
+
+def certify(graph: Graph, *, iterations: int = 30) -> Certificate:
+    """Newton's method on the chordal cost from the poses of the graph, and the least eigenvalue of S where it ends."""
+    problem = _Chordal(graph)
+    columns = _columns(graph.rotation, graph.translation)
+    cost, done = problem.cost(columns), 0
+    for done in range(1, iterations + 1):
+        gradient = problem.gradient(columns)
+        multipliers = problem.multipliers(columns, gradient)
+        slope = problem.slope(columns, gradient)
+        if np.abs(slope).max() < 1e-10 * problem.scale:
+            break
+        step = problem.newton(columns, slope, multipliers)
+        trial, after, length = columns, np.inf, 1.0
+        while length > 1e-6:
+            trial = _moved(columns, length * step)
+            after = problem.cost(trial)
+            # Near the end a step changes the cost by less than its rounding.
+            if after <= cost * (1 + 1e-13):
+                break
+            length /= 2
+        else:
+            break
+        columns, cost = trial, after
+    gradient = problem.gradient(columns)
+    multipliers = problem.multipliers(columns, gradient)
+    rotation = geometry.rotation(columns[:, :, 1:])
+    return Certificate(
+        graph=dataclasses.replace(graph, rotation=rotation, translation=columns[:, :, 0]),
+        cost=cost,
+        gradient=float(np.abs(problem.slope(columns, gradient)).max() / problem.scale),
+        least_eigenvalue=problem.least(multipliers),
+        scale=problem.scale,
+        iterations=done,
+    )
+
+
+def _columns(rotation: Array, translation: Array) -> Array:
+    """[t | R] of each pose, (N, d, d + 1)."""
+    return np.concatenate([translation[..., None], geometry.matrix(rotation, translation.shape[-1])], -1)
+
+
+def _moved(columns: Array, step: Array) -> Array:
+    d = columns.shape[1]
+    turn = step[:, d:]
+    rotation = geometry.exp(np.concatenate([np.zeros_like(columns[..., 0]), turn], -1))[0]
+    turned = columns[..., 1:] @ geometry.matrix(rotation, d)
+    return np.concatenate([columns[..., :1] + step[:, :d, None], turned], -1)
+
+
+class _Chordal:
+    """The residual of an edge is X_j - X_i M, M = [[1, 0], [t_ij, R_ij]], weighed by W = diag(tau, kappa ...)."""
+
+    def __init__(self, graph: Graph) -> None:
+        if (graph.edges[:, 0] == graph.edges[:, 1]).any():
+            raise OptionError("a graph with priors", allowed="edges between poses", advice="take the priors out")
+        self.dims, d = graph.dims, graph.dims
+        kappa, tau = weights(graph)
+        if not (np.isfinite(kappa) & np.isfinite(tau)).all():
+            raise OptionError(
+                "information that is singular", allowed="full rank in each edge", advice="repair(graph) first"
+            )
+        self.edges, self.count = graph.edges, len(graph)
+        self.motion = np.zeros((len(tau), d + 1, d + 1))
+        self.motion[:, 0, 0] = 1
+        self.motion[:, 1:, 0] = graph.edge_translation
+        self.motion[:, 1:, 1:] = geometry.matrix(graph.edge_rotation, d)
+        self.weight = np.repeat(kappa[:, None], d + 1, 1)
+        self.weight[:, 0] = tau
+        self.scale = float(self.weight.max())
+        self.fixed = diagnose.gauge(graph, "each")
+        self.symbolic: Symbolic = analyse(self.count, graph.edges)
+        self.ranked = self.symbolic.rank[graph.edges]
+        self.places = places(self.symbolic, self.ranked)
+
+    def _residual(self, columns: Array) -> Array:
+        return np.asarray(columns[self.edges[:, 1]] - columns[self.edges[:, 0]] @ self.motion)
+
+    def cost(self, columns: Array) -> float:
+        return float(np.einsum("erk,erk,ek->", *[self._residual(columns)] * 2, self.weight))
+
+    def gradient(self, columns: Array) -> Array:
+        """X Q, half the gradient, (N, d, d + 1)."""
+        weighed = self._residual(columns) * self.weight[:, None]
+        found = np.zeros_like(columns)
+        np.add.at(found, self.edges[:, 1], weighed)
+        np.subtract.at(found, self.edges[:, 0], weighed @ self.motion.transpose(0, 2, 1))
+        return found
+
+    def multipliers(self, columns: Array, gradient: Array) -> Array:
+        found = columns[..., 1:].transpose(0, 2, 1) @ gradient[..., 1:]
+        return np.asarray((found + found.transpose(0, 2, 1)) / 2)
+
+    def _tangent(self, columns: Array) -> Array:
+        """How [t | R] moves with (translation in the world, rotation on the right): (N, d, d + 1, size)."""
+        d = self.dims
+        size = 3 * (d - 1)
+        found = np.zeros((self.count, d, d + 1, size))
+        found[:, range(d), 0, range(d)] = 1
+        generators = geometry.cross(np.eye(3)) if d == 3 else np.array([[[0.0, -1], [1, 0]]])
+        found[:, :, 1:, d:] = np.einsum("nrk,gkc->nrcg", columns[..., 1:], generators)
+        return found
+
+    def slope(self, columns: Array, gradient: Array) -> Array:
+        found = np.einsum("nrks,nrk->ns", self._tangent(columns), gradient)
+        found[self.fixed] = 0
+        return found
+
+    def newton(self, columns: Array, slope: Array, multipliers: Array) -> Array:
+        tangent = self._tangent(columns)
+        one, other = tangent[self.edges[:, 0]], tangent[self.edges[:, 1]]
+        moved = np.einsum("erks,ekl->erls", one, self.motion)
+        diagonal = np.zeros((self.count, *[tangent.shape[-1]] * 2))
+        np.add.at(diagonal, self.edges[:, 1], np.einsum("erks,ek,erkt->est", other, self.weight, other))
+        np.add.at(diagonal, self.edges[:, 0], np.einsum("erks,ek,erkt->est", moved, self.weight, moved))
+        diagonal -= np.einsum("nrks,nkl,nrlt->nst", tangent[:, :, 1:], multipliers, tangent[:, :, 1:])
+        cross = -np.einsum("erks,ek,erkt->est", moved, self.weight, other)
+        cross[self.fixed[self.edges].any(1)] = 0
+        diagonal[self.fixed] = np.eye(diagonal.shape[-1])
+        shift = 0.0
+        while shift < 10 * self.scale:
+            matrix = self._matrix(diagonal, cross, tangent.shape[-1])
+            if matrix.factorise(shift=shift)[0] < 0:
+                return self._solved(matrix, -slope)
+            shift = max(10 * shift, 1e-9 * self.scale)
+        raise RunError("Newton's matrix cannot be made positive", advice="begin nearer: optimise(graph) first")
+
+    def _matrix(self, diagonal: Array, cross: Array, size: int) -> Matrix:
+        """A block matrix of blocks (N, k, k) and, for edges from row i to column j, (M, k, k); k up to `size`."""
+        matrix = Matrix.empty(self.symbolic, size, "fp64")
+        stride, k = len(PADDED[size][1]), diagonal.shape[-1]
+        lower = matrix.lower[: self.symbolic.blocks * size * stride].reshape(-1, size, stride)
+        whole = matrix.diagonal[: self.count * size * stride].reshape(-1, size, stride)
+        # Blocks are held by columns.
+        upward = (self.ranked[:, 0] > self.ranked[:, 1])[:, None, None]
+        np.add.at(lower[:, :k, :k], self.places, np.where(upward, cross.transpose(0, 2, 1), cross))
+        whole[:, :k, :k] = diagonal[self.symbolic.order]
+        for extra in range(k, size):
+            whole[:, extra, extra] = self.scale
+        return matrix
+
+    def _solved(self, matrix: Matrix, right: Array) -> Array:
+        lanes = 8 if matrix.size == 6 else 4
+        vector = np.zeros((self.count, lanes))
+        vector[:, : right.shape[1]] = right[self.symbolic.order]
+        flat = vector.reshape(-1)
+        matrix.solve(flat)
+        return np.asarray(flat.reshape(self.count, lanes)[self.symbolic.rank, : right.shape[1]])
+
+    def least(self, multipliers: Array) -> float:
+        """The least eigenvalue of S, by Lanczos on the inverse of S + shift, which Cholesky shows to be positive."""
+        from scipy.sparse.linalg import LinearOperator, eigsh
+
+        k = self.dims + 1
+        size = 3 if k == 3 else 6
+        moved = self.motion * self.weight[:, None]
+        diagonal = np.zeros((self.count, k, k))
+        np.add.at(diagonal, self.edges[:, 1], np.einsum("ek,kl->ekl", self.weight, np.eye(k)))
+        np.add.at(diagonal, self.edges[:, 0], moved @ self.motion.transpose(0, 2, 1))
+        diagonal[:, 1:, 1:] -= multipliers
+        shift = 1e-11 * self.scale
+        while True:
+            matrix = self._matrix(diagonal, -moved, size)
+            if matrix.factorise(shift=shift)[0] < 0:
+                break
+            shift *= 10
+        order = self.count * k
+
+        def inverse(vector: Array) -> Array:
+            return self._solved(matrix, vector.reshape(self.count, k)).reshape(-1)
+
+        operator = LinearOperator((order, order), matvec=inverse, dtype=np.float64)
+        start = np.random.default_rng(0).normal(size=order)
+        found = eigsh(operator, k=min(k + 2, order - 1), which="LA", v0=start, return_eigenvectors=False, tol=1e-6)
+        return float(1 / found.max() - shift)

@@ -1,0 +1,326 @@
+"""Where to begin: chordal relaxation (Carlone et al. 2015, doi:10.1109/ICRA.2015.7139836), or poses along a tree.
+
+All is done in space; a plane graph is one whose rotations are about z.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numba import njit
+
+from thalweg.errors import OptionError, RunError
+
+from .. import geometry
+from ..graph import ODOMETRY, Graph
+from .factor import Matrix
+from .problem import Problem
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Initial = Literal["chordal", "odometry", "spanning-tree", "given"]
+INITIALS = ("chordal", "odometry", "spanning-tree", "given")
+
+
+def begin(graph: Graph, problem: Problem, *, initial: str) -> tuple[Array, Array]:
+    """Rotations and translations of the poses, in the order of the graph."""
+    if initial not in INITIALS:
+        raise OptionError(f"initial {initial!r}", allowed=", ".join(INITIALS), advice="take one of these")
+    if initial == "given":
+        if not graph.given:
+            raise OptionError("the file had no poses", allowed="chordal, odometry, spanning-tree", advice="take one")
+        return graph.rotation, graph.translation
+    edges = problem.edge_order
+    turned = _space(graph.edge_rotation[edges], graph.dims)
+    moved = _pad(graph.edge_translation[edges])
+    order, rank = problem.symbolic.order, problem.symbolic.rank
+    rotation, translation = _space(graph.rotation[order], graph.dims), _pad(graph.translation[order])
+    if initial == "chordal":
+        _chordal(graph, problem, turned, moved, rotation, translation)
+    else:
+        plain = graph.kind[edges] == ODOMETRY if initial == "odometry" else np.ones(len(edges), np.bool_)
+        _walk(problem.ends, turned, moved, plain, problem.fixed, rotation, translation)
+    d = graph.dims
+    return geometry.rotation(rotation[rank][:, :d, :d]), translation[rank][:, :d]
+
+
+def _space(rotation: Array, dims: int) -> Array:
+    found = np.zeros((len(rotation), 3, 3))
+    found[:, 2, 2] = 1
+    found[:, :dims, :dims] = geometry.matrix(rotation, dims)
+    return found
+
+
+def _pad(translation: Array) -> Array:
+    found = np.zeros((len(translation), 3))
+    found[:, : translation.shape[1]] = translation
+    return found
+
+
+def _chordal(graph: Graph, problem: Problem, turned: Array, moved: Array, rotation: Array, translation: Array) -> None:
+    """First rotations as free matrices, then the nearest rotations, then translations given these."""
+    d, edges = graph.dims, problem.edge_order
+    information = graph.information[edges]
+    angular = np.trace(information[:, d:, d:], axis1=1, axis2=2) / (2 * d - 3)
+    linear = np.zeros((len(edges), 3, 3))
+    linear[:, 2, 2] = 1
+    linear[:, :d, :d] = information[:, :d, :d]
+    system = Matrix.empty(problem.symbolic, 3, "fp64")
+    right = np.zeros((3, 4 * len(graph)))
+    _rotations(
+        problem.ends, problem.places, turned, angular, problem.fixed, rotation, system.lower, system.diagonal, right
+    )
+    _solve(graph, problem, system, right[: 1 if d == 2 else 3])
+    system.clear()
+    _nearest(right, problem.fixed, d == 2, rotation)
+    right[:] = 0
+    _translations(
+        problem.ends,
+        problem.places,
+        turned,
+        moved,
+        linear,
+        problem.fixed,
+        rotation,
+        translation,
+        system.lower,
+        system.diagonal,
+        right[0],
+    )
+    _solve(graph, problem, system, right[:1])
+    free = ~problem.fixed
+    translation[free] = right[0].reshape(-1, 4)[free, :3]
+
+
+def _solve(graph: Graph, problem: Problem, system: Matrix, right: Array) -> None:
+    column, _ = system.factorise()
+    if column >= 0:
+        pose = graph.ids[problem.symbolic.order[column]]
+        raise RunError(
+            f"the chordal relaxation is singular at pose {pose}",
+            allowed="edges that fix each pose's rotation and translation",
+            advice="begin elsewhere: initial='odometry', or 'given'; or add a prior there",
+        )
+    for each in right:
+        system.solve(each)
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _rotations(ends, places, turned, angular, fixed, rotation, lower, diagonal, right):  # type: ignore[no-untyped-def]
+    """Least squares of R_j - R_i Z in the rows of R, with blocks padded to 3 x 4; fixed rotations are known."""
+    for n in range(len(fixed)):
+        if fixed[n]:
+            for k in range(3):
+                diagonal[n * 12 + 5 * k] = 1
+                for m in range(3):
+                    right[m, 4 * n + k] = rotation[n, m, k]
+    for e in range(len(ends)):
+        i, j, weight = ends[e, 0], ends[e, 1], angular[e]
+        for k in range(3):
+            if not fixed[j]:
+                diagonal[j * 12 + 5 * k] += weight
+            if i != j and not fixed[i]:
+                diagonal[i * 12 + 5 * k] += weight
+        if i == j:
+            if not fixed[j]:
+                for m in range(3):
+                    for k in range(3):
+                        right[m, 4 * j + k] += weight * turned[e, m, k]
+        elif fixed[i] or fixed[j]:
+            for m in range(3):
+                for k in range(3):
+                    for n in range(3):
+                        if fixed[i] and not fixed[j]:
+                            right[m, 4 * j + k] += weight * turned[e, n, k] * rotation[i, m, n]
+                        elif fixed[j] and not fixed[i]:
+                            right[m, 4 * i + k] += weight * turned[e, k, n] * rotation[j, m, n]
+        else:
+            at = places[e] * 12
+            for k in range(3):
+                for m in range(3):
+                    # Row j, column i has -Z^T; by columns, the larger number is the row.
+                    lower[at + 4 * k + m] -= weight * (turned[e, k, m] if j > i else turned[e, m, k])
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _translations(  # type: ignore[no-untyped-def]
+    ends, places, turned, moved, linear, fixed, rotation, translation, lower, diagonal, right
+):
+    """Least squares of t_j - t_i - R_i t_ij, weighed in the frame of what was measured."""
+    frame, part, block, apart = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3)), np.empty(3)
+    for n in range(len(fixed)):
+        if fixed[n]:
+            for k in range(3):
+                diagonal[n * 12 + 5 * k] = 1
+                right[4 * n + k] = translation[n, k]
+    for e in range(len(ends)):
+        i, j = ends[e, 0], ends[e, 1]
+        for k in range(3):
+            apart[k] = 0.0
+            for m in range(3):
+                if i == j:
+                    frame[k, m] = turned[e, k, m]
+                else:
+                    frame[k, m] = 0.0
+                    for n in range(3):
+                        frame[k, m] += rotation[i, k, n] * turned[e, n, m]
+                    apart[k] += rotation[i, k, m] * moved[e, m]
+            if i == j:
+                apart[k] = moved[e, k]
+        for k in range(3):
+            for m in range(3):
+                part[k, m] = 0.0
+                for n in range(3):
+                    part[k, m] += frame[k, n] * linear[e, n, m]
+        for k in range(3):
+            for m in range(3):
+                block[k, m] = 0.0
+                for n in range(3):
+                    block[k, m] += part[k, n] * frame[m, n]
+        if i != j:
+            # A fixed end is known.
+            for k in range(3):
+                if fixed[i]:
+                    apart[k] += translation[i, k]
+                if fixed[j]:
+                    apart[k] -= translation[j, k]
+        for k in range(3):
+            for m in range(3):
+                if not fixed[j]:
+                    diagonal[j * 12 + 4 * k + m] += block[k, m]
+                    right[4 * j + k] += block[k, m] * apart[m]
+                if i != j and not fixed[i]:
+                    diagonal[i * 12 + 4 * k + m] += block[k, m]
+                    right[4 * i + k] -= block[k, m] * apart[m]
+                if i != j and not fixed[i] and not fixed[j]:
+                    lower[places[e] * 12 + 4 * k + m] -= block[k, m]
+
+
+def _nearest(right: Array, fixed: Array, plane: bool, rotation: Array) -> None:
+    hard = np.zeros(len(fixed), np.bool_)
+    _polar(right, fixed, plane, rotation, hard)
+    if hard.any():
+        u, _, v = np.linalg.svd(rotation[hard])
+        u[:, :, 2] *= np.sign(np.linalg.det(u) * np.linalg.det(v))[:, None]
+        rotation[hard] = u @ v
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _polar(right, fixed, plane, rotation, hard):  # type: ignore[no-untyped-def]
+    """The rotations nearest to the matrices whose rows are in `right`, by Newton's iteration for the polar factor.
+
+    Reflections, and what is nearly flat, are left as they are, and marked `hard`.
+    """
+    m, c = np.empty((3, 3)), np.empty((3, 3))
+    for n in range(len(fixed)):
+        if fixed[n]:
+            continue
+        if plane:
+            x, y = right[0, 4 * n], right[0, 4 * n + 1]
+            length = np.sqrt(x * x + y * y)
+            if length > 0:
+                x, y = x / length, y / length
+            else:
+                x, y = 1.0, 0.0
+            rotation[n, 0, 0], rotation[n, 0, 1], rotation[n, 1, 0], rotation[n, 1, 1] = x, y, -y, x
+            continue
+        size = 0.0
+        for k in range(3):
+            for l in range(3):
+                m[k, l] = right[k, 4 * n + l]
+                size += m[k, l] ** 2
+        if not size > 0:
+            for k in range(3):
+                m[k, k] = 1.0
+        for turn in range(30):
+            for k in range(3):
+                a, b = (k + 1) % 3, (k + 2) % 3
+                for l in range(3):
+                    u, v = (l + 1) % 3, (l + 2) % 3
+                    c[k, l] = m[a, u] * m[b, v] - m[a, v] * m[b, u]
+            det = m[0, 0] * c[0, 0] + m[0, 1] * c[0, 1] + m[0, 2] * c[0, 2]
+            if turn == 0 and det <= 1e-6 * size**1.5:
+                hard[n] = True
+                break
+            # Scaled by the determinant, so that three or four turns are enough.
+            scale = abs(det) ** (-1 / 3)
+            change = 0.0
+            for k in range(3):
+                for l in range(3):
+                    value = 0.5 * (scale * m[k, l] + c[k, l] / (scale * det))
+                    change = max(change, abs(value - m[k, l]))
+                    m[k, l] = value
+            if change < 1e-14:
+                break
+        for k in range(3):
+            for l in range(3):
+                rotation[n, k, l] = m[k, l]
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _walk(ends, turned, moved, plain, fixed, rotation, translation):  # type: ignore[no-untyped-def]
+    """Place each pose from a neighbour, breadth first; along `plain` edges as far as they lead, then along others."""
+    count = len(fixed)
+    starts = np.zeros(count + 1, np.int64)
+    for e in range(len(ends)):
+        starts[ends[e, 0] + 1] += 1
+        starts[ends[e, 1] + 1] += 1
+    for n in range(count):
+        starts[n + 1] += starts[n]
+    place, edges = np.empty(count, np.int64), np.empty(starts[count], np.int64)
+    for n in range(count):
+        place[n] = starts[n]
+    for e in range(len(ends)):
+        for side in range(2):
+            n = ends[e, side]
+            edges[place[n]] = e
+            place[n] += 1
+    seen = np.zeros(count, np.bool_)
+    # Priors and fixed poses are known.
+    queue, last = np.empty(count, np.int64), 0
+    for n in range(count):
+        if fixed[n]:
+            seen[n] = True
+            queue[last] = n
+            last += 1
+    for e in range(len(ends)):
+        n = ends[e, 0]
+        if n == ends[e, 1] and not seen[n]:
+            for k in range(3):
+                translation[n, k] = moved[e, k]
+                for m in range(3):
+                    rotation[n, k, m] = turned[e, k, m]
+            seen[n] = True
+            queue[last] = n
+            last += 1
+    first, other = 0, 0
+    while first < last or other < last:
+        if first < last:
+            n, only = queue[first], True
+            first += 1
+        else:
+            n, only = queue[other], False
+            other += 1
+        for p in range(starts[n], starts[n + 1]):
+            e = edges[p]
+            i, j = ends[e, 0], ends[e, 1]
+            to = j if i == n else i
+            if seen[to] or (only and not plain[e]):
+                continue
+            for k in range(3):
+                for m in range(3):
+                    rotation[to, k, m] = 0.0
+                    for l in range(3):
+                        rotation[to, k, m] += rotation[n, k, l] * (turned[e, l, m] if to == j else turned[e, m, l])
+            for k in range(3):
+                translation[to, k] = translation[n, k]
+                for m in range(3):
+                    if to == j:
+                        translation[to, k] += rotation[n, k, m] * moved[e, m]
+                    else:
+                        translation[to, k] -= rotation[to, k, m] * moved[e, m]
+            seen[to] = True
+            queue[last] = to
+            last += 1
+            if not only:
+                break

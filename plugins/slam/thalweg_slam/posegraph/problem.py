@@ -1,0 +1,179 @@
+"""A graph made ready to be solved: poses in the order of elimination, edges beside their poses, weights as roots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ..graph import Graph
+from . import linearise2, linearise3
+from .robust import CODES, Robust
+from .symbolic import Symbolic, analyse, places
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class State:
+    """Poses, ranked: quaternions or angles, translations, and what the kernels want beside them."""
+
+    rotation: Array
+    translation: Array
+    frame: Array
+    """Rotation matrices (N, 3, 3), or cosines and sines (N, 2)."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    symbolic: Symbolic
+    ends: Array
+    """(M, 2) int32, ranks."""
+    places: Array
+    measured: tuple[Array, ...]
+    """What the kernels read of each measurement."""
+    weight: Array
+    """(M, n, n): W upper triangular, W^T W the information."""
+    loops: Array
+    """(M,): whether the loss is robust here."""
+    fixed: Array
+    vector: bool
+    loss: int
+    scale: float
+    edge_order: Array
+
+    @property
+    def size(self) -> int:
+        return int(self.weight.shape[1])
+
+    @property
+    def lanes(self) -> int:
+        return 8 if self.size == 6 else 4
+
+    def state(self, rotation: Array, translation: Array) -> State:
+        """Of poses in the order of the graph."""
+        order = self.symbolic.order
+        return self._state(np.ascontiguousarray(rotation[order]), np.ascontiguousarray(translation[order]))
+
+    def _state(self, rotation: Array, translation: Array) -> State:
+        if self.size == 3:
+            return State(rotation, translation, linearise2.frames(rotation))
+        frame = np.empty((len(rotation), 3, 3))
+        linearise3.rotate(rotation, frame)
+        return State(rotation, translation, frame)
+
+    def poses(self, state: State) -> tuple[Array, Array]:
+        """Rotations and translations in the order of the graph."""
+        rank = self.symbolic.rank
+        return state.rotation[rank], state.translation[rank]
+
+    def cost(self, state: State) -> float:
+        kernel = linearise3.cost if self.size == 6 else linearise2.cost
+        return float(
+            kernel(
+                state.rotation,
+                state.translation,
+                state.frame,
+                self.ends,
+                *self.measured,
+                self.weight,
+                self.vector,
+                self.loss,
+                self.scale,
+                self.loops,
+            )
+        )
+
+    def linearise(self, state: State, *, jacobian: Array, gradient: Array, squares: Array) -> None:
+        kernel = linearise3.linearise if self.size == 6 else linearise2.linearise
+        kernel(
+            state.rotation,
+            state.translation,
+            state.frame,
+            self.ends,
+            *self.measured,
+            self.weight,
+            self.vector,
+            self.loss,
+            self.scale,
+            self.loops,
+            self.fixed,
+            jacobian,
+            gradient,
+            squares,
+        )
+
+    def moved(self, state: State, step: Array) -> State:
+        if self.size == 3:
+            return self._state(*linearise2.retract(state.rotation, state.translation, step, self.fixed))
+        return self._state(*linearise3.retract(state.rotation, state.translation, state.frame, step, self.fixed))
+
+
+def prepare(graph: Graph, *, fixed: Array, robust: Robust | None = None) -> tuple[Problem, Array]:
+    """The problem, and for each edge 0, or 1 where its information is indefinite, 2 where it is not finite."""
+    symbolic = analyse(len(graph), graph.edges)
+    ranked = symbolic.rank[graph.edges]
+    sorting = np.argsort(ranked.min(1), kind="stable")
+    ends = np.ascontiguousarray(ranked[sorting], np.int32)
+    weight, found = _roots(graph.information, sorting)
+    translation, rotation = graph.edge_translation[sorting], graph.edge_rotation[sorting]
+    measured: tuple[Array, ...]
+    if graph.dims == 3:
+        frame = np.empty((len(ends), 3, 3))
+        linearise3.rotate(rotation, frame)
+        measured = (rotation, translation, frame)
+    else:
+        measured = (np.column_stack([translation, np.cos(rotation), np.sin(rotation), rotation]),)
+    loops = np.ones(len(ends), np.bool_)
+    if robust is not None and robust.loops_only:
+        loops = graph.kind[sorting] == 1
+    problem = Problem(
+        symbolic=symbolic,
+        ends=ends,
+        places=places(symbolic, ends),
+        measured=measured,
+        weight=weight,
+        loops=loops,
+        fixed=fixed[symbolic.order],
+        vector=graph.convention == "vector",
+        loss=CODES[robust.loss] if robust else 0,
+        scale=float(robust.scale) if robust else 1.0,
+        edge_order=sorting,
+    )
+    return problem, found
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _roots(information, sorting):  # type: ignore[no-untyped-def]
+    count, size = information.shape[0], information.shape[1]
+    weight = np.zeros((count, size, size))
+    found = np.zeros(count, np.int8)
+    for e in range(count):
+        source = sorting[e]
+        largest = 0.0
+        for k in range(size):
+            largest = max(largest, information[source, k, k])
+            for i in range(k, size):
+                if not np.isfinite(information[source, k, i]):
+                    found[source] = 2
+        # Pivots this small are what rounding leaves of a singular matrix: the direction is not measured.
+        tiny = 1e-13 * largest
+        for k in range(size):
+            for i in range(k, size):
+                value = information[source, k, i]
+                for m in range(k):
+                    value -= weight[e, m, k] * weight[e, m, i]
+                weight[e, k, i] = value
+            pivot = weight[e, k, k]
+            if pivot > tiny:
+                reciprocal = 1 / np.sqrt(pivot)
+                for i in range(k, size):
+                    weight[e, k, i] *= reciprocal
+            else:
+                for i in range(k, size):
+                    if abs(weight[e, k, i]) > 100 * tiny and found[source] == 0:
+                        found[source] = 1
+                    weight[e, k, i] = 0
+    return weight, found

@@ -1,0 +1,46 @@
+"""What edges say of poses: $e = \\log(Z_{ij}^{-1} T_i^{-1} T_j)$, weighed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .geometry import log
+from .graph import PRIOR, Graph
+from .poses import Array, between, identity
+
+
+def errors(graph: Graph, poses: tuple[Array, Array], *, edges: Array) -> Array:
+    """Errors (n, 3 or 6) of some edges at translations and rotations: shift first, then turn.
+
+    In 3-D, and the convention `vector`, the shift as it is and the vector part of the quaternion.
+    """
+    i, j = graph.edges[edges].T
+    start, end = ((poses[0][each], poses[1][each]) for each in (i, j))
+    prior = graph.kind[edges] == PRIOR
+    if prior.any():
+        origin = identity(len(edges), dims=graph.dims)
+        start = tuple(  # type: ignore[assignment]
+            np.where(prior.reshape(-1, *[1] * (one.ndim - 1)), zero, one)
+            for one, zero in zip(start, origin, strict=True)
+        )
+    shift, turn = between((graph.edge_translation[edges], graph.edge_rotation[edges]), between(start, end))
+    if graph.dims == 3 and graph.convention == "vector":
+        turn = np.where(turn[:, 3:] < 0, -turn, turn)
+        return np.concatenate([shift, turn[:, :3]], axis=1)
+    return np.asarray(log((turn, shift)))
+
+
+def whitened(graph: Graph, poses: tuple[Array, Array], *, edges: Array) -> Array:
+    """Errors times the symmetric root of their information, which may be singular."""
+    values, vectors = np.linalg.eigh(graph.information[edges])
+    along = (vectors.transpose(0, 2, 1) @ errors(graph, poses, edges=edges)[..., None])[..., 0]
+    found: Array = (vectors @ (np.sqrt(values.clip(min=0)) * along)[..., None])[..., 0]
+    return found
+
+
+def chi2(graph: Graph, poses: tuple[Array, Array] | None = None) -> float:
+    """The sum over edges of $e^T \\Omega e$; at the graph's own poses if none are given."""
+    at = (graph.translation, graph.rotation) if poses is None else poses
+    every = np.arange(len(graph.edges))
+    found = errors(graph, at, edges=every)
+    return float(np.einsum("ni,nij,nj->", found, graph.information, found))
