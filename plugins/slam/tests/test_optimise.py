@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from thalweg.errors import OptionError, RunError, SourceError
 from thalweg_slam import Graph, Precision, Robust, certify, chordal_cost, geometry, optimise, read_g2o
 from thalweg_slam.posegraph.problem import prepare
 from thalweg_slam.posegraph.synthetic import grid
 from thalweg_slam.repair import repair
-
-from thalweg.errors import OptionError, RunError, SourceError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SHARED = Path(os.environ.get("THALWEG_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "data" / "slam"

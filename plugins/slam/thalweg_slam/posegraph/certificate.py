@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from thalweg.errors import OptionError, RunError
 
 from .. import geometry

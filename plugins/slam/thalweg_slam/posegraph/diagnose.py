@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from thalweg.errors import OptionError, RunError, SourceError
 
 from ..graph import Graph
@@ -31,7 +30,7 @@ def check_shapes(graph: Graph) -> None:
         found = np.shape(getattr(graph, name))
         if found != shape:
             raise SourceError(f"{name} has shape {found}", allowed=str(shape), advice="see thalweg_slam.graph.Graph")
-    if edges and not (0 <= graph.edges.min() and graph.edges.max() < count):
+    if edges and not (graph.edges.min() >= 0 and graph.edges.max() < count):
         raise SourceError(
             f"edges name poses {graph.edges.min()} to {graph.edges.max()}",
             allowed=f"0 to {count - 1}",

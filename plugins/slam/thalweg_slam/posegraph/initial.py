@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numba import njit
-
 from thalweg.errors import OptionError, RunError
 
 from .. import geometry
