@@ -8,6 +8,7 @@ import numpy as np
 from thalweg.errors import OptionError, RunError, SourceError
 
 from ..graph import Graph
+from .symbolic import Symbolic
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -76,17 +77,12 @@ def check_information(graph: Graph, found: Array) -> None:
         )
 
 
-def gauge(graph: Graph, choice: str) -> Array:
+def gauge(graph: Graph, choice: str, *, symbolic: Symbolic) -> Array:
     """Which poses stay where they are."""
     if choice not in ("first", "each"):
         raise OptionError(f"gauge {choice!r}", allowed="first, each", advice="take one of these")
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    count = len(graph)
-    ones = np.ones(len(graph.edges), np.int8)
-    adjacency = coo_matrix((ones, (graph.edges[:, 0], graph.edges[:, 1])), (count, count))
-    parts, label = connected_components(adjacency, directed=False)
+    label = _pieces(symbolic)
+    parts = int(label.max()) + 1
     fixed = graph.fixed.copy()
     held = np.zeros(parts, bool)
     held[label[fixed]] = True
@@ -108,6 +104,16 @@ def gauge(graph: Graph, choice: str) -> Array:
         )
     fixed[firsts[loose]] = True
     return fixed
+
+
+def _pieces(symbolic: Symbolic) -> Array:
+    """The number of each pose's connected piece: its root in the elimination tree."""
+    up = np.where(symbolic.parent < 0, np.arange(len(symbolic.parent)), symbolic.parent)
+    while True:
+        further = up[up]
+        if np.array_equal(further, up):
+            return np.asarray(np.unique(up[symbolic.rank], return_inverse=True)[1])
+        up = further
 
 
 def singular(graph: Graph, pose: int, *, direction: str = "") -> RunError:
