@@ -21,7 +21,7 @@ def edges(count: int, extra: int) -> Array:
 
 
 def system(size: int, kind: str = "fp64") -> tuple[Symbolic, Array, Array, Array, Array]:
-    """Symbolic, ranked edges, Jacobian blocks, dense J and dense J^T J of a scaled problem with the first pose fixed."""
+    """Symbolic, ranked edges, Jacobian blocks, dense J, and which pose is fixed, of a scaled problem."""
     count, draw = 40, np.random.default_rng(1)
     joined = edges(count, 50)
     symbolic = analyse(count, joined)
@@ -126,7 +126,7 @@ def test_a_failing_pivot_is_named() -> None:
 def test_conjugate_gradients_solve_the_damped_equations(product: str, solve: str, close: float) -> None:
     size, damping = 6, 1e-3
     vectors = "fp64" if product == "fp64" else "fp32"
-    symbolic, ranked, jacobian, dense, fixed = system(size, vectors)
+    _, ranked, jacobian, dense, fixed = system(size, vectors)
     found, _ = matrix(size, vectors)
     if product == "fp16":
         jacobian = converted(jacobian, "fp16", size)

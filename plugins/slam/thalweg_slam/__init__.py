@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .formats.tum import read_tum, write_tum
     from .graph import Graph
     from .posegraph.certificate import certify, chordal_cost
+    from .posegraph.many import optimise_many
     from .posegraph.optimise import optimise
     from .posegraph.precision import Precision
     from .posegraph.robust import Robust
@@ -33,6 +34,7 @@ _HOMES = {
     "align": "trajectory",
     "associate": "trajectory",
     "ate": "trajectory",
+    "optimise_many": "posegraph.many",
     "certify": "posegraph.certificate",
     "chordal_cost": "posegraph.certificate",
     "optimise": "posegraph.optimise",
@@ -63,6 +65,7 @@ __all__ = [
     "certify",
     "chordal_cost",
     "optimise",
+    "optimise_many",
     "planar",
     "read_euroc",
     "read_g2o",

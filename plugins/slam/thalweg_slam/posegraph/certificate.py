@@ -1,8 +1,8 @@
 """Whether a solution is the best there is: the dual certificate of the chordal cost.
 
-$f = \\sum_e \\kappa_e |R_j - R_i R_{ij}|_F^2 + \\tau_e |t_j - t_i - R_i t_{ij}|^2$ with one weight for rotation and one for
-translation an edge (Rosen et al. 2019, doi:10.1177/0278364918784361). With X = [t | R] and f = tr X Q X^T, a stationary
-point is optimal if S = Q - Lambda has no negative eigenvalue, Lambda being the multipliers of R^T R = I.
+$f = \\sum_e \\kappa_e |R_j - R_i R_{ij}|_F^2 + \\tau_e |t_j - t_i - R_i t_{ij}|^2$ with one weight for rotation and one
+for translation an edge (Rosen et al. 2019, doi:10.1177/0278364918784361). With X = [t | R] and f = tr X Q X^T, a
+stationary point is optimal if S = Q - Lambda has no negative eigenvalue, Lambda being the multipliers of R^T R = I.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from thalweg.errors import OptionError, RunError
 
 from .. import geometry
@@ -53,8 +52,8 @@ def weights(graph: Graph) -> tuple[Array, Array]:
     inverse = np.linalg.inv(information[:, :d, :d])
     tau = d / np.trace(inverse, axis1=1, axis2=2)
     if d == 2:
-        return information[:, 2, 2], tau
-    return 1.5 / np.trace(np.linalg.inv(information[:, 3:, 3:]), axis1=1, axis2=2), tau
+        return information[:, 2, 2], np.asarray(tau)
+    return np.asarray(1.5 / np.trace(np.linalg.inv(information[:, 3:, 3:]), axis1=1, axis2=2)), tau
 
 
 def chordal_cost(graph: Graph) -> float:
@@ -67,7 +66,8 @@ def certify(graph: Graph, *, iterations: int = 30) -> Certificate:
     problem = _Chordal(graph)
     columns = _columns(graph.rotation, graph.translation)
     cost, done = problem.cost(columns), 0
-    for done in range(1, iterations + 1):
+    while done < iterations:
+        done += 1
         gradient = problem.gradient(columns)
         multipliers = problem.multipliers(columns, gradient)
         slope = problem.slope(columns, gradient)
@@ -131,8 +131,8 @@ class _Chordal:
         self.weight = np.repeat(kappa[:, None], d + 1, 1)
         self.weight[:, 0] = tau
         self.scale = float(self.weight.max())
-        self.fixed = diagnose.gauge(graph, "each")
         self.symbolic: Symbolic = analyse(self.count, graph.edges)
+        self.fixed = diagnose.gauge(graph, "each", symbolic=self.symbolic)
         self.ranked = self.symbolic.rank[graph.edges]
         self.places = places(self.symbolic, self.ranked)
 
@@ -165,7 +165,7 @@ class _Chordal:
         return found
 
     def slope(self, columns: Array, gradient: Array) -> Array:
-        found = np.einsum("nrks,nrk->ns", self._tangent(columns), gradient)
+        found: Array = np.einsum("nrks,nrk->ns", self._tangent(columns), gradient)
         found[self.fixed] = 0
         return found
 

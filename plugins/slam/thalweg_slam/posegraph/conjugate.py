@@ -50,7 +50,7 @@ def conjugate_gradients(
     return x, int(count), float(gain)
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=True)
 def _dot(a, b):  # type: ignore[no-untyped-def]
     total = 0.0
     for n in range(len(a)):
@@ -58,7 +58,7 @@ def _dot(a, b):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _conjugate_gradients(  # type: ignore[no-untyped-def]
     layout,
     padded,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from thalweg.errors import OptionError, RunError, SourceError
 
 from ..graph import Graph
+from .symbolic import Symbolic
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -31,7 +31,7 @@ def check_shapes(graph: Graph) -> None:
         found = np.shape(getattr(graph, name))
         if found != shape:
             raise SourceError(f"{name} has shape {found}", allowed=str(shape), advice="see thalweg_slam.graph.Graph")
-    if edges and not (0 <= graph.edges.min() and graph.edges.max() < count):
+    if edges and not (graph.edges.min() >= 0 and graph.edges.max() < count):
         raise SourceError(
             f"edges name poses {graph.edges.min()} to {graph.edges.max()}",
             allowed=f"0 to {count - 1}",
@@ -77,17 +77,12 @@ def check_information(graph: Graph, found: Array) -> None:
         )
 
 
-def gauge(graph: Graph, choice: str) -> Array:
+def gauge(graph: Graph, choice: str, *, symbolic: Symbolic) -> Array:
     """Which poses stay where they are."""
     if choice not in ("first", "each"):
         raise OptionError(f"gauge {choice!r}", allowed="first, each", advice="take one of these")
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    count = len(graph)
-    ones = np.ones(len(graph.edges), np.int8)
-    adjacency = coo_matrix((ones, (graph.edges[:, 0], graph.edges[:, 1])), (count, count))
-    parts, label = connected_components(adjacency, directed=False)
+    label = _pieces(symbolic)
+    parts = int(label.max()) + 1
     fixed = graph.fixed.copy()
     held = np.zeros(parts, bool)
     held[label[fixed]] = True
@@ -109,6 +104,16 @@ def gauge(graph: Graph, choice: str) -> Array:
         )
     fixed[firsts[loose]] = True
     return fixed
+
+
+def _pieces(symbolic: Symbolic) -> Array:
+    """The number of each pose's connected piece: its root in the elimination tree."""
+    up = np.where(symbolic.parent < 0, np.arange(len(symbolic.parent)), symbolic.parent)
+    while True:
+        further = up[up]
+        if np.array_equal(further, up):
+            return np.asarray(np.unique(up[symbolic.rank], return_inverse=True)[1])
+        up = further
 
 
 def singular(graph: Graph, pose: int, *, direction: str = "") -> RunError:

@@ -116,7 +116,7 @@ def converted(jacobian: Array, kind: str, size: int) -> Array:
     return found
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def scale_columns(size, lanes, ends, jacobian, scale):  # type: ignore[no-untyped-def]
     """Each column of the Jacobian times the number for its pose's coordinate."""
     for e in range(len(ends)):
@@ -127,12 +127,12 @@ def scale_columns(size, lanes, ends, jacobian, scale):  # type: ignore[no-untype
                     jacobian[at + m * size + k] *= scale[n + k]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _copy(into, target, out, source, blocks):  # type: ignore[no-untyped-def]
     copy(into, target, out, source, 0, blocks)
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _invert(layout, diagonal, column, shift):  # type: ignore[no-untyped-def]
     """A diagonal block, replaced by the inverse of its Cholesky factor; the smallest pivot."""
     least = np.inf
@@ -163,7 +163,7 @@ def _invert(layout, diagonal, column, shift):  # type: ignore[no-untyped-def]
     return least
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _factorise(layout, lower, diagonal, starts, rows, shift, rounded):  # type: ignore[no-untyped-def]
     count = len(starts) - 1
     least = np.inf
@@ -174,8 +174,8 @@ def _factorise(layout, lower, diagonal, starts, rows, shift, rounded):  # type: 
         upcoming[j], waiting[j], following[j] = starts[j], -1, -1
     for j in range(count):
         first, last = starts[j], starts[j + 1]
-        for l in range(first, last):
-            position[rows[l]] = l
+        for at in range(first, last):
+            position[rows[at]] = at
         k = waiting[j]
         while k >= 0:
             after = following[k]
@@ -201,7 +201,7 @@ def _factorise(layout, lower, diagonal, starts, rows, shift, rounded):  # type: 
     return -1, least
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _assemble(layout, packed, lower, diagonal, jacobian, ends, places, idle):  # type: ignore[no-untyped-def]
     size, stride = len(layout[0]), len(layout[1])
     for e in range(len(ends)):
@@ -217,7 +217,7 @@ def _assemble(layout, packed, lower, diagonal, jacobian, ends, places, idle):  #
                 diagonal[n * size * stride + k * stride + k] = 1
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def back_and_forth(layout, padded, lower, diagonal, starts, rows, vector):  # type: ignore[no-untyped-def]
     count = len(starts) - 1
     for j in range(count):

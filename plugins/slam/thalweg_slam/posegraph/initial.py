@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numba import njit
-
 from thalweg.errors import OptionError, RunError
 
 from .. import geometry
@@ -105,7 +104,7 @@ def _solve(graph: Graph, problem: Problem, system: Matrix, right: Array) -> None
         system.solve(each)
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _rotations(ends, places, turned, angular, fixed, rotation, lower, diagonal, right):  # type: ignore[no-untyped-def]
     """Least squares of R_j - R_i Z in the rows of R, with blocks padded to 3 x 4; fixed rotations are known."""
     for n in range(len(fixed)):
@@ -142,7 +141,7 @@ def _rotations(ends, places, turned, angular, fixed, rotation, lower, diagonal, 
                     lower[at + 4 * k + m] -= weight * (turned[e, k, m] if j > i else turned[e, m, k])
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _translations(  # type: ignore[no-untyped-def]
     ends, places, turned, moved, linear, fixed, rotation, translation, lower, diagonal, right
 ):
@@ -205,7 +204,7 @@ def _nearest(right: Array, fixed: Array, plane: bool, rotation: Array) -> None:
         rotation[hard] = u @ v
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _polar(right, fixed, plane, rotation, hard):  # type: ignore[no-untyped-def]
     """The rotations nearest to the matrices whose rows are in `right`, by Newton's iteration for the polar factor.
 
@@ -226,18 +225,18 @@ def _polar(right, fixed, plane, rotation, hard):  # type: ignore[no-untyped-def]
             continue
         size = 0.0
         for k in range(3):
-            for l in range(3):
-                m[k, l] = right[k, 4 * n + l]
-                size += m[k, l] ** 2
+            for o in range(3):
+                m[k, o] = right[k, 4 * n + o]
+                size += m[k, o] ** 2
         if not size > 0:
             for k in range(3):
                 m[k, k] = 1.0
         for turn in range(30):
             for k in range(3):
                 a, b = (k + 1) % 3, (k + 2) % 3
-                for l in range(3):
-                    u, v = (l + 1) % 3, (l + 2) % 3
-                    c[k, l] = m[a, u] * m[b, v] - m[a, v] * m[b, u]
+                for o in range(3):
+                    u, v = (o + 1) % 3, (o + 2) % 3
+                    c[k, o] = m[a, u] * m[b, v] - m[a, v] * m[b, u]
             det = m[0, 0] * c[0, 0] + m[0, 1] * c[0, 1] + m[0, 2] * c[0, 2]
             if turn == 0 and det <= 1e-6 * size**1.5:
                 hard[n] = True
@@ -246,18 +245,18 @@ def _polar(right, fixed, plane, rotation, hard):  # type: ignore[no-untyped-def]
             scale = abs(det) ** (-1 / 3)
             change = 0.0
             for k in range(3):
-                for l in range(3):
-                    value = 0.5 * (scale * m[k, l] + c[k, l] / (scale * det))
-                    change = max(change, abs(value - m[k, l]))
-                    m[k, l] = value
+                for o in range(3):
+                    value = 0.5 * (scale * m[k, o] + c[k, o] / (scale * det))
+                    change = max(change, abs(value - m[k, o]))
+                    m[k, o] = value
             if change < 1e-14:
                 break
         for k in range(3):
-            for l in range(3):
-                rotation[n, k, l] = m[k, l]
+            for o in range(3):
+                rotation[n, k, o] = m[k, o]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _walk(ends, turned, moved, plain, fixed, rotation, translation):  # type: ignore[no-untyped-def]
     """Place each pose from a neighbour, breadth first; along `plain` edges as far as they lead, then along others."""
     count = len(fixed)
@@ -310,8 +309,8 @@ def _walk(ends, turned, moved, plain, fixed, rotation, translation):  # type: ig
             for k in range(3):
                 for m in range(3):
                     rotation[to, k, m] = 0.0
-                    for l in range(3):
-                        rotation[to, k, m] += rotation[n, k, l] * (turned[e, l, m] if to == j else turned[e, m, l])
+                    for o in range(3):
+                        rotation[to, k, m] += rotation[n, k, o] * (turned[e, o, m] if to == j else turned[e, m, o])
             for k in range(3):
                 translation[to, k] = translation[n, k]
                 for m in range(3):

@@ -11,12 +11,17 @@ first met. The intrinsics stand at the top of the module: in a factory, their ke
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils as typed_cgutils
 from numba.extending import intrinsic
+
+# An intrinsic's first parameter is the compiler's; its arguments are types here, and values where it is called.
+# ruff: noqa: ARG001
+cgutils: Any = typed_cgutils
 
 PAD = 16
 Layout = tuple[tuple[int, ...], tuple[int, ...]]
@@ -34,6 +39,10 @@ _FLOAT, _DOUBLE, _HALF = ir.FloatType(), ir.DoubleType(), ir.HalfType()
 _I16, _I32, _I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _NAMES = {_FLOAT: "f32", _DOUBLE: "f64"}
 _BYTES = {"float64": 8, "float32": 4, "uint16": 2, "int16": 2}
+
+
+def vector_code(function: Callable[..., Any]) -> Callable[..., Any]:
+    return cast("Callable[..., Any]", intrinsic(function))
 
 
 class _Emit:
@@ -142,7 +151,7 @@ class _Emit:
         return self.builder.sext(self.builder.load(self.builder.gep(base[0], [position])), _I64)
 
 
-@intrinsic
+@vector_code
 def copy(typing: Any, into: Any, target: Any, out: Any, source: Any, first: Any, last: Any) -> Any:
     """target[l] = source[l] for l in first .. last, ascending, between layouts and kinds of numbers."""
 
@@ -161,7 +170,7 @@ def copy(typing: Any, into: Any, target: Any, out: Any, source: Any, first: Any,
     return types.void(into, target, out, source, types.int64, types.int64), generate
 
 
-@intrinsic
+@vector_code
 def round_columns(typing: Any, layout: Any, blocks: Any, first: Any, last: Any, kind: Any) -> Any:
     """Round blocks first .. last to the kind of numbers that the array `kind` (of at least PAD) holds."""
 
@@ -180,7 +189,7 @@ def round_columns(typing: Any, layout: Any, blocks: Any, first: Any, last: Any, 
     return types.void(layout, blocks, types.int64, types.int64, kind), generate
 
 
-@intrinsic
+@vector_code
 def downdate(typing: Any, layout: Any, blocks: Any, first: Any, last: Any, pivot: Any, rows: Any, position: Any) -> Any:
     """blocks[position[rows[l]]] -= blocks[l] blocks[pivot]^T for l in first .. last."""
 
@@ -204,7 +213,7 @@ def downdate(typing: Any, layout: Any, blocks: Any, first: Any, last: Any, pivot
     return types.void(layout, blocks, types.int64, types.int64, types.int64, rows, position), generate
 
 
-@intrinsic
+@vector_code
 def downdate_diagonal(typing: Any, layout: Any, diagonal: Any, column: Any, blocks: Any, pivot: Any) -> Any:
     """diagonal[column] -= blocks[pivot] blocks[pivot]^T."""
 
@@ -224,7 +233,7 @@ def downdate_diagonal(typing: Any, layout: Any, diagonal: Any, column: Any, bloc
     return types.void(layout, diagonal, types.int64, blocks, types.int64), generate
 
 
-@intrinsic
+@vector_code
 def accumulate(typing: Any, layout: Any, blocks: Any, target: Any, packed: Any, jacobian: Any, a: Any, b: Any) -> Any:
     """blocks[target] += J_a^T J_b of two blocks of `jacobian`, which has them by rows."""
 
@@ -246,7 +255,7 @@ def accumulate(typing: Any, layout: Any, blocks: Any, target: Any, packed: Any, 
     return types.void(layout, blocks, types.int64, packed, jacobian, types.int64, types.int64), generate
 
 
-@intrinsic
+@vector_code
 def divide(typing: Any, layout: Any, blocks: Any, first: Any, last: Any, inverse: Any, pivot: Any) -> Any:
     """blocks[l] = blocks[l] inverse[pivot]^T for l in first .. last; `inverse` is lower triangular."""
 
@@ -268,7 +277,7 @@ def divide(typing: Any, layout: Any, blocks: Any, first: Any, last: Any, inverse
     return types.void(layout, blocks, types.int64, types.int64, inverse, types.int64), generate
 
 
-@intrinsic
+@vector_code
 def eliminate(typing: Any, layout: Any, vector: Any, blocks: Any, first: Any, last: Any, rows: Any, column: Any) -> Any:
     """vector[rows[l]] -= blocks[l] vector[column] for l in first .. last."""
 
@@ -290,7 +299,7 @@ def eliminate(typing: Any, layout: Any, vector: Any, blocks: Any, first: Any, la
     return types.void(layout, vector, blocks, types.int64, types.int64, rows, types.int64), generate
 
 
-@intrinsic
+@vector_code
 def gather(typing: Any, layout: Any, vector: Any, blocks: Any, first: Any, last: Any, rows: Any, column: Any) -> Any:
     """vector[column] -= sum of blocks[l]^T vector[rows[l]] for l in first .. last."""
 
@@ -315,7 +324,7 @@ def gather(typing: Any, layout: Any, vector: Any, blocks: Any, first: Any, last:
     return types.void(layout, vector, blocks, types.int64, types.int64, rows, types.int64), generate
 
 
-@intrinsic
+@vector_code
 def multiply(typing: Any, layout: Any, vector: Any, inverse: Any, column: Any) -> Any:
     """vector[column] = inverse[column] vector[column]."""
 
@@ -333,7 +342,7 @@ def multiply(typing: Any, layout: Any, vector: Any, inverse: Any, column: Any) -
     return types.void(layout, vector, inverse, types.int64), generate
 
 
-@intrinsic
+@vector_code
 def multiply_transposed(typing: Any, layout: Any, vector: Any, inverse: Any, column: Any) -> Any:
     """vector[column] = inverse[column]^T vector[column]."""
 
@@ -352,7 +361,7 @@ def multiply_transposed(typing: Any, layout: Any, vector: Any, inverse: Any, col
     return types.void(layout, vector, inverse, types.int64), generate
 
 
-@intrinsic
+@vector_code
 def normal(typing: Any, layout: Any, product: Any, vector: Any, jacobian: Any, edge: Any, i: Any, j: Any) -> Any:
     """product += J^T J vector for one edge, whose two blocks `jacobian` has by rows; gives |J vector|^2."""
 

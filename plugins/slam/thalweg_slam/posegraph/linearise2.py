@@ -18,7 +18,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 SIZE, LANES = 3, 4
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def retract(angle, t, step, fixed):  # type: ignore[no-untyped-def]
     """T Exp(step); `step` has 4 numbers a pose."""
     new_angle, new_t = np.empty(angle.shape), np.empty(t.shape)
@@ -40,7 +40,7 @@ def retract(angle, t, step, fixed):  # type: ignore[no-untyped-def]
     return new_angle, new_t
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"}, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")
 def _error(angle, t, frame, i, j, z, vector):  # type: ignore[no-untyped-def]
     """Error (x, y, angle), and T_i^-1 t_j. `frame` has cosine and sine of each pose; z is (x, y, cos, sin, angle)."""
     if i == j:
@@ -60,7 +60,7 @@ def _error(angle, t, frame, i, j, z, vector):  # type: ignore[no-untyped-def]
     return stretch * u + half * v, -half * u + stretch * v, turn, x, y, stretch
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def frames(angle):  # type: ignore[no-untyped-def]
     frame = np.empty((len(angle), 2))
     for n in range(len(angle)):
@@ -68,7 +68,7 @@ def frames(angle):  # type: ignore[no-untyped-def]
     return frame
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def cost(angle, t, frame, ends, z, weight, vector, loss, scale, robust):  # type: ignore[no-untyped-def]
     """The sum over edges of the loss of e^T Omega e."""
     total = 0.0
@@ -81,7 +81,7 @@ def cost(angle, t, frame, ends, z, weight, vector, loss, scale, robust):  # type
     return total
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def linearise(  # type: ignore[no-untyped-def]
     angle, t, frame, ends, z, weight, vector, loss, scale, robust, fixed, jacobian, gradient, squares
 ):

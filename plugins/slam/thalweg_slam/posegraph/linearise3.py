@@ -19,7 +19,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 SIZE, LANES = 6, 8
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def rotate(q, rotation):  # type: ignore[no-untyped-def]
     """Matrices (N, 3, 3) of unit quaternions (N, 4)."""
     for n in range(len(q)):
@@ -41,7 +41,7 @@ def rotate(q, rotation):  # type: ignore[no-untyped-def]
         )
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def retract(q, t, rotation, step, fixed):  # type: ignore[no-untyped-def]
     """T Exp(step): new quaternions and translations; `step` has 8 numbers a pose, translation first."""
     new_q, new_t = np.empty(q.shape), np.empty(t.shape)
@@ -83,7 +83,7 @@ def retract(q, t, rotation, step, fixed):  # type: ignore[no-untyped-def]
     return new_q, new_t
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _motion(q, t, rotation, i, j, zq, zt, zr, relative, shift, edge):  # type: ignore[no-untyped-def]
     """The quaternion (x, y, z, w), w >= 0, and the translation of Z^-1 T_i^-1 T_j, into `edge` (7,).
 
@@ -124,7 +124,7 @@ def _motion(q, t, rotation, i, j, zq, zt, zr, relative, shift, edge):  # type: i
         edge[4 + k] = zr[0, k] * u + zr[1, k] * v + zr[2, k] * s
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _logarithm(edge, vector, error):  # type: ignore[no-untyped-def]
     """The error (6,) of a motion; gives its angle and the second coefficient of the inverse right Jacobian."""
     x, y, z = edge[0], edge[1], edge[2]
@@ -152,7 +152,7 @@ def _logarithm(edge, vector, error):  # type: ignore[no-untyped-def]
     return angle, second
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def cost(q, t, rotation, ends, zq, zt, zr, weight, vector, loss, scale, robust):  # type: ignore[no-untyped-def]
     """The sum over edges of the loss of e^T Omega e."""
     total = 0.0
@@ -170,7 +170,7 @@ def cost(q, t, rotation, ends, zq, zt, zr, weight, vector, loss, scale, robust):
     return total
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def linearise(  # type: ignore[no-untyped-def]
     q, t, rotation, ends, zq, zt, zr, weight, vector, loss, scale, robust, fixed, jacobian, gradient, squares
 ):

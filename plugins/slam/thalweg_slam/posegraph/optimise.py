@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-
 from thalweg.errors import OptionError, RunError
 
 from ..graph import Graph
@@ -20,6 +19,7 @@ from .precision import Precision
 from .precision import precision as chosen
 from .problem import Problem, State, prepare
 from .robust import Robust
+from .symbolic import analyse
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Method = Literal["gauss-newton", "levenberg-marquardt"]
@@ -165,8 +165,9 @@ def optimise(
     clock = _Clock()
     diagnose.check_shapes(graph)
     diagnose.check_finite(graph, poses=initial == "given")
-    fixed = diagnose.gauge(graph, gauge)
-    problem, found = prepare(graph, fixed=fixed, robust=robust)
+    symbolic = analyse(len(graph), graph.edges)
+    fixed = diagnose.gauge(graph, gauge, symbolic=symbolic)
+    problem, found = prepare(graph, symbolic=symbolic, fixed=fixed, robust=robust)
     if found.any():
         diagnose.check_information(graph, found)
     clock.charge("prepare")

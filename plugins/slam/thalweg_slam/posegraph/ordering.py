@@ -24,7 +24,7 @@ def neighbourhoods(count: int, edges: Array) -> tuple[Array, Array]:
     return starts, neighbours
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _neighbourhoods(count, edges):  # type: ignore[no-untyped-def]
     starts = np.zeros(count + 1, np.int32)
     for e in range(len(edges)):
@@ -59,7 +59,7 @@ def _neighbourhoods(count, edges):  # type: ignore[no-untyped-def]
     return starts, raw[:kept]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _minimum_degree(count, starts, neighbours):  # type: ignore[no-untyped-def]
     # Every node's list lies in `space`: first the elements (eliminated cliques) it touches, then plain neighbours.
     # A new element is written behind all others; when the room is used up, the live lists are moved together.

@@ -11,7 +11,7 @@ from numba import njit
 from ..graph import Graph
 from . import linearise2, linearise3
 from .robust import CODES, Robust
-from .symbolic import Symbolic, analyse, places
+from .symbolic import Symbolic, places
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -70,7 +70,7 @@ class Problem:
         return state.rotation[rank], state.translation[rank]
 
     def cost(self, state: State) -> float:
-        kernel = linearise3.cost if self.size == 6 else linearise2.cost
+        kernel: Any = linearise3.cost if self.size == 6 else linearise2.cost
         return float(
             kernel(
                 state.rotation,
@@ -87,7 +87,7 @@ class Problem:
         )
 
     def linearise(self, state: State, *, jacobian: Array, gradient: Array, squares: Array) -> None:
-        kernel = linearise3.linearise if self.size == 6 else linearise2.linearise
+        kernel: Any = linearise3.linearise if self.size == 6 else linearise2.linearise
         kernel(
             state.rotation,
             state.translation,
@@ -111,9 +111,8 @@ class Problem:
         return self._state(*linearise3.retract(state.rotation, state.translation, state.frame, step, self.fixed))
 
 
-def prepare(graph: Graph, *, fixed: Array, robust: Robust | None = None) -> tuple[Problem, Array]:
+def prepare(graph: Graph, *, symbolic: Symbolic, fixed: Array, robust: Robust | None = None) -> tuple[Problem, Array]:
     """The problem, and for each edge 0, or 1 where its information is indefinite, 2 where it is not finite."""
-    symbolic = analyse(len(graph), graph.edges)
     ranked = symbolic.rank[graph.edges]
     sorting = np.argsort(ranked.min(1), kind="stable")
     ends = np.ascontiguousarray(ranked[sorting], np.int32)
@@ -145,7 +144,7 @@ def prepare(graph: Graph, *, fixed: Array, robust: Robust | None = None) -> tupl
     return problem, found
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _roots(information, sorting):  # type: ignore[no-untyped-def]
     count, size = information.shape[0], information.shape[1]
     weight = np.zeros((count, size, size))

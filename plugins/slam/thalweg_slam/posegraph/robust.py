@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from numba import njit
-
 from thalweg.errors import OptionError
 
 CODES = {"none": 0, "huber": 1, "cauchy": 2, "geman-mcclure": 3}
@@ -15,8 +14,10 @@ CODES = {"none": 0, "huber": 1, "cauchy": 2, "geman-mcclure": 3}
 
 @dataclass(frozen=True)
 class Robust:
-    """A loss of s = e^T Omega e, with scale c: huber, s up to c^2, then 2 c sqrt(s) - c^2; cauchy, c^2 log(1 + s / c^2);
-    geman-mcclure, s / (1 + s / c^2)."""
+    """A loss of s = e^T Omega e with scale c.
+
+    huber: s up to c^2, then 2 c sqrt(s) - c^2; cauchy: c^2 log(1 + s / c^2); geman-mcclure: s / (1 + s / c^2).
+    """
 
     loss: Literal["none", "huber", "cauchy", "geman-mcclure"] = "huber"
     scale: float = 1.345
@@ -30,7 +31,7 @@ class Robust:
             raise OptionError(f"scale {self.scale!r} of a loss", allowed="above 0", advice="try 1.345")
 
 
-@njit(cache=True, error_model="numpy", inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def influence(loss, scale, square):  # type: ignore[no-untyped-def]
     """The loss of a square, and its derivative: the weight of the edge."""
     if loss == 0:

@@ -46,7 +46,7 @@ def places(symbolic: Symbolic, ranked: Array) -> Array:
     return np.asarray(_places(symbolic.starts, symbolic.rows, ranked))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _tree(found, rank, starts, neighbours):  # type: ignore[no-untyped-def]
     count = len(found)
     parent, ancestor = np.empty(count, np.int32), np.empty(count, np.int32)
@@ -68,7 +68,7 @@ def _tree(found, rank, starts, neighbours):  # type: ignore[no-untyped-def]
     return parent
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _structure(first, starts, neighbours):  # type: ignore[no-untyped-def]
     count = len(first)
     rank = np.empty(count, np.int32)
@@ -145,7 +145,7 @@ def _structure(first, starts, neighbours):  # type: ignore[no-untyped-def]
     return found, rank, begin, rows, tree
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _places(starts, rows, ranked):  # type: ignore[no-untyped-def]
     found = np.empty(len(ranked), np.int64)
     for e in range(len(ranked)):
