@@ -29,6 +29,7 @@ from thalweg_slam.posegraph import diagnose
 from thalweg_slam.posegraph.optimise import Result, _System
 from thalweg_slam.posegraph.precision import PRESETS, Precision
 from thalweg_slam.posegraph.problem import prepare
+from thalweg_slam.posegraph.symbolic import analyse
 from thalweg_slam.poses import Array
 from thalweg_slam.trajectory import absolute_errors
 
@@ -131,7 +132,9 @@ def one(tally: Tally, problem: Problem, precision: Precision, *, initial: str, t
 
 def triangular_solve(result: Result, precision: Precision, *, repeats: int = 20) -> float:
     """Seconds of one application of the preconditioner."""
-    problem, _ = prepare(result.graph, fixed=diagnose.gauge(result.graph, "first"), robust=None)
+    symbolic = analyse(len(result.graph), result.graph.edges)
+    fixed = diagnose.gauge(result.graph, "first", symbolic=symbolic)
+    problem, _ = prepare(result.graph, symbolic=symbolic, fixed=fixed, robust=None)
     system = _System(problem, precision.jacobian)
     system.linearise(problem.state(result.graph.rotation, result.graph.translation), rescale=True)
     system.factorise(precision.factor, shift=1e-6)

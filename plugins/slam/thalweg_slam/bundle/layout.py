@@ -1,7 +1,8 @@
 """Bundles as fields along `sample`: what the pipeline maps over.
 
     inputs    camera_parameters (sample, node, parameter), trajectory (sample, node)
-              point_position (sample, point, axis), sighting_ends (sample, sighting, end), sighting (sample, sighting, image)
+              point_position (sample, point, axis)
+              sighting_ends (sample, sighting, end), sighting_measured (sample, sighting, image)
     truth     position (sample, node, axis), rotation (sample, node, turn), trajectory (sample, node)
 
 A sample is a window of cameras, padded to the largest as pose graphs are (`thalweg_slam.layout`): -1 as `trajectory`
@@ -16,36 +17,49 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from thalweg import Signature
-from thalweg.errors import HandshakeError
+from thalweg.errors import HandshakeError, SourceError
 
 from ..layout import TRUTH, attributes
 from ..poses import identity
 from ..trajectory import Trajectory
-from .odometry import Window
 from .problem import Array, Bundle
 
-INPUTS = ("camera_parameters", "trajectory", "point_position", "sighting_ends", "sighting")
+INPUTS = ("camera_parameters", "trajectory", "point_position", "sighting_ends", "sighting_measured")
 SAMPLES: Mapping[str, Any] = {"kind": "pairs", "dim": "sample", "inputs": list(INPUTS), "truth": list(TRUTH)}
 
 
-def dataset(parts: Sequence[Window], truth: Trajectory | None, *, attrs: Mapping[str, Any]) -> xr.Dataset:
-    """Windows of one bundle, and the truth of their cameras."""
-    whole = parts[0].bundle
-    nodes = max(len(each.cameras) for each in parts)
-    points = max(len(each.points) for each in parts)
-    seen = max(len(each.bundle.observations) for each in parts)
+def dataset(
+    bundles: Sequence[Bundle],
+    truths: Sequence[Trajectory | None],
+    *,
+    first: Sequence[int],
+    attrs: Mapping[str, Any],
+) -> xr.Dataset:
+    """Bundles, the truth of their cameras, and the numbers of their first cameras.
+
+    Raises `SourceError` unless all are of one camera.
+    """
+    whole = bundles[0]
+    for each in bundles:
+        if (each.model, each.sigma) != (whole.model, whole.sigma) or (each.calibration != whole.calibration).any():
+            raise SourceError(
+                f"bundles of {whole.model!r}, {whole.calibration.tolist()!r} and {each.model!r}, "
+                f"{each.calibration.tolist()!r}",
+                allowed="one camera, with one calibration and sigma, in a run",
+            )
+    nodes = max(len(each) for each in bundles)
+    points = max(len(each.points) for each in bundles)
+    seen = max(len(each.observations) for each in bundles)
     blank = identity(nodes, dims=3)
     fields: dict[str, list[Array]] = {name: [] for name in {*INPUTS, *TRUTH}}
-    for each in parts:
-        count = len(each.cameras)
-        known = (
-            Trajectory(*(np.full((count, size), np.nan) for size in (3, 4))) if truth is None else truth[each.cameras]
-        )
-        fields["camera_parameters"].append(_padded(each.bundle.cameras, nodes, 0.0))
+    for each, truth in zip(bundles, truths, strict=True):
+        count = len(each)
+        known = truth or Trajectory(np.full((count, 3), np.nan), np.full((count, 4), np.nan))
+        fields["camera_parameters"].append(_padded(each.cameras, nodes, 0.0))
         fields["trajectory"].append(_padded(np.zeros(count, np.int32), nodes, -1))
-        fields["point_position"].append(_padded(each.bundle.points, points, np.nan))
-        fields["sighting_ends"].append(_padded(each.bundle.observations, seen, -1))
-        fields["sighting"].append(_padded(each.bundle.measured, seen, 0.0))
+        fields["point_position"].append(_padded(each.points, points, np.nan))
+        fields["sighting_ends"].append(_padded(each.observations, seen, -1))
+        fields["sighting_measured"].append(_padded(each.measured, seen, 0.0))
         fields["position"].append(np.concatenate([known.translation, blank[0][count:]]))
         fields["rotation"].append(np.concatenate([known.rotation, blank[1][count:]]))
     dims = {
@@ -53,7 +67,7 @@ def dataset(parts: Sequence[Window], truth: Trajectory | None, *, attrs: Mapping
         "trajectory": ("node",),
         "point_position": ("point", "axis"),
         "sighting_ends": ("sighting", "end"),
-        "sighting": ("sighting", "image"),
+        "sighting_measured": ("sighting", "image"),
         "position": ("node", "axis"),
         "rotation": ("node", "turn"),
     }
@@ -63,26 +77,25 @@ def dataset(parts: Sequence[Window], truth: Trajectory | None, *, attrs: Mapping
         "camera_parameters": {"units": "1", "long_name": "rotation vector, translation (world to camera), f, k1, k2"},
         "point_position": {"units": "m", "long_name": "where adjustment begins"},
         "sighting_ends": {"units": "1", "long_name": "numbers of camera and point, -1 where there is none"},
-        "sighting": {"units": "px", **camera},
+        "sighting_measured": {"units": "px", **camera},
         **{name: told[name] for name in TRUTH},
     }
     variables = {name: (("sample", *each), np.stack(fields[name]), units[name]) for name, each in dims.items()}
-    first = ("sample", [int(each.cameras[0]) for each in parts])
-    coords = {"sample": np.arange(len(parts)), "first_camera": first}
+    coords = {"sample": np.arange(len(bundles)), "first_camera": ("sample", list(first))}
     return xr.Dataset(variables, coords, {**attrs, "samples": dict(SAMPLES)})
 
 
 def bundle_of(inputs: xr.Dataset, number: int) -> Bundle:
     """The bundle of one sample, without its padding."""
     one = {name: inputs[name].isel(sample=number).values for name in INPUTS}
-    told = inputs["sighting"].attrs
+    told = inputs["sighting_measured"].attrs
     kept = one["sighting_ends"][:, 0] >= 0
     points = np.isfinite(one["point_position"]).all(axis=1)
     return Bundle(
         cameras=one["camera_parameters"][one["trajectory"] >= 0],
         points=one["point_position"][points],
         observations=one["sighting_ends"][kept],
-        measured=one["sighting"][kept],
+        measured=one["sighting_measured"][kept],
         model=told["model"],
         calibration=np.asarray(told["calibration"], float),
         sigma=float(told["sigma"]),
@@ -92,7 +105,7 @@ def bundle_of(inputs: xr.Dataset, number: int) -> Bundle:
 
 def needs_bundles(given: Signature, *, by: str) -> None:
     """Raise `HandshakeError` unless bundles are given."""
-    for name in (*INPUTS, *TRUTH):
+    for name in INPUTS:
         if name not in given:
             raise HandshakeError(
                 f"{by} needs {name!r}, which is not there", allowed=str(given), advice="ingest a bundle: `bundle`"

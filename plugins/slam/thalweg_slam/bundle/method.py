@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class WindowedBundleAdjustment(Solver):
     """Poses of cameras from where points were seen: least squares of reprojection errors over each sample.
 
-    With `window`, over windows of its cameras, whose relative poses are chained. Samples are mapped by Dask, windows
-    of one sample are solved in turn. Beside the poses the estimate gets `cost`, `iterations`, `products` (of conjugate
-    gradients) and `left_out` (observations of points behind a camera) along `sample`. Nothing to learn.
+    With `window`, over windows of its cameras, which Dask maps, and whose relative poses are chained. Beside the poses
+    the estimate gets `cost`, `iterations`, `products` (of conjugate gradients) and `left_out` (observations of points
+    behind a camera) along `sample`. Nothing to learn.
     """
 
     cite: ClassVar[str] = "10.1007/3-540-44480-7_21 10.1007/978-3-642-15552-9_3"
@@ -33,6 +33,7 @@ class WindowedBundleAdjustment(Solver):
     solver: Literal["schur", "cgnr"] = "schur"
     robust: Literal["squared", "huber", "cauchy", "geman-mcclure"] = "squared"
     width: PositiveFloat = Field(1.0, description="of the robust kernel, sigmas")
+    scheduler: Literal["synchronous", "threads"] = Field("threads", description="Dask's, of the windows of a sample")
 
     def check(self, given: Signature) -> None:
         needs_bundles(given, by=self.name)
@@ -68,5 +69,6 @@ class WindowedBundleAdjustment(Solver):
             solver=self.solver,
             robust=self.robust,
             width=self.width,
+            scheduler=self.scheduler,
         )
         return (graph.translation, graph.rotation), graph.attrs["windows"]
