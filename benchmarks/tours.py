@@ -2,10 +2,11 @@
 
     python benchmarks/tours.py [--graphs 800] [--initial odometry] [--out tours]
 
-Each tour is optimised in four ways: in double precision with a factor at every step (`double`), and by conjugate
-gradients with one factor for all steps, all in double (`double static`), with that factor in single precision and its
-triangular solves in half (`mixed`), or with factor, triangular solves and products with the Jacobian in half (`all
-half`). All begin from the same start: `--initial odometry`, or `chordal`, which is so near that two steps do.
+The settings of the tours are those of recipes/slam-tours.yaml. Each tour is optimised in four ways: in double
+precision with a factor at every step (`double`), and by conjugate gradients with one factor for all steps, all in
+double (`double static`), with that factor in single precision and its triangular solves in half (`mixed`), or with
+factor, triangular solves and products with the Jacobian in half (`all half`). All begin from the same start:
+`--initial odometry`, or `chordal`, which is so near that two steps do.
 
 Writes the cumulative histograms of the absolute trajectory error (rmse, aligned by SE(3)), `tours.png`, and `tours.md`:
 errors over trajectories, distances from the optimum in double precision, and processor time by step. A tour is split
@@ -18,12 +19,16 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 from thalweg.errors import RunError
 from thalweg_slam import Graph, Problem, Trajectory, optimise, rpe
+from thalweg_slam.datasets.synthetic_tours import SyntheticTours, settings_of
 from thalweg_slam.generate import Settings, tour
 from thalweg_slam.posegraph import diagnose
 from thalweg_slam.posegraph.optimise import Result, _System
@@ -53,7 +58,7 @@ PUBLISHED = {
     "99 %": (2.65e-1, 5.71e-4),
     "90 %": (2.00e-1, 5.57e-4),
 }
-OVER = {
+OVER: dict[str, Callable[[Array], float]] = {
     "mean": np.mean,
     "max": np.max,
     "99 %": lambda each: np.percentile(each, 99),
@@ -80,19 +85,21 @@ class Tally:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="800 tours, with and without loops closed.")
-    parser.add_argument("--graphs", type=int, default=800)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--recipe", type=Path, default=Path(__file__).parents[1] / "recipes" / "slam-tours.yaml")
+    parser.add_argument("--graphs", type=int, help="fewer than in the recipe")
     parser.add_argument("--initial", choices=("odometry", "chordal"), default="odometry")
     parser.add_argument("--out", type=Path, default=Path("tours"))
     chosen = parser.parse_args()
+    made = SyntheticTours(**yaml.safe_load(chosen.recipe.read_text())["ingest"]["synthetic-tours"])
+    settings = settings_of(made)
     for precision in WAYS.values():
-        optimise(tour(0).graph, precision, initial=chosen.initial)
+        optimise(tour(0, settings).graph, precision, initial=chosen.initial)
     odometry: list[float] = []
     drift: list[float] = []
     tallies = {name: Tally() for name in WAYS}
     sizes = []
-    for number in range(chosen.graphs):
-        problem = tour(chosen.seed + number)
+    for number in range(chosen.graphs or made.graphs):
+        problem = tour(made.seed + number, settings)
         sizes.append((len(problem.graph), len(problem.graph.edges)))
         odometry += by_trajectory(problem, problem.graph)
         drift.append(step_error(problem))
@@ -106,7 +113,7 @@ def main() -> None:
             apart = np.linalg.norm(found[name].translation - found["double"].translation, axis=1)
             tally.apart.append(float(apart.max()))
     chosen.out.mkdir(parents=True, exist_ok=True)
-    text = report(np.array(odometry), np.array(drift), tallies, np.array(sizes), initial=chosen.initial)
+    text = report(settings, np.array(odometry), np.array(drift), tallies, np.array(sizes), initial=chosen.initial)
     (chosen.out / "tours.md").write_text(text)
     draw(np.array(odometry), tallies, chosen.out / "tours.png")
     print(text)
@@ -167,9 +174,11 @@ def step_error(problem: Problem) -> float:
     return rpe(Trajectory(problem.graph.translation, problem.graph.rotation), problem.truth)["rot_rmse_deg"]
 
 
-def report(odometry: Array, drift: Array, tallies: dict[str, Tally], sizes: Array, *, initial: str) -> str:
+def report(
+    settings: Settings, odometry: Array, drift: Array, tallies: dict[str, Tally], sizes: Array, *, initial: str
+) -> str:
     """Tables in Markdown."""
-    settings, count = Settings(), len(sizes)
+    count = len(sizes)
     poses, edges = sizes.mean(axis=0)
     lines = [
         f"# {count} tours, {len(odometry)} trajectories",
@@ -243,13 +252,13 @@ def draw(odometry: Array, tallies: dict[str, Tally], path: Path) -> None:
 
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axis = figure.subplots()
-    styles = {
+    styles: dict[str, dict[str, Any]] = {
         "double": {"color": "#c6dbef", "linewidth": 8.0},
         "double static": {"color": "#6baed6", "linewidth": 4.5},
         "mixed": {"color": "#0b5fa5", "linewidth": 2.0},
         "all half": {"color": "#d95f0e", "linewidth": 1.4, "linestyle": "--"},
     }
-    curves = {"odometry": (odometry, {"color": "#777777", "linewidth": 2.0})}
+    curves: dict[str, tuple[Array, dict[str, Any]]] = {"odometry": (odometry, {"color": "#777777", "linewidth": 2.0})}
     curves |= {name: (np.array(tally.ate), styles[name]) for name, tally in tallies.items()}
     for name, (values, style) in curves.items():
         axis.plot(np.sort(values), np.arange(1, len(values) + 1) / len(values), label=name, **style)
