@@ -42,7 +42,7 @@ def behind(bundle: Bundle) -> tuple[Finding, ...]:
     if not len(numbers):
         return ()
     ends = bundle.observations[numbers[:5]].T
-    names = (_names(name, numbers, bundle) for name, numbers in zip(("camera", "point"), ends, strict=True))
+    names = (in_the_whole(name, numbers, bundle) for name, numbers in zip(("camera", "point"), ends, strict=True))
     seen = [f"({i}, {j})" for i, j in zip(*names, strict=True)]
     text = f"{_these('observation', numbers)} (camera, point): {', '.join(seen)}: the point is behind the camera"
     return (Finding("behind", numbers, text, "leave them out: bundle.without(numbers)"),)
@@ -112,12 +112,12 @@ def _loose(bundle: Bundle, known: Array) -> Iterator[Finding]:
 
 
 def _these(name: str, numbers: Array, bundle: Bundle | None = None) -> str:
-    shown = ", ".join(map(str, _names(name, numbers[:8], bundle)))
+    shown = ", ".join(map(str, in_the_whole(name, numbers[:8], bundle)))
     more = f", ... ({len(numbers)})" if len(numbers) > 8 else ""
     return f"{name}{'s' if len(numbers) > 1 else ''} {shown}{more}"
 
 
-def _names(name: str, numbers: Array, bundle: Bundle | None) -> Array:
+def in_the_whole(name: str, numbers: Array, bundle: Bundle | None) -> Array:
     """Of a window: the numbers that its cameras and points have in the whole."""
     known = None if bundle is None else bundle.attrs.get(f"{name}s")
     return numbers if known is None else np.asarray(known)[numbers]
