@@ -12,13 +12,16 @@ _HOMES = {
     "covariance": "information",
     "findings": "diagnosis",
     "inspect": "diagnosis",
+    "loop_graph": "loops",
     "marginalise": "marginal",
     "Prior": "prior",
+    "read_bundles": "store",
     "read_bal": "formats.bal",
     "read_gbp": "formats.gbp",
     "read_libmv": "formats.libmv",
     "read_stereo": "formats.stereo",
     "windows": "odometry",
+    "write_bundles": "store",
 }
 
 __all__ = [*_HOMES]
