@@ -132,14 +132,14 @@ class _System:
             self.scale = 1 / np.sqrt(np.where(self.squares > 0, self.squares, 1.0))
         _scale(self.problem, self.jacobian, self.scale)
 
-    def factorise(self, kind: str, *, shift: float) -> tuple[int, float]:
+    def factorise(self, kind: str, *, shift: float, floor: float = 0.0) -> tuple[int, float]:
         rounded = kind if kind in ("fp16", "bf16") else None
         held = "fp64" if kind == "fp64" else "fp32"
         if self.matrix is None or self.matrix.lower.dtype != STORED[held]:
             self.matrix = Matrix.empty(self.problem.symbolic, self.problem.size, held)
         problem = self.problem
         self.matrix.assemble(self.jacobian, ends=problem.ends, places=problem.places, idle=problem.fixed)
-        return self.matrix.factorise(shift=shift, rounded=rounded)
+        return self.matrix.factorise(shift=shift, rounded=rounded, floor=floor)
 
 
 def optimise(
@@ -292,10 +292,8 @@ class _Solver:
             raise diagnose.singular(self.graph, int(self.problem.symbolic.order[np.flatnonzero(empty)[0]]))
 
     def _factor_direct(self) -> None:
-        column, least = self.system.factorise("fp64", shift=self.damping)
-        if (column >= 0 or least < SINGULAR) and self.damping == 0:
-            if column < 0:
-                column = 0
+        column, _ = self.system.factorise("fp64", shift=self.damping, floor=SINGULAR)
+        if column >= 0:
             raise diagnose.singular(self.graph, int(self.problem.symbolic.order[column]), direction=" in a direction")
         self.clock.charge("factor")
 
