@@ -1,35 +1,48 @@
-"""One small operator under each way to hold a boundary, on three exact problems: error, boundary, processor time.
+"""One small operator under each way to hold a boundary, on six problems: error, boundary, processor time.
 
-    python benchmarks/boundaries.py [--epochs 40] [--seed 1]
+    python benchmarks/boundaries.py [--seeds 0 1 2] [--epochs 40] [--results FILE]
+    python benchmarks/boundaries.py --damping 0.03 0.1 0.3 0.9 --seeds 10 11
 
-Each way has the same weights to begin with, the same batches and the boundary values among its inputs; `no channel` is
-not told them.
+The first writes Markdown: mean (standard error) over seeds, of the data, the weights and the batches alike. Each way
+has the same weights to begin with, the same batches and the boundary values among its inputs; `not told` has not. What
+stands in FILE is not run again. The second chooses the damping of `boon` on validation samples: no test sample is read,
+and its seeds are not the table's.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
-from thalweg import Law
+import xarray as xr
+from _markdown import cell, table
+from thalweg import LinearLaw, OperatorEnforcer
 from thalweg_boon.enforcers.boon import Boon
 from thalweg_boon.enforcers.boundary_channel import BoundaryChannel
 from thalweg_boon.laws.dirichlet import Dirichlet
 from thalweg_boon.laws.neumann import Neumann
-from thalweg_pde.datasets._marching import Marching
+from thalweg_boon.laws.periodic import Periodic
+from thalweg_pde.datasets._problem import Problem
+from thalweg_pde.datasets.burgers_periodic import BurgersPeriodic
 from thalweg_pde.datasets.burgers_riemann import BurgersRiemann
 from thalweg_pde.datasets.heat_neumann import HeatNeumann
+from thalweg_pde.datasets.lid_driven_cavity import LidDrivenCavity
 from thalweg_pde.datasets.stokes_second_problem import StokesSecondProblem
+from thalweg_pde.datasets.wave import Wave
 from thalweg_pde.fno import FNO
 from torch import Tensor, nn
 
-TRAIN, TEST, CELLS = 300, 100, 128
-INPUTS = ("initial", "left", "right")
-WAYS = {
+TRAIN, VALIDATE, TEST, LINE, SIDE = 300, 100, 100, 128, 24
+WAYS: dict[str, OperatorEnforcer | None] = {
     "free": None,
-    "free, no channel": None,
+    "not told": None,
     "overwrite": BoundaryChannel(),
     "lifting": BoundaryChannel(by="lifting"),
     "boon": Boon(),
@@ -37,20 +50,62 @@ WAYS = {
 
 
 @dataclass(frozen=True)
+class Case:
+    """A problem, the laws of its boundary, and which of its variables the operator is given and gives."""
+
+    kind: type[Problem]
+    laws: tuple[LinearLaw, ...]
+    inputs: tuple[str, ...] = ("initial",)
+    told: tuple[str, ...] = ()
+    output: str = "u"
+    dims: tuple[str, ...] = ("x",)
+
+    def data(self, seed: int) -> xr.Dataset:
+        cells = LINE if self.dims == ("x",) else SIDE
+        return self.kind(sizes=(TRAIN, VALIDATE, TEST), cells=cells, seed=seed).open().compute()  # type: ignore[call-arg]
+
+
+def _walls(**options: object) -> tuple[Dirichlet | Neumann, ...]:
+    slope = {"spacing": 1 / (SIDE - 1), "variable": "u", "left": 0.0, "right": 0.0}
+    kinds = (Neumann(dim=dim, **slope) for dim in ("y", "x"))  # type: ignore[arg-type]
+    return tuple(Dirichlet(dim=dim, **options) for dim in ("y", "x")) if options else tuple(kinds)  # type: ignore[arg-type]
+
+
+ENDS = ("left", "right")
+VALUES = (Dirichlet(variable="u", left="left", right="right"),)
+SLOPES = (Neumann(variable="u", left="left", right="right", spacing=1 / (LINE - 1)),)
+CASES = {
+    "Stokes' second problem": Case(StokesSecondProblem, VALUES, told=ENDS),
+    "Burgers between two states": Case(BurgersRiemann, VALUES, told=ENDS),
+    "Burgers on a ring": Case(BurgersPeriodic, (Periodic(variable="u"),)),
+    "heat, slopes": Case(HeatNeumann, SLOPES, told=ENDS),
+    "wave, no slope": Case(Wave, _walls(), dims=("y", "x")),
+    "cavity, stream function": Case(
+        LidDrivenCavity,
+        _walls(variable="stream", left=0.0, right=0.0),
+        inputs=("lid",),
+        output="stream",
+        dims=("y", "x"),
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Layout:
     names: tuple[str, ...]
-    dims: tuple[str, ...] = ("x",)
+    dims: tuple[str, ...]
 
 
 class Told(nn.Module):
     """An operator that is told some of its inputs."""
 
-    given, wanted = Layout(INPUTS), Layout(("u",))
-
-    def __init__(self, mask: list[float]) -> None:
+    def __init__(self, case: Case, *, told: bool) -> None:
         super().__init__()
-        self.operator = FNO(3, 1, modes=(12,), width=32)
-        self.mask = torch.tensor(mask)
+        names = (*case.inputs, *case.told)
+        self.given, self.wanted = Layout(names, case.dims), Layout((case.output,), case.dims)
+        modes, width = ((12,), 32) if len(case.dims) == 1 else ((8, 8), 16)
+        self.operator = FNO(len(names), 1, modes=modes, width=width)
+        self.mask = torch.tensor([1.0 if told or name in case.inputs else 0.0 for name in names])
 
     def forward(self, inputs: Tensor) -> Tensor:
         output: Tensor = self.operator(inputs * self.mask)
@@ -61,49 +116,103 @@ def relative(estimate: Tensor, truth: Tensor) -> Tensor:
     return ((estimate - truth).flatten(1).norm(dim=1) / truth.flatten(1).norm(dim=1)).mean()
 
 
-def pairs(problem: Marching) -> tuple[Tensor, Tensor]:
-    data = problem.open().compute()
-    fields = [torch.tensor(data[name].values, dtype=torch.float32).reshape(TRAIN + TEST, -1) for name in INPUTS]
-    inputs = torch.stack([each.expand(-1, CELLS) for each in fields], -1)
-    return inputs, torch.tensor(data["u"].values, dtype=torch.float32)[..., None]
+def tensors(case: Case, data: xr.Dataset) -> tuple[Tensor, Tensor]:
+    like = data[case.output]
+    fields = [data[name].broadcast_like(like).transpose(*like.dims).values for name in (*case.inputs, *case.told)]
+    return torch.tensor(np.stack(fields, -1), dtype=torch.float32), torch.tensor(like.values[..., None]).float()
 
 
-def run(problem: Marching, law: Law, *, epochs: int, seed: int) -> None:
-    inputs, truth = pairs(problem)
-    for way, enforcer in WAYS.items():
-        torch.manual_seed(seed)
-        network: nn.Module = Told([1.0, 0.0, 0.0] if way.endswith("no channel") else [1.0, 1.0, 1.0])
-        network = network if enforcer is None else enforcer.wrap(network, law)
-        optimizer = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-4)
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, max(1, epochs // 5), 0.5)
-        start = time.process_time()
-        for _ in range(epochs):
-            for at in torch.randperm(TRAIN).split(20):
-                optimizer.zero_grad()
-                relative(network(inputs[at]), truth[at]).backward()
-                optimizer.step()
-            schedule.step()
-        seconds = time.process_time() - start
-        with torch.no_grad():
-            estimate = network(inputs[TRAIN:])
-        error = float(relative(estimate, truth[TRAIN:]))
-        ends = float((estimate - truth[TRAIN:])[:, [0, -1]].abs().max())
-        print(f"{type(problem).__name__:<22}{way:<18}{error:>9.4f}{ends:>11.2e}{seconds:>7.0f} s", flush=True)
+def run(
+    case: Case, data: xr.Dataset, *, way: str, enforcer: OperatorEnforcer | None, epochs: int, seed: int, score: slice
+) -> dict[str, float]:
+    inputs, truth = tensors(case, data)
+    torch.manual_seed(seed)
+    network: nn.Module = Told(case, told=way != "not told")
+    for law in case.laws if enforcer is not None else ():
+        assert enforcer is not None
+        network = enforcer.wrap(network, law)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, max(1, epochs // 5), 0.5)
+    start = time.process_time()
+    for _ in range(epochs):
+        for at in torch.randperm(TRAIN).split(20):
+            optimizer.zero_grad()
+            relative(network(inputs[at]), truth[at]).backward()
+            optimizer.step()
+        schedule.step()
+    seconds = time.process_time() - start
+    with torch.no_grad():
+        estimate = network(inputs[score])
+    scored = data.isel(sample=score)
+    field = scored[case.output].copy(data=estimate[..., 0].double().numpy()).to_dataset(name=case.output)
+    gaps = [law.residual(field, scored)[case.output].values.ravel() for law in case.laws]
+    return {
+        "error": float(relative(estimate, truth[score])),
+        "boundary": float(np.sqrt(np.mean(np.concatenate(gaps) ** 2))),
+        "seconds": seconds,
+    }
+
+
+def results(file: Path | None, *, seeds: Sequence[int], epochs: int) -> Iterator[dict[str, float | str]]:
+    """One row for each problem, seed and way, from the file where it has it."""
+    known = [json.loads(line) for line in file.read_text().splitlines()] if file and file.is_file() else []
+    for seed in seeds:
+        for name, case in CASES.items():
+            data = None
+            for way, enforcer in WAYS.items():
+                key = {"problem": name, "way": way, "seed": seed, "epochs": epochs}
+                found = next((row for row in known if {**row, **key} == row), None)
+                if found is None and (way != "not told" or case.told):
+                    data = case.data(seed) if data is None else data
+                    score = slice(TRAIN + VALIDATE, None)
+                    found = key | run(case, data, way=way, enforcer=enforcer, epochs=epochs, seed=seed, score=score)
+                    if file:
+                        file.open("a").write(json.dumps(found) + "\n")
+                if found is not None:
+                    yield found
+
+
+def choose(dampings: Sequence[float], *, seeds: Sequence[int], epochs: int) -> None:
+    """Validation errors of `boon` by damping, of the problems whose boundary is eliminated in one dim."""
+    names = [name for name, case in CASES.items() if case.told]
+    logarithms: dict[float, list[float]] = {}
+    for damping in dampings:
+        for name in names:
+            found = []
+            for seed in seeds:
+                data, score = CASES[name].data(seed), slice(TRAIN, TRAIN + VALIDATE)
+                boon = Boon(damping=damping)
+                row = run(CASES[name], data, way="boon", enforcer=boon, epochs=epochs, seed=seed, score=score)
+                found.append(row["error"])
+                logarithms.setdefault(damping, []).append(math.log(row["error"]))
+            print(f"damping {damping:<6g}{name:<30}{cell(found)}", flush=True)
+    for damping, each in logarithms.items():
+        print(f"damping {damping:<6g}geometric mean {math.exp(np.mean(each)):.4f}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=1, help="of the data, the weights and the batches")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--results", type=Path, help="file of JSON lines that results are kept in")
+    parser.add_argument("--damping", type=float, nargs="+", help="compare these on validation samples instead")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{'':<40}{'rel. L2':>9}{'ends, most':>11}{'CPU':>9}")
-    sizes = (TRAIN, 0, TEST)
-    values = Dirichlet(variable="u", left="left", right="right")
-    slopes = Neumann(variable="u", left="left", right="right", spacing=1 / (CELLS - 1))
-    for kind, law in ((StokesSecondProblem, values), (BurgersRiemann, values), (HeatNeumann, slopes)):
-        problem = kind(sizes=sizes, cells=CELLS, seed=options.seed)
-        run(problem, law, epochs=options.epochs, seed=options.seed)
+    if options.damping:
+        choose(options.damping, seeds=options.seeds, epochs=options.epochs)
+        return
+    rows = list(results(options.results, seeds=options.seeds, epochs=options.epochs))
+    for title, key in (
+        ("Relative L2 error", "error"),
+        ("Residual of the law, root mean square", "boundary"),
+        ("Processor seconds of training", "seconds"),
+    ):
+        print(f"\n{title}, mean (standard error) of seeds {', '.join(map(str, options.seeds))}:\n")
+        lines = [
+            [name, *(cell([row[key] for row in rows if (row["problem"], row["way"]) == (name, way)]) for way in WAYS)]
+            for name in CASES
+        ]
+        print(table(["", *WAYS], lines))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Holding a law on a million cells, against dense algebra, and from store to store against a plain copy."""
+"""Holding a law on a million cells, against dense algebra, against a plain copy of stores, on one and two workers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import statistics
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dask
@@ -81,43 +83,72 @@ def many(way: Callable[[], object]) -> None:
         way()
 
 
-def store_to_store() -> None:
-    """Two variables of 8 x 720 x 1440 in float32, three rows per field; one thread."""
-    print("\nstore to store: mean and variance of 8 x 1036800 cells, 3 rows, float32, one thread")
+SHAPE, CHUNKS = (8, 720 * 1440), (1, 720 * 360)
+ROWS = np.random.default_rng(1).uniform(0.0, 1.0, (3, SHAPE[1])) / SHAPE[1]
+TARGETS = np.ones((8, 3))
+
+
+@contextmanager
+def stores() -> Iterator[Path]:
+    """A folder with a mean and a variance of 8 x 720 x 1440 cells in float32."""
     folder = Path(tempfile.mkdtemp())
+    draw = np.random.default_rng(0)
     try:
-        draw = np.random.default_rng(0)
-        shape, chunks = (8, 720 * 1440), (1, 720 * 360)
         for name in ("mean", "variance"):
-            values = draw.uniform(0.5, 1.5, shape).astype("float32")
-            zarr.create_array(folder / f"{name}.zarr", data=values, chunks=chunks)
-        rows = draw.uniform(0.0, 1.0, (3, shape[1])) / shape[1]
-        targets = np.ones((8, 3))
-
-        def through(name: str, change: Callable[..., tuple[da.Array, ...]]) -> None:
-            given = [da.from_zarr(str(folder / f"{each}.zarr")) for each in ("mean", "variance")]
-            found = change(*given)
-            out = [
-                zarr.create_array(
-                    folder / f"{name}-{i}.zarr", shape=shape, chunks=chunks, dtype="float32", overwrite=True
-                )
-                for i in range(2)
-            ]
-            with dask.config.set(scheduler="single-threaded"):
-                da.store(list(found), out, lock=False)
-
-        seconds = in_turn(
-            {
-                "plain copy": lambda: through("copy", lambda mean, variance: (mean, variance)),
-                "condition": lambda: through("held", lambda mean, variance: condition(mean, variance, rows, targets)),
-            },
-            repeats=5,
-        )
-        report(seconds, against="plain copy")
-        held = zarr.open_array(folder / "held-0.zarr")[:].astype("float64")
-        print(f"residual after float32: {abs(held @ rows.T - targets).max():.1e} of targets of 1")
+            values = draw.uniform(0.5, 1.5, SHAPE).astype("float32")
+            zarr.create_array(folder / f"{name}.zarr", data=values, chunks=CHUNKS)
+        yield folder
     finally:
         shutil.rmtree(folder)
+
+
+def through(folder: Path, name: str, *, held: bool) -> None:
+    """From the two stores to two others."""
+    given = [da.from_zarr(str(folder / f"{each}.zarr")) for each in ("mean", "variance")]
+    found = condition(*given, ROWS, TARGETS) if held else given
+    out = [
+        zarr.create_array(folder / f"{name}-{i}.zarr", shape=SHAPE, chunks=CHUNKS, dtype="float32", overwrite=True)
+        for i in range(2)
+    ]
+    da.store(list(found), out, lock=False)
+
+
+def store_to_store() -> None:
+    print("\nstore to store: mean and variance of 8 x 1036800 cells, 3 rows, float32, one thread")
+    with stores() as folder:
+        with dask.config.set(scheduler="single-threaded"):
+            ways = {
+                "plain copy": lambda: through(folder, "copy", held=False),
+                "condition": lambda: through(folder, "held", held=True),
+            }
+            report(in_turn(ways, repeats=5), against="plain copy")
+        held = zarr.open_array(folder / "held-0.zarr")[:].astype("float64")
+        print(f"residual after float32: {abs(held @ ROWS.T - TARGETS).max():.1e} of targets of 1")
+
+
+def scaling() -> None:
+    print("\nthe same on one and on two worker processes of one thread")
+    from distributed import Client, LocalCluster
+
+    # The rows travel with the graph, and are large on purpose.
+    warnings.filterwarnings("ignore", "Sending large graph")
+
+    quiet = {"dashboard_address": ":0", "silence_logs": 50, "threads_per_worker": 1}
+    with (
+        stores() as folder,
+        LocalCluster(n_workers=1, **quiet) as first,
+        LocalCluster(n_workers=2, **quiet) as second,
+        Client(first, set_as_default=False) as one,
+        Client(second, set_as_default=False) as two,
+    ):
+
+        def on(client: Client) -> None:
+            with client.as_current(), dask.config.set(scheduler=client):
+                through(folder, "held", held=True)
+
+        report(
+            in_turn({"one worker": lambda: on(one), "two workers": lambda: on(two)}, repeats=5), against="one worker"
+        )
 
 
 if __name__ == "__main__":
@@ -125,4 +156,5 @@ if __name__ == "__main__":
     million()
     against_dense()
     store_to_store()
+    scaling()
     print(f"\n{time.perf_counter() - start:.0f} s in all")

@@ -10,7 +10,8 @@ synthetic: (event, 49, 384, 384) uint8, about 4/5 zeros, windows of 25 frames, 3
 
 `/ stack` and `/ into` are ratios by the clock; `work` is that of `into` by the time of all processors, which others on
 the machine do not spoil, and which counts the loader's two threads twice. `decoded` is how often a chunk was decoded or
-mapped in an epoch, `memory` the peak beyond the batch in use, in batches.
+mapped in an epoch, `stall` the share of an epoch spent waiting where each batch is used for 20 ms, `memory` the peak
+beyond the batch in use, in batches.
 """
 
 from __future__ import annotations
@@ -139,8 +140,12 @@ def measured(
     best = [[max(each[i][unit] for each in rounds) for unit in (0, 1)] for i in range(3)]
     count = np.prod([-(-n // c) for n, c in zip(values.shape, reader._sources[0].chunks.chunks, strict=True)])
     again = (reader.decoded - decoded) / (repeat + 1) / count
+    loader.reset()
+    for _ in loader(order):
+        time.sleep(0.02)
     reader.close()
     return {
+        "stall": loader.stall_share,
         "stack": best[0][0],
         "into": best[1][0],
         "loader": best[2][0],
@@ -166,7 +171,7 @@ def extra_memory(data: xr.Dataset) -> float:
     return peak / reader.nbytes(BATCH) - 1
 
 
-def rows(events: int, repeat: int, folder: Path) -> Iterator[str]:
+def rows(events: int, repeat: int, codecs: list[str], folder: Path) -> Iterator[str]:
     kinds: list[tuple[Array, list[tuple[int, ...]]]] = [
         (radar(events), [(1, 7, 384, 384), (1, 49, 384, 384)]),
         (temperature(600), [(12, 180, 360), (60, 180, 360)]),
@@ -174,14 +179,14 @@ def rows(events: int, repeat: int, folder: Path) -> Iterator[str]:
     for values, chunks in kinds:
         values.tofile(folder / "bytes")
         mapped = np.memmap(folder / "bytes", values.dtype, "r", shape=values.shape)
-        for chunk, (codec, chain) in itertools.product(chunks, CODECS.items()):
-            data = stored(values, folder / "store", chunk, chain)
+        for chunk, codec in itertools.product(chunks, codecs):
+            data = stored(values, folder / "store", chunk, CODECS[codec])
             size = sum(file.stat().st_size for file in (folder / "store").rglob("*") if file.is_file())
             shuffles: tuple[Literal["blocks", "windows"], ...] = ("blocks", "windows")
             for shuffle in shuffles:
                 found = measured(values, mapped, data, shuffle, repeat)
                 shown = [f"{found[key]:.0f}" for key in ("stack", "into", "loader")]
-                shown += [f"{found[key]:.2f}" for key in ("to stack", "to into", "work", "decoded")]
+                shown += [f"{found[key]:.2f}" for key in ("to stack", "to into", "work", "decoded", "stall")]
                 what = [str(values.dtype), "x".join(map(str, chunk)), codec, f"{values.nbytes / size:.2f}", shuffle]
                 yield f"| {' | '.join(what + shown)} | {extra_memory(data):.2f} |"
 
@@ -190,14 +195,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
     parser.add_argument("--events", type=int, default=24)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--codecs", nargs="+", choices=list(CODECS), default=list(CODECS))
     given = parser.parse_args()
     out = sys.stdout
     out.write(
-        "| data | chunk | codecs | ratio | order | decoded | stack | into | loader | / stack | / into | memory |\n"
+        "| data | chunk | codecs | ratio | order | stack | into | loader | / stack | / into | work | decoded | stall "
+        "| memory |\n"
     )
-    out.write("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+    out.write(f"{'|---' * 14}|\n")
     with tempfile.TemporaryDirectory() as folder:
-        for row in rows(given.events, given.repeat, Path(folder)):
+        for row in rows(given.events, given.repeat, given.codecs, Path(folder)):
             out.write(row + "\n")
             out.flush()
 

@@ -20,15 +20,29 @@ from thalweg import (
     Learner,
     LinearLaw,
     Loss,
+    LossEnforcer,
     OutputEnforcer,
     Registry,
     Rows,
     Signature,
     Solver,
+    TensorLaw,
     Training,
     Transform,
 )
-from thalweg.testing import check, components, datasets, enforcers, laws, losses, methods, series, transforms, windowed
+from thalweg.testing import (
+    check,
+    components,
+    datasets,
+    enforcers,
+    laws,
+    losses,
+    methods,
+    penalties,
+    series,
+    transforms,
+    windowed,
+)
 from thalweg.testing.enforcers import Share
 from thalweg.testing.report import Check, attempt
 
@@ -441,6 +455,27 @@ class SumsTwice(Sums):
         return xr.concat([one, one + 1], "row").transpose(..., "row").assign_attrs(units="1")
 
 
+class Smooth(TensorLaw):
+    """Neighbours along x are alike."""
+
+    example: ClassVar[Mapping[str, Any]] = {}
+
+    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+        return fields[["field"]].diff("x").map(lambda each: each.assign_attrs(units="1"))
+
+    def tensor_residual(
+        self, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        return estimate["field"].diff(dim=grid["field"].get_axis_num("x"))
+
+
+class SmoothElsewhere(Smooth):
+    def tensor_residual(
+        self, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        return estimate["field"].diff(dim=grid["field"].get_axis_num("y"))
+
+
 @breaks(
     Above,
     laws,
@@ -454,6 +489,7 @@ class SumsTwice(Sums):
         "rows_do_not_read_values": SumsNonlinear,
         "targets_are_by_row": SumsUnitless,
         "least_change_meets_the_law": SumsTwice,
+        "tensors_have_the_same_residual": SmoothElsewhere,
     },
 )
 def test_laws(part: type[Any], broken: set[str]) -> None:
@@ -462,8 +498,8 @@ def test_laws(part: type[Any], broken: set[str]) -> None:
     assert found >= named(broken) if part is SumsNonlinear else found == named(broken)
 
 
-@pytest.mark.parametrize("law", [Sums(), Share(), Share(part=0.3)], ids=str)
-def test_linear_laws(law: LinearLaw) -> None:
+@pytest.mark.parametrize("law", [Sums(), Share(), Share(part=0.3), Smooth()], ids=str)
+def test_laws_of_other_kinds(law: Law) -> None:
     assert not failed(laws.CHECKS, laws.Case(law, windowed(series())))
 
 
@@ -538,6 +574,39 @@ def test_enforcers(part: type[OutputEnforcer], broken: set[str]) -> None:
     found = failed(enforcers.CHECKS, enforcers.Case(made, enforcers.laws_for(made), windowed(series())))
     # What does nothing holds nothing together, and what breaks one law by another never comes to rest.
     assert found >= named(broken) if part in (Idle, OneByOne, Meddles) else found == named(broken)
+
+
+class Pull(LossEnforcer):
+    """The mean square of a residual."""
+
+    takes: ClassVar[tuple[type[Law], ...]] = (TensorLaw,)
+
+    def penalty(
+        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        assert isinstance(law, TensorLaw)
+        return law.tensor_residual(estimate, context, grid=grid).square().mean()
+
+
+class PullEach(Pull):
+    def penalty(
+        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        return super().penalty(law, estimate, context, grid=grid).expand(2)
+
+
+class Push(Pull):
+    def penalty(
+        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        value = super().penalty(law, estimate, context, grid=grid)
+        return 2 * value.detach() + (value.detach() - value)
+
+
+@breaks(Pull, penalties, {"penalty_is_a_positive_scalar": PullEach, "descending_it_leads_to_the_law": Push})
+def test_penalties(part: type[LossEnforcer], broken: set[str]) -> None:
+    found = failed(penalties.CHECKS, penalties.Case(part(), Smooth(), windowed(series())))
+    assert found >= named(broken) if part is PullEach else found == named(broken)
 
 
 # Losses

@@ -17,6 +17,7 @@ import yaml
 from thalweg import Component, Fitted, Law, Method, Metric, OutputEnforcer, Registry, WholeMetric, hookimpl
 from thalweg.cli import app
 from thalweg.errors import UnknownNameError
+from thalweg.learning import TrainOptions
 from thalweg.parts import held_laws, labelled_metrics
 from thalweg.recipe import Recipe
 from thalweg.testing import check_component, check_enforcer, check_law, check_method, check_metric
@@ -125,3 +126,9 @@ def test_the_site_builds(tmp_path: Path) -> None:
     assert len(pages) >= len(PAGES)
     outside = {url for page in pages for url in re.findall(r'(?:src|href)="(https?://[^"]+)"', page.read_text())}
     assert not [url for url in outside if re.search(r"\.(js|css|woff2?)(\?|$)", url)], "the site loads from elsewhere"
+
+
+def test_the_options_of_training_on_a_page_are_those_that_there_are() -> None:
+    (block,) = blocks(ROOT / "docs" / "learning.md", "yml")
+    given = {key: value for key, value in yaml.safe_load(block)["train"].items() if key != "method"}
+    assert TrainOptions.of(given, defaults={}).model_dump(include=set(given)) == given

@@ -60,7 +60,7 @@ def test_a_package_is_imported_where_it_may_be(package: str) -> None:
 
 def test_core_imports_torch_in_learning_only() -> None:
     users = [path for path, tree in sources() if path.startswith("core/") and "torch" in imported(tree, inside=False)]
-    allowed = ("core/thalweg/learning/", "core/thalweg/testing/toy_network.py")
+    allowed = "core/thalweg/learning/"
     assert not [path for path in users if not path.startswith(allowed)]
 
 

@@ -24,18 +24,20 @@ from thalweg import (
     OptionError,
     Registry,
     Samples,
+    Signature,
     hookimpl,
 )
 from thalweg.arrays import lay_out, put, read
-from thalweg.errors import CorruptError
+from thalweg.errors import CorruptError, RecipeError, TooLargeError
 from thalweg.estimates import Prepared
 from thalweg.fitted import read_fitted, write_fitted
-from thalweg.learning import Layout, TrainOptions, load_weights, to_dataset, to_tensor
+from thalweg.learning import Layout, TorchLearner, TrainOptions, load_weights, to_dataset, to_tensor
 from thalweg.learning.checkpoint import NAME
 from thalweg.learning.checkpoint import load as load_checkpoint
 from thalweg.learning.reader import ZarrReader, reader_of
 from thalweg.pipeline import execute
 from thalweg.plan import plans
+from thalweg.scoring import score
 from thalweg.testing import check_method, series, windowed
 from thalweg.testing.scenes import difference
 from thalweg.testing.toy_learner import ToyLearner, ToyLoss, learn, learn_and_die
@@ -85,10 +87,16 @@ def loud(curves: Curves) -> Any:
             "train.precision: 'int8' should be 'fp32', 'bf16' or 'fp16'\n  allowed: precision like",
         ),
         ({"batch": 3, "ranks": 2, "accumulate": 2}, "train.batch: a batch of 3 does not go round 2 ranks x 2 pieces\n"),
+        ({"judge": "cis"}, "train.judge: no metric is called 'cis'\n  allowed: "),
+        (
+            {"judge": {"csi": {"thresholds": [1], "threshold": 1}}},
+            "train.judge.csi: there is no option 'threshold'\n  allowed: ",
+        ),
+        ({"judge": {"frequency-bias": {"thresholds": [1]}}}, "train.judge: frequency-bias cannot judge"),
     ],
 )
 def test_options_are_refused_with_the_place(given: dict[str, Any], expected: str) -> None:
-    with pytest.raises(OptionError) as caught:
+    with pytest.raises(RecipeError) as caught:
         ToyLearner().check_options(given)
     assert str(caught.value).startswith(expected)
     assert caught.value.advice
@@ -228,6 +236,31 @@ def test_curves_and_early_stopping(data: xr.Dataset, tmp_path: Path) -> None:
     assert _loss(last, data) == pytest.approx(found[-1], rel=1e-4)
 
 
+def test_a_metric_judges_the_epochs(data: xr.Dataset, tmp_path: Path) -> None:
+    """What is reported is what the kept weights score; every second epoch is validated, and the last."""
+    curves: Curves = []
+    options: dict[str, Any] = {"epochs": 5, "judge": {"anomaly-correlation": {}}, "validate_every": 2, "ema": 0.9}
+    solver = learn(ToyLearner(), data, tmp_path / "one", report=loud(curves), batch=5, accumulate=2, **options)
+    assert ["loss/validate" in numbers for _, numbers in curves] == [False, True, False, True, True]
+    found = {step: numbers["anomaly-correlation/validate"] for step, numbers in curves if step in (1, 3, 4)}
+    test = Samples.of(data, "test")
+    estimate = solver.solve(test.inputs(slice(None)), test.wanted)
+    metric = Registry.installed().make("metrics", "anomaly-correlation")
+    scored = score(metric, estimate, test.truth(slice(None)))  # type: ignore[arg-type]
+    assert float(scored.overall) == pytest.approx(max(found.values()), rel=1e-4)
+
+
+@pytest.mark.parametrize(("judge", "best"), [("rmse", min), ({"csi": {"thresholds": [0.4, 0.6]}}, max)])
+def test_patience_waits_for_a_better_score(data: xr.Dataset, tmp_path: Path, judge: Any, best: Any) -> None:
+    curves: Curves = []
+    options: dict[str, Any] = {"judge": judge, "patience": 2, "epochs": 40, "learning_rate": 0.3, "warm_up": 0.0}
+    learn(ToyLearner(), data, tmp_path, report=loud(curves), **options)
+    name = judge if isinstance(judge, str) else "csi"
+    found = [numbers[f"{name}/validate"] for _, numbers in curves]
+    assert len(found) < 40
+    assert len(found) == found.index(best(found)) + 3
+
+
 def _loss(solver: Any, data: xr.Dataset) -> float:
     """The scaled mean squared error on the test split."""
     test = Samples.of(data, "test")
@@ -361,7 +394,7 @@ def test_ranks_need_workers(data: xr.Dataset, tmp_path: Path) -> None:
 
 def test_the_peak_counts_weights_activations_and_batches() -> None:
     samples = Samples.of(windowed(series()), "train")
-    small, large = (ToyLearner(width=width).peak(samples.given, samples.wanted, {}) for width in (4, 4000))
+    small, large = (ToyLearner(width=width).demand(samples.given, samples.wanted, {}).memory for width in (4, 4000))
     batch = 3 * 4 * (6 + 4) * 48 * 4
     weights = 4 * (6 * 4 + 4 + 4 * 4 + 4 + 3)
     assert small > batch + 5 * weights
@@ -399,6 +432,32 @@ def test_a_recipe_trains_it_and_reuses_what_it_learned(
     assert again.stages["train"].reused
 
 
+@pytest.mark.parametrize(
+    ("train", "cluster", "error", "message"),
+    [
+        ({"epochs": 0}, "threads", OptionError, "0 should be greater than 0"),
+        ({"epoch": 3}, "threads", OptionError, "no option 'epoch'"),
+        ({"ranks": 2}, "threads", OptionError, "learn on 2 workers, but there is room for 1"),
+        ({}, {"threads": {"memory": "1MB", "threads": 1}}, TooLargeError, "a worker has 1.0 MB"),
+    ],
+)
+def test_a_plan_refuses_what_cannot_be_learned(
+    recipe: Any, tmp_path: Path, train: dict[str, Any], cluster: Any, error: type[Exception], message: str
+) -> None:
+    registry = Registry.installed()
+    registry.add("toy", Toy())
+    file = recipe(train={"method": {"toy": {"width": 9000, "scale": "standard"}}, **train})
+    with pytest.raises(error, match=message):
+        plans(file, registry=registry, store=str(tmp_path / "store"), cluster=cluster)
+
+
+def test_a_plan_says_what_a_training_takes(recipe: Any, tmp_path: Path) -> None:
+    registry = Registry.installed()
+    registry.add("toy", Toy())
+    (plan,) = plans(recipe(train={"method": "toy"}), registry=registry, store=str(tmp_path / "store"))
+    assert plan.steps["train"].peak > 0
+
+
 # ---- laws
 
 
@@ -412,8 +471,12 @@ class Mean(Law):
 class Penalty(LossEnforcer):
     """The mean of each map, squared."""
 
-    def penalty(self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset) -> torch.Tensor:
+    def penalty(
+        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
         means = estimate["field"].mean((2, 3))
+        assert estimate["field"].shape == grid["field"].shape
+        assert grid["lead"].values.tolist() == context["target_lead"].values.tolist()
         assert means.shape == (context.sizes["sample"], context.sizes["target_lead"])
         return 100 * means.square().mean()
 
@@ -477,3 +540,61 @@ def test_a_law_in_the_operator_is_held_exactly_also_when_read_back(
     assert not math.isclose(float(estimate["field"].std()), 0.0)
     again = read_fitted(ToyLearner.fitted, str(tmp_path / "solver"))
     assert not difference(again.solve(inputs, test.wanted), estimate)
+
+
+# ---- inputs that are taken apart
+
+
+class Lifted(nn.Module):
+    """A line over `x`, of what the points of a sample add up to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(2, 1)
+
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        assert {name: each.ndim for name, each in inputs.items()} == {"points": 2, "level": 1, "x": 1}
+        total = (inputs["points"].sum(1) + inputs["level"])[:, None] * torch.ones_like(inputs["x"])
+        estimate: torch.Tensor = self.line(torch.stack([total, inputs["x"].expand_as(total)], -1))
+        return estimate
+
+
+class FromPoints(TorchLearner):
+    """From points that lie on no grid, to one."""
+
+    apart: ClassVar[bool] = True
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        return Lifted()
+
+
+def test_inputs_that_lie_on_no_grid_are_given_apart_and_scaled(tmp_path: Path) -> None:
+    draw, x = np.random.default_rng(1), np.linspace(0.0, 2.0, 5)
+    points = draw.normal(5.0, 1.0, (40, 3))
+    level = draw.uniform(size=40)
+    truth = (points.sum(1) + level)[:, None] + 3 * x
+    points[::7, 1] = np.nan
+    spec = {"kind": "pairs", "dim": "sample", "inputs": ["points", "level", "label"], "truth": ["u"]}
+    data = xr.Dataset(
+        {
+            "points": (("sample", "point"), points),
+            "level": ("sample", level),
+            "label": ("sample", np.array(["a", "b"] * 20)),
+            "u": (("sample", "x"), truth),
+            "window_split": ("window", np.repeat([0, 2], 20)),
+        },
+        {"x": x, "sample": np.arange(40)},
+        {"samples": spec},
+    )
+    scale: Any = {"points": {"by": 2.0, "offset": 5.0}, "level": "none", "label": "none", "u": "none"}
+    solver = learn(FromPoints(scale=scale), data, tmp_path, epochs=2, batch=4)
+    given, wanted = (getattr(Samples.of(data, "train"), each) for each in ("given", "wanted"))
+    assert FromPoints().peak(given, wanted, {"batch": 4}) > 40 * 4
+    test = Samples.of(data, "test")
+    inputs = test.inputs(slice(None))
+    network = Lifted()
+    network.load_state_dict({name: torch.from_numpy(np.array(each)) for name, each in solver.state.items()})
+    fed = {"points": np.nan_to_num((inputs.points - 5) / 2), "level": inputs.level, "x": inputs.x}
+    with torch.inference_mode():
+        wanted = network({name: torch.as_tensor(np.array(each), dtype=torch.float32) for name, each in fed.items()})
+    np.testing.assert_allclose(solver.solve(inputs, test.wanted)["u"], wanted[..., 0], rtol=1e-5)

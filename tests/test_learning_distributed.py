@@ -19,7 +19,7 @@ from thalweg.testing.toy_learner import ToyLearner, learn
 
 pytestmark = pytest.mark.slow
 
-OPTIONS: dict[str, Any] = {"epochs": 4, "batch": 6, "timeout": 30.0}
+OPTIONS: dict[str, Any] = {"judge": "rmse", "epochs": 4, "batch": 6, "timeout": 30.0}
 TWO: dict[str, Any] = {**OPTIONS, "ranks": 2}
 
 
@@ -55,7 +55,7 @@ def test_two_ranks_learn_the_curve_of_one_process(workers: Workers, data: xr.Dat
     for name in ("two", "four pieces"):
         assert len(curves[name]) == 4
         for expected, found in zip(curves["one"], curves[name], strict=True):
-            for key in ("loss/train", "loss/validate", "learning_rate"):
+            for key in ("loss/train", "loss/validate", "rmse/validate", "learning_rate"):
                 assert found[key] == pytest.approx(expected[key], rel=1e-5, abs=1e-7)
     for other in (two, cut):
         for name in one.state:

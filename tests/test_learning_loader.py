@@ -178,10 +178,41 @@ def test_a_corrupt_chunk_is_named(tmp_path: Path) -> None:
         reader.read(np.arange(18), reader.buffers(18))
 
 
+def test_one_number_to_a_sample_is_read(tmp_path: Path) -> None:
+    """A pair's numbers, as input and as truth, and the index of a series."""
+    random = np.random.default_rng(0)
+    pairs = {"kind": "pairs", "dim": "case", "inputs": ["a", "viscosity"], "truth": ["u", "mass"]}
+    data = group(
+        tmp_path / "pairs",
+        {
+            "a": (("case", "x"), random.standard_normal((9, 4))),
+            "viscosity": ("case", random.standard_normal(9)),
+            "u": (("case", "x"), random.standard_normal((9, 4))),
+            "mass": ("case", random.standard_normal(9).astype(np.float32)),
+        },
+        {"a": (2, 4), "viscosity": (2,), "u": (3, 4), "mass": (4,)},
+        samples=pairs,
+    )
+    reader = reader_of(Samples.of(data), batch=4)
+    assert isinstance(reader, ZarrReader)
+    equal(reader, [5, 0, 8, 8, 3, 1, 2, 4, 7])
+    reader.close()
+
+    index = {
+        "index": (("time", "model"), random.standard_normal((20, 3))),
+        "window_start": ("window", np.array([0, 3, 9, 15])),
+        "window_series": ("window", np.array([2, 0, 1, 2])),
+    }
+    spec = {"kind": "windows", "dim": "time", "inputs": 1, "targets": 1, "series": "model", "every": 2}
+    reader = reader_of(Samples.of(group(tmp_path / "index", index, {"index": (4, 2)}, samples=spec)), batch=2)
+    assert isinstance(reader, ZarrReader)
+    equal(reader, [3, 0, 2, 1])
+
+
 # ---- order
 
 
-@pytest.mark.parametrize("shuffle", ["blocks", "windows", "none"])
+@pytest.mark.parametrize("shuffle", ["blocks", "windows", "once", "none"])
 def test_an_epoch_holds_every_sample_once(tmp_path: Path, shuffle: Any) -> None:
     reader = reader_of(Samples.of(events(tmp_path / "data")), batch=4)
     first, again, second = (
@@ -191,7 +222,17 @@ def test_an_epoch_holds_every_sample_once(tmp_path: Path, shuffle: Any) -> None:
     assert sorted(np.concatenate(first)) == list(range(18))
     assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
     moved = any(not np.array_equal(one, other) for one, other in zip(first, second, strict=True))
-    assert moved is (shuffle != "none")
+    assert moved is (shuffle not in ("once", "none"))
+
+
+def test_events_are_shuffled_once_and_stay_whole(tmp_path: Path) -> None:
+    """The order is that of blocks, not sorted; a batch of one is sorted for the reader, as any is."""
+    reader = reader_of(Samples.of(events(tmp_path / "data", count=12)), batch=1)
+    for epoch in (0, 7):
+        order = np.concatenate(batches(reader, batch=1, seed=1, epoch=epoch, shuffle="once")).reshape(12, 3)
+        np.testing.assert_array_equal(order, order[:, :1] + [0, 1, 2])
+        assert (order[:, 0] % 3 == 0).all()
+        assert (np.diff(order[:, 0]) < 0).any()
 
 
 @settings(max_examples=50, deadline=None)

@@ -31,6 +31,7 @@ ENSO = {
     "persistence": [0.80, 0.68, 0.55, 0.43, 0.32, 0.21, 0.12, 0.05, -0.01, -0.05, -0.09, -0.13],
     "damped-persistence": [0.86, 0.78, 0.69, 0.59, 0.48, 0.36, 0.25, 0.15, 0.08, 0.03, 0.03, 0.09],
     "linear-inverse-model": [0.91, 0.84, 0.75, 0.66, 0.57, 0.49, 0.40, 0.32, 0.24, 0.16, 0.09, 0.04],
+    "seasonal-ridge": [0.87, 0.80, 0.73, 0.66, 0.58, 0.51, 0.45, 0.39, 0.35, 0.31, 0.27, 0.23],
 }
 
 
@@ -69,3 +70,31 @@ def test_nowcast_taasrad19(tmp_path: Path) -> None:
     np.testing.assert_allclose([np.mean(csi), mse], [0.2165, 0.01473], atol=0.0002)
     assert found["advection"]["csi/mean/free"] > found["persistence"]["csi/mean/free"] + 0.05
     assert found["advection"]["mse/free"] < 0.6 * found["persistence"]["mse/free"]
+
+
+def test_downscaling_taasrad19(tmp_path: Path) -> None:
+    """Interpolation that keeps the block means is nearer the rain than one that does not, or than the means alone."""
+    file = DATA / "radar" / "taasrad19_64_2015-10_2016-07.nc"
+    (found,) = results("downscaling-taasrad19-held.yaml", file, tmp_path).values()
+    numbers = found.stages["evaluate"].numbers
+    assert numbers["violation/block-mean/free"] > 0.01
+    assert numbers["violation/block-mean/largest/held"] < 1e-5
+    data = xr.open_dataset(file, engine="h5netcdf").sel(time=slice("2016-07-01", "2016-07-31"))
+    dbz = data["refl"].values.astype(np.float32) * np.float32(0.20588235)
+    rain = np.where(dbz >= 10, (10 ** (dbz / 10) / 200) ** (1 / 1.6), 0.0)
+    blocks = rain.reshape(-1, 16, 4, 16, 4)
+    alone = np.mean((blocks - blocks.mean((2, 4), keepdims=True)) ** 2)
+    assert numbers["mse/held"] < numbers["mse/free"]
+    assert numbers["mse/held"] < alone
+    assert numbers["csi/mean/held"] > numbers["csi/mean/free"] + 0.01
+
+
+def test_nowcast_taasrad19_held(tmp_path: Path) -> None:
+    """The budget is kept to rounding; it takes from the squared error, and little from the CSI."""
+    file = DATA / "radar" / "taasrad19_64_2015-10_2016-07.nc"
+    (found,) = results("nowcast-taasrad19-held.yaml", file, tmp_path).values()
+    numbers = found.stages["evaluate"].numbers
+    assert numbers["violation/advection-budget/held"] < 1e-7 * numbers["violation/advection-budget/free"]
+    assert numbers["violation/nonnegative/largest/held"] == 0.0
+    assert numbers["mse/held"] < numbers["mse/free"]
+    assert numbers["csi/mean/held"] > numbers["csi/mean/free"] - 0.01

@@ -92,4 +92,7 @@ def test_the_schema_accepts_the_shipped_recipes_and_refuses_a_misspelling() -> N
     for file in sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml")):
         validator.validate(yaml.safe_load(file.read_text()))
     assert not validator.is_valid({**BASE, "evalute": ["rmse"]})
+    assert not validator.is_valid({key: value for key, value in BASE.items() if key != "ingest"})
+    assert not validator.is_valid({**BASE, "train": {}})
+    assert validator.is_valid({"extends": "base.yaml", "train": {"epochs": 3}})
     assert not validator.is_valid({**BASE, "ingest": {"kaplan": {"pth": "a.nc"}}})

@@ -101,7 +101,7 @@ class Happens(Law):
 class InTheLoss(LossEnforcer):
     """Pulls."""
 
-    def penalty(self, law: Law, estimate: Mapping[str, Any], context: xr.Dataset) -> Any:
+    def penalty(self, law: Law, estimate: Mapping[str, Any], context: xr.Dataset, *, grid: xr.Dataset) -> Any:
         raise AssertionError("the toy learner needs no penalty")
 
 

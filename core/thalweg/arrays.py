@@ -20,7 +20,8 @@ _ENCODING = frozenset({"_FillValue", "missing_value", "scale_factor", "add_offse
 def lay_out(url: str, data: xr.Dataset, *, large: Mapping[str, tuple[int, ...]]) -> None:
     """Create a group with the coordinates and small variables of `data`, and empty arrays for the `large` ones.
 
-    `large` gives the chunks of each; their values are written by `put`, region by region.
+    `large` gives the chunks of each; their values are written by `put`, region by region. A variable's encoding may
+    name its `compressors`; none, and a learner maps its chunks.
     """
     import zarr
     from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
@@ -38,16 +39,14 @@ def lay_out(url: str, data: xr.Dataset, *, large: Mapping[str, tuple[int, ...]])
     for name, chunks in large.items():
         array = data[name]
         floats = array.dtype.kind == "f"
+        # Measured in stack.md: bit-shuffled LZ4 reads floats fastest; Zstandard packs 8-bit radar best.
+        packed = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle") if floats else ZstdCodec(level=3)
         group.create_array(
             name,
             shape=array.shape,
             dtype=array.dtype,
             chunks=tuple(max(1, each) for each in chunks),
-            # Measured in stack.md: bit-shuffled LZ4 reads floats fastest; Zstandard packs 8-bit radar best.
-            compressors=[
-                BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle") if floats else ZstdCodec(level=3),
-                Crc32cCodec(),
-            ],
+            compressors=[*array.encoding.get("compressors", (packed,)), Crc32cCodec()],
             dimension_names=[str(dim) for dim in array.dims],
             attributes={str(key): _json(value) for key, value in array.attrs.items() if key not in _ENCODING},
             fill_value=float("nan") if floats else 0,

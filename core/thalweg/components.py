@@ -163,6 +163,14 @@ class Steered(Solver):
         """This solver with each denoised estimate steered by the holds at the `sampling` site."""
 
 
+@dataclass(frozen=True)
+class Demand:
+    """What a training takes: workers at once, and bytes of memory on each; 0 where that is not known."""
+
+    workers: int = 1
+    memory: int = 0
+
+
 class Learner(Method):
     """Learns from samples; learning returns a solver."""
 
@@ -172,6 +180,13 @@ class Learner(Method):
     """Sites at which it can hold laws while learning (`loss`, `operator`)."""
     trains_on: ClassVar[frozenset[str]] = frozenset()
     """Options of the recipe's `train:` section that it reads; any other is refused."""
+
+    def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:  # noqa: ARG002
+        """What learning with these `train:` options takes; asked at plan time.
+
+        Raises `OptionError` or `HandshakeError` for options that do not fit.
+        """
+        return Demand()
 
     @abstractmethod
     def fit(self, training: Training) -> Fitted:
@@ -236,6 +251,20 @@ class LinearLaw(Law):
         return (held - targets).assign_attrs(units=targets.attrs.get("units", "1")).to_dataset(name=rows.variable)
 
 
+class TensorLaw(Law):
+    """A law that is also written with tensors, so that the gradient of its residual can be learned from."""
+
+    @abstractmethod
+    def tensor_residual(
+        self, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        """The residual of fields with the dims of `grid`.
+
+        Of a method that learns from scattered points, `estimate` holds their coordinates too, by dim and of the shape
+        of the fields, which have a gradient with respect to them.
+        """
+
+
 class Enforcer(Component):
     """Holds laws at its site."""
 
@@ -250,8 +279,14 @@ class LossEnforcer(Enforcer):
     site: ClassVar[Site] = "loss"
 
     @abstractmethod
-    def penalty(self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset) -> torch.Tensor:
-        """A scalar, zero where the law holds, added to the loss."""
+    def penalty(
+        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
+    ) -> torch.Tensor:
+        """A scalar, zero where the law holds, added to the loss.
+
+        `grid` has the fields of `estimate` over empty memory, with their dims and coordinates; members lie along the
+        second axis.
+        """
 
 
 class OperatorEnforcer(Enforcer):

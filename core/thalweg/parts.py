@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from .components import Enforcer, Hold, Law, Learner, Method, Metric, WholeMetric
+from .components import Component, Enforcer, Hold, Law, Learner, Method, Metric, WholeMetric
 from .errors import OptionError
 from .plugins import Registry
 from .recipe import Recipe
@@ -48,17 +48,21 @@ def held_laws(recipe: Recipe, registry: Registry) -> tuple[Hold, ...]:
 
 
 def labelled_metrics(recipe: Recipe, registry: Registry) -> dict[str, Metric | WholeMetric]:
-    """The metrics by label: the name, and the variable where two would be alike."""
+    """The metrics by label: the name, and where two would be alike the variable, or the words among their options."""
     made = [registry.make("metrics", each, where=f"evaluate[{i}]") for i, each in enumerate(recipe.evaluate)]
     names = [each.name for each in made]
     labels: dict[str, Metric | WholeMetric] = {}
     for part in made:
         label = part.name
         if names.count(label) > 1:
-            label = (
-                f"{label}/{getattr(part, 'variable', '') or len([k for k in labels if k.split('/')[0] == part.name])}"
-            )
+            label = "/".join(filter(None, [label, _apart(part)]))
         while label in labels:
             label += "+"
         labels[label] = cast(Metric, part)
     return labels
+
+
+def _apart(part: Component) -> str:
+    """What tells a metric from another of its name."""
+    given = part.model_dump(mode="json", exclude_defaults=True)
+    return given.get("variable") or "/".join(each for each in given.values() if isinstance(each, str))

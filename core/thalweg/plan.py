@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .blocks import PEAK, blocks, chunks_of, largest_block
 from .cluster import Cluster, cluster_from
-from .components import Component, Dataset, Hold, Learner, Method, Metric, Transform, WholeMetric
+from .components import Component, Dataset, Demand, Hold, Learner, Method, Metric, Transform, WholeMetric
 from .errors import HandshakeError, SourceError, ThalwegError, TooLargeError
 from .handshakes import at, shake_hands
+from .limits import check_space, check_task, demand_of, human
 from .parts import held_laws, labelled_metrics, train_options
 from .plugins import Registry
 from .provenance import digest, record
@@ -219,8 +220,9 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
         preprocess, gives=str(Signature.of(data.drop_vars([v for v in data.data_vars if "window" in data[v].dims])))
     )
     for step in (ingest, preprocess):
-        _fits(step, cluster)
-    _room(store, sum(step.nbytes for step in (ingest, preprocess) if not step.cached))
+        if not step.cached:
+            check_task(step.name, step.peak, cluster)
+    check_space(store, sum(step.nbytes for step in (ingest, preprocess) if not step.cached))
     return _Ground(data, {"ingest": ingest, "preprocess": preprocess}, digest(source))
 
 
@@ -283,8 +285,19 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
         note = f"and a twin under {under} ({held[:10]}{', cached' if there else ''})"
         trained = there and (trained or "free" not in plan.versions)
     counts = ", ".join(f"{len(Samples.of(data, split))} {split}" for split in SPLITS)
+    demand = Demand()
+    if isinstance(plan.method, Learner) and not trained:
+        demand = demand_of(plan.method, plan.options, plan.cluster, given=given, wanted=wanted)
     mark = digest(plan.solver_digest(held=False), plan.solver_digest(held=True))
-    train = Step("train", mark, f"{plan.method.name} on {counts} samples", cached=trained, note=note)
+    train = Step(
+        "train",
+        mark,
+        f"{plan.method.name} on {counts} samples",
+        tasks=demand.workers if demand.memory else 0,
+        peak=demand.memory,
+        cached=trained,
+        note=note,
+    )
     one = _one(wanted) + _one(given)
     batch = max(1, min(len(test), BATCH // max(1, one)))
     tasks = -(-len(test) // batch)
@@ -302,8 +315,9 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
     evaluate = Step("evaluate", mark, ", ".join(plan.metrics), 0, tasks, (1 + copies) * peak, scored)
     steps = {**ground.steps, **{step.name: step for step in (train, constrain, evaluate)}}
     for name in ("constrain", "evaluate"):
-        _fits(steps[name], plan.cluster)
-    _room(plan.store, sum(step.nbytes for step in steps.values() if not step.cached))
+        if not steps[name].cached:
+            check_task(name, steps[name].peak, plan.cluster)
+    check_space(plan.store, sum(step.nbytes for step in steps.values() if not step.cached))
     parts: list[Component] = [plan.dataset, *plan.transforms, plan.method, *plan.metrics.values()]
     parts += [part for hold in plan.holds for part in (*hold.laws, hold.enforcer)]
     cites = tuple(dict.fromkeys(doi for part in parts for doi in type(part).cite.split()))
@@ -333,34 +347,3 @@ def _sized(name: str, mark: str, data: xr.Dataset, *, cached: bool, note: str) -
         cached,
         "; ".join(each for each in (chunks, note) if each),
     )
-
-
-def _fits(step: Step, cluster: Cluster) -> None:
-    room = cluster.memory_per_task
-    if step.peak > room and not step.cached:
-        raise TooLargeError(
-            f"a task of {step.name} needs {human(step.peak)}, but a worker has {human(room)} for one",
-            allowed=f"up to {human(room)} on {cluster.summary}",
-            advice="give the workers more memory or fewer threads, smaller chunks to the dataset, or a smaller region",
-            where=step.name,
-        )
-
-
-def _room(store: Store, nbytes: int) -> None:
-    free = store.free_bytes()
-    if free is not None and nbytes > free:
-        raise TooLargeError(
-            f"the stores need up to {human(nbytes)}, but {human(free)} are free at {store.root}",
-            allowed=f"up to {human(free)}",
-            advice="free some space, or give another `store:`",
-            where="store",
-        )
-
-
-def human(nbytes: float) -> str:
-    """Bytes for people: `1.3 GB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if nbytes < 1000:
-            return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.1f} {unit}"
-        nbytes /= 1000
-    return f"{nbytes:.1f} TB"

@@ -239,11 +239,13 @@ def schema(registry: Registry) -> dict[str, Any]:
         "train": {
             "type": "object",
             "properties": {"method": {"anyOf": [here["methods"], {"type": "array", "items": here["methods"]}]}},
-            "required": ["method"],
         },
         "evaluate": {"type": "array", "items": here["metrics"], "minItems": 1},
         "extends": {"type": "string", "description": "another recipe that this one changes"},
     }
+    # What an overlay leaves out, the recipe that it extends gives.
+    whole = {"required": tree.pop("required"), "properties": {"train": {"required": ["method"]}}}
+    tree["anyOf"] = [{"required": ["extends"]}, whole]
     constraint = tree["$defs"]["Constraint"]["properties"]
     constraint["hold"], constraint["by"] = here["laws"], here["enforcers"]
     tree["$defs"] |= definitions

@@ -28,6 +28,14 @@ class Address(Cluster):
         return min(memory // threads for memory, threads in self._found)
 
     @property
+    def memory_per_worker(self) -> int:
+        return min(memory for memory, _ in self._found)
+
+    @property
+    def processes(self) -> int:
+        return len(self._found)
+
+    @property
     def parallel(self) -> int:
         return sum(threads for _, threads in self._found)
 

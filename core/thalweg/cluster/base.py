@@ -33,6 +33,16 @@ class Cluster(BaseModel, ABC):
 
     @property
     @abstractmethod
+    def memory_per_worker(self) -> int:
+        """Bytes that one worker may use, if it does one thing at a time."""
+
+    @property
+    @abstractmethod
+    def processes(self) -> int:
+        """Workers that are processes of their own; 1 for this process."""
+
+    @property
+    @abstractmethod
     def parallel(self) -> int:
         """Tasks at a time."""
 
@@ -70,6 +80,14 @@ class DaskCluster(Cluster):
     @property
     def memory_per_task(self) -> int:
         return self.memory // self.threads
+
+    @property
+    def memory_per_worker(self) -> int:
+        return self.memory
+
+    @property
+    def processes(self) -> int:
+        return self.workers
 
     @property
     def parallel(self) -> int:

@@ -24,6 +24,14 @@ class Threads(Cluster):
         return self.memory // self.threads
 
     @property
+    def memory_per_worker(self) -> int:
+        return self.memory
+
+    @property
+    def processes(self) -> int:
+        return 1
+
+    @property
     def parallel(self) -> int:
         return self.threads
 

@@ -8,7 +8,8 @@
             return Network(Layout.of(given).shape, Layout.of(wanted).shape, self.width)
 
 A network maps `(sample, lead, *space, channel)` to `(sample, lead, *space, channel)`, float32, scaled, channels last:
-(N, T, H, W, C) for maps. Nothing here imports torch before it learns or solves.
+(N, T, H, W, C) for maps. With `apart = True` it takes its inputs by name, each with its own dims, and the
+coordinates of what is wanted: for points that lie on no grid. Nothing here imports torch before it learns or solves.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .options import TrainOptions
 if TYPE_CHECKING:
     from .checkpoint import load_weights
     from .fitting import fit
+    from .from_last import FromLast, zeroed
     from .loader import Batch, Loader
     from .objective import mean_squared_error
     from .reader import reader_of
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Batch": "loader",
+    "FromLast": "from_last",
     "Loader": "loader",
     "fit": "fitting",
     "load_weights": "checkpoint",
@@ -37,10 +40,12 @@ _HOMES = {
     "reader_of": "reader",
     "to_dataset": "tensors",
     "to_tensor": "tensors",
+    "zeroed": "from_last",
 }
 
 __all__ = [
     "Batch",
+    "FromLast",
     "Layout",
     "Loader",
     "TorchLearner",
@@ -52,6 +57,7 @@ __all__ = [
     "reader_of",
     "to_dataset",
     "to_tensor",
+    "zeroed",
 ]
 
 

@@ -23,9 +23,10 @@ def broken(job: Job, reader: Reader, positions: Array, *, what: str, at: Positio
     when = "" if times is None else f"\n  reference times {_few(times.values)}"
     lines = [f"  {side} {line}" for side, data in (("input", inputs), ("truth", truth)) for line in _statistics(data)]
     kept = job.folder / NAME
+    rate = job.options.learning_rate_at(at.step, steps=job.options.epochs * job.steps_per_epoch)
     back = f"the checkpoint {kept} is kept" if kept.exists() else "there is no checkpoint yet"
     return EstimateError(
-        f"{what} in epoch {at.epoch + 1}, batch {at.batch + 1}, step {at.step}"
+        f"{what} in epoch {at.epoch + 1}, batch {at.batch + 1}, step {at.step}, at learning rate {rate:.3g}"
         f"\n  of {', '.join(reader.places) or 'data in memory'}: windows {_few(numbers)}{when}\n" + "\n".join(lines),
         allowed="a loss and a gradient that are finite",
         advice=f"look at these windows; lower `learning_rate` or `clip`, or use `precision: fp32`; {back}",

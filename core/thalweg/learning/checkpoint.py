@@ -74,7 +74,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], *, source: st
         raise CorruptError(
             f"{source} holds another architecture\n  " + "\n  ".join(found),
             allowed=f"the {len(own)} arrays of {type(module).__name__}",
-            advice="build the network with the options that these weights were learned with, or learn anew",
+            advice="build the network with the options of these weights, or delete them and learn anew",
         )
     with torch.no_grad():
         module.load_state_dict(dict(weights))

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..components import Component, Fitted, Training
+from ..components import Fitted, Training
 from ..errors import HandshakeError, OptionError
 from .job import Job
 from .layout import Layout
-from .learner import TorchLearner, TorchSolver
+from .learner import TorchLearner
 from .ranks import Alone
 from .scaling import scales_of
 from .training import train
@@ -44,20 +44,7 @@ def fit(learner: TorchLearner, training: Training) -> Fitted:
         )
     else:
         weights = arrays(train(job, Alone(), training.report))
-    holds = tuple(hold for hold in training.holds if hold.site == "operator")
-    kind = learner.fitted
-    assert issubclass(kind, TorchSolver)
-    solver = kind(
-        learner=learner.model_dump(mode="json"),
-        given=given,
-        wanted=wanted,
-        scales=scales,
-        holds=tuple({"hold": _named(law), "by": _named(hold.enforcer)} for hold in holds for law in hold.laws),
-        batch=job.piece,
-        device=options.device,
-    )
-    solver._parts = (learner, holds)
-    return solver.with_state(weights)
+    return job.solver().with_state(weights)
 
 
 def arrays(weights: dict[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
@@ -79,7 +66,3 @@ def _one_shape(wanted: Signature) -> None:
             advice="name fields with the same dims in `predict` of windows",
         )
     Layout.of(wanted)
-
-
-def _named(part: Component) -> dict[str, Any]:
-    return {part.name: part.model_dump(mode="json")}

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..components import Hold
+from ..components import Component, Hold
 from ..samples import Samples
 from ..signature import Signature
 from .options import TrainOptions
 from .scaling import Scales
 
 if TYPE_CHECKING:
-    from .learner import TorchLearner
+    from .learner import TorchLearner, TorchSolver
 
 Report = Callable[[Mapping[str, float], int], None]
 
@@ -41,3 +41,26 @@ class Job:
     def piece(self) -> int:
         """Samples that go through the network at once, at most."""
         return -(-self.options.batch // (self.options.ranks * self.options.accumulate))
+
+    def solver(self) -> TorchSolver:
+        """What the training is to return, yet without weights."""
+        from .learner import TorchSolver
+
+        kind = self.learner.fitted
+        assert issubclass(kind, TorchSolver)
+        holds = tuple(hold for hold in self.holds if hold.site == "operator")
+        made = kind(
+            learner=self.learner.model_dump(mode="json"),
+            given=self.given,
+            wanted=self.wanted,
+            scales=self.scales,
+            holds=tuple({"hold": _named(law), "by": _named(hold.enforcer)} for hold in holds for law in hold.laws),
+            batch=self.piece,
+            device=self.options.device,
+        )
+        made._parts = (self.learner, holds)
+        return made
+
+
+def _named(part: Component) -> dict[str, Any]:
+    return {part.name: part.model_dump(mode="json")}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import types
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
-from ..components import Fitted, Hold, Learner, Site, Training
-from ..signature import Signature
+from ..components import Demand, Fitted, Hold, Learner, Site, Training
+from ..errors import OptionError
+from ..handshakes import at
+from ..signature import Signature, shake
 from .options import TrainOptions
 from .scaling import Scale, Scales
 
@@ -33,8 +35,19 @@ class TorchLearner(Learner):
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `train:` that a recipe need not give for this method."""
 
+    apart: ClassVar[bool] = False
+    """Whether the network takes its inputs apart: a dict of tensors with their own dims, `(sample, point)`, and the
+    coordinates of what is wanted, by dim. For inputs on no grid, or on another than the truth."""
+
     scale: Scale | dict[str, Scale] = Field(
         "auto", description="of all variables, or by name: none, standard, unit, auto, or {by, offset}"
+    )
+    error: Literal["square", "absolute"] = Field("square", description="its mean is minimised")
+    level: float = Field(
+        0.5, gt=0, lt=1, description="share of the error that falls to truth above the estimate: expectile or quantile"
+    )
+    coordinates: Literal["fixed", "moving"] = Field(
+        "fixed", description="moving: the network sees maps in coordinates that follow their motion, by optical flow"
     )
 
     @classmethod
@@ -49,27 +62,45 @@ class TorchLearner(Learner):
             names |= {"__annotations__": {"learns": "ClassVar[type[TorchLearner]]"}}
             cls.fitted = types.new_class("fitted", (TorchSolver,), exec_body=lambda space: space.update(names))
 
+    @model_validator(mode="after")
+    def _one_loss(self) -> Self:
+        if type(self).loss is not TorchLearner.loss and (self.error, self.level) != ("square", 0.5):
+            raise OptionError(
+                f"{type(self).__name__} minimises a loss of its own, not error {self.error!r} at level {self.level!r}",
+                allowed="error: square with level: 0.5, which are not read",
+                advice="leave `error` and `level` out",
+            )
+        return self
+
     @abstractmethod
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         """A network from the given fields to the wanted ones; `Layout.of` gives the shapes of both."""
 
-    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:  # noqa: ARG002
-        """What is minimised, a mean over samples, in scaled units; None, the default, for the mean squared error.
+    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:
+        """What is minimised, a mean over samples, in scaled units; None for the mean squared error.
 
-        Where the truth is missing it is the estimate itself (NaN, if their shapes differ).
+        Where the truth is missing it is the estimate itself (NaN, if their shapes differ). The default is the mean of
+        `error` at `level`.
         """
-        return None
+        if (self.error, self.level) == ("square", 0.5):
+            return None
+        from .objective import mean_error
+
+        return mean_error(estimate, truth, error=self.error, level=self.level)
 
     def objective(
         self,
         network: nn.Module,  # noqa: ARG002
-        inputs: Tensor,  # noqa: ARG002
+        inputs: Any,  # noqa: ARG002
         truth: Tensor,  # noqa: ARG002
         *,
         step: int,  # noqa: ARG002
-    ) -> tuple[Tensor, Tensor] | None:
+    ) -> tuple[Tensor | Mapping[str, Tensor], Tensor] | None:
         """Estimate and loss of a batch, where they are not `network(inputs)` and its `loss`: for a network that sees
         the truth while it learns (scheduled sampling), a loss of its weights, or a noise to be removed.
+
+        An estimate at scattered points is a mapping, for laws in the loss: fields by name, in their units, and the
+        coordinates by dim that they can be differentiated by.
 
         `network.training` is False when it is validated. NaN in the truth is missing. None, the default, for the usual.
         """
@@ -80,12 +111,16 @@ class TorchLearner(Learner):
         """The recipe's `train:` options over this method's `defaults`. Raises `OptionError`."""
         return TrainOptions.of(options, defaults=self.defaults)
 
-    @final
-    def peak(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> int:
-        """Bytes that a rank needs while it learns, as far as can be known before; loads torch."""
+    def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
+        """As many workers as ranks, and what each needs as far as can be known before; loads torch."""
+        chosen = self.check_options(options)
+        judge = chosen.judge
+        if judge is not None:
+            at("judge", shake, wanted, judge.needs(), giver=self.name, taker=judge.name)
+            at("judge", judge.check, wanted)
         from .memory import peak
 
-        return peak(self, given, wanted, self.check_options(options))
+        return Demand(chosen.ranks, peak(self, given, wanted, chosen))
 
     @final
     def fit(self, training: Training) -> Fitted:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ..signature import Signature
-from .layout import Layout
+from .feeding import Feeding
+from .network import device_of
 from .options import TrainOptions
 
 if TYPE_CHECKING:
@@ -16,14 +17,17 @@ if TYPE_CHECKING:
 
 
 def peak(learner: TorchLearner, given: Signature, wanted: Signature, options: TrainOptions) -> int:
-    """Bytes of one rank: three raw batches, and weights, moments and activations of a network without memory.
+    """Bytes of host memory of one rank: three raw batches; weights, moments and activations where no GPU holds them.
 
     The network is built and run on the `meta` device, which computes shapes only; one that cannot be is left out of
     the sum.
     """
     one = sum(each.nbytes(set(each.sizes) - {"sample"}) for each in (given, wanted))
     piece = -(-options.batch // (options.ranks * options.accumulate))
-    return 3 * one * options.batch + _network(learner, given, wanted, options, piece)
+    batches = 3 * one * options.batch // options.ranks
+    if device_of(options.device).type != "cpu":
+        return batches
+    return batches + _network(learner, given, wanted, options, piece)
 
 
 def _network(learner: TorchLearner, given: Signature, wanted: Signature, options: TrainOptions, piece: int) -> int:
@@ -37,7 +41,7 @@ def _network(learner: TorchLearner, given: Signature, wanted: Signature, options
     try:
         with torch.device("meta"):
             network = learner.build(given, wanted)
-            inputs = torch.empty((1, *Layout.of(given).shape))
+            inputs = Feeding(learner, given=given, wanted=wanted, scales={}).example(wanted)
             with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
                 output = network.train()(inputs)
     except Exception:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 import torch
 import xarray as xr
 from torch import Tensor, nn
 
 from ..components import LossEnforcer
+from .feeding import Fed, Feeding
 from .job import Job
 from .layout import Layout
-from .tensors import Scaler, stacked, without_gaps
+from .tensors import Scaler, grid_of, stacked
 
 LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -24,13 +28,25 @@ def mean_squared_error(estimate: Tensor, truth: Tensor) -> Tensor:
     return (squares / known.flatten(1).sum(1).clamp(min=1)).mean()
 
 
+def mean_error(estimate: Tensor, truth: Tensor, *, error: Literal["square", "absolute"], level: float = 0.5) -> Tensor:
+    r"""Mean of $2 \ell e$ where the truth is above the estimate, $2 (1 - \ell) e$ below, with the `error` $e$.
+
+    Its minimum is the mean (square) or the median (absolute) at $\ell = 1/2$, else the expectile or quantile $\ell$.
+    """
+    above = truth - estimate.float()
+    size = above.square() if error == "square" else above.abs()
+    return (size * torch.where(above > 0, 2 * level, 2 * (1 - level))).mean()
+
+
 class Objective(nn.Module):
     """The loss of a batch of raw arrays. A module, so that all that it does is seen by DistributedDataParallel."""
 
     def __init__(self, network: nn.Module, job: Job, device: torch.device) -> None:
         super().__init__()
         self.network, self.learner, self._job, self._device = network, job.learner, job, device
-        self._given, self._wanted = (Scaler(Layout.of(each), job.scales).to(device) for each in (job.given, job.wanted))
+        self._wanted = Scaler(Layout.of(job.wanted), job.scales).to(device)
+        self._feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
+        self._places = self._feeding.places(dict(job.train.data.coords), device)
         self._penalties = [
             (hold.enforcer, law) for hold in job.holds for law in hold.laws if isinstance(hold.enforcer, LossEnforcer)
         ]
@@ -38,21 +54,28 @@ class Objective(nn.Module):
     def forward(
         self, inputs: dict[str, Tensor], truth: dict[str, Tensor], context: xr.Dataset | None, step: int
     ) -> Tensor:
-        given, wanted = self._job.given, self._job.wanted
-        scaled = without_gaps(self._given.scale(stacked(inputs, given)))
+        wanted = self._job.wanted
+        fed = self._feeding(inputs, self._places)
         target = self._wanted.scale(stacked(truth, wanted))
         lower = LOWER.get(self._job.options.precision)
         with torch.autocast(self._device.type, lower, enabled=lower is not None):
-            estimate, loss = self._learn(scaled, target, step)
+            estimate, loss = self._learn(fed, target, step)
         if self._penalties:
             assert context is not None
-            fields = self._wanted.unscale(estimate)
-            by_name = {name: fields[..., i] for i, name in enumerate(Layout.of(wanted).names)}
+            by_name, grid = self._by_name(estimate), grid_of(wanted, inputs=context)
             for enforcer, law in self._penalties:
-                loss = loss + enforcer.penalty(law, by_name, context)
+                loss = loss + enforcer.penalty(law, by_name, context, grid=grid)
         return loss
 
-    def _learn(self, inputs: Tensor, truth: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    def _by_name(self, estimate: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The fields in their units; of a mean and a variance, the mean."""
+        if isinstance(estimate, Mapping):
+            return estimate
+        names = Layout.of(self._job.wanted).names
+        fields = self._wanted.unscale(estimate[..., : len(names)])
+        return {name: fields[..., i] for i, name in enumerate(names)}
+
+    def _learn(self, inputs: Fed, truth: Tensor, step: int) -> tuple[Tensor | Mapping[str, Tensor], Tensor]:
         own = self.learner.objective(self.network, inputs, truth, step=step)
         if own is not None:
             return own

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
-from ..errors import OptionError
+from ..components import Metric
+from ..errors import OptionError, ThalwegError
+from ..plugins import Named, Registry
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -37,10 +39,16 @@ class TrainOptions(BaseModel):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="decay of the running mean of the weights, with which is validated and solved"
     )
-    patience: PositiveInt | None = Field(None, description="epochs without a better validation loss before it stops")
-    choose: Literal["best", "last"] = Field("best", description="the weights that are kept, by validation loss if any")
-    shuffle: Literal["blocks", "windows", "none"] = Field(
-        "blocks", description="blocks: windows of a few blocks of chunks at a time, each chunk decoded once"
+    validate_every: PositiveInt = Field(1, description="epochs from one validation to the next; the last is validated")
+    judge: Named[Metric] | None = Field(
+        None, description="the metric by which epochs are judged on the validation split; the loss if not given"
+    )
+    patience: PositiveInt | None = Field(None, description="epochs without a better validation before it stops")
+    choose: Literal["best", "last"] = Field("best", description="the weights that are kept, by validation if any")
+    shuffle: Literal["blocks", "windows", "once", "none"] = Field(
+        "blocks",
+        description="blocks: windows of a few blocks of chunks at a time, each chunk decoded once; "
+        "once: whole blocks, in one order for all epochs",
     )
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -54,10 +62,19 @@ class TrainOptions(BaseModel):
     @classmethod
     def of(cls, given: Mapping[str, Any], *, defaults: Mapping[str, Any]) -> TrainOptions:
         """The options of a recipe over those of a learner. Raises `OptionError`."""
+        nested = isinstance(given.get("judge"), str | Mapping)
+        context = {"registry": Registry.installed(), "where": "train"} if nested else None
         try:
-            made = cls.model_validate({**defaults, **given})
+            made = cls.model_validate({**defaults, **given}, context=context)
         except ValidationError as error:
             raise _option_error(error) from None
+        if made.judge is not None and made.judge.higher_is_better is None:
+            raise OptionError(
+                f"{made.judge.name} cannot judge: neither a high nor a low value of it is better",
+                allowed="a metric that says which is better",
+                advice="judge by another metric, or by the loss",
+                where="train.judge",
+            )
         if made.batch < made.ranks * made.accumulate:
             raise OptionError(
                 f"a batch of {made.batch} does not go round {made.ranks} ranks x {made.accumulate} pieces",
@@ -83,8 +100,11 @@ class TrainOptions(BaseModel):
         return self.learning_rate * (self.floor + (1 - self.floor) * (1 + cos(pi * gone)) / 2)
 
 
-def _option_error(error: ValidationError) -> OptionError:
+def _option_error(error: ValidationError) -> ThalwegError:
     first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ThalwegError):
+        return cause
     name, options = str(first["loc"][0]), TrainOptions.model_fields
     if name not in options:
         near = difflib.get_close_matches(name, options, n=1)

@@ -12,23 +12,26 @@ Positions = np.ndarray[Any, Any]
 
 
 def batches(
-    reader: Reader, *, batch: int, seed: int, epoch: int, shuffle: Literal["blocks", "windows", "none"]
+    reader: Reader, *, batch: int, seed: int, epoch: int, shuffle: Literal["blocks", "windows", "once", "none"]
 ) -> list[Positions]:
     """The positions of each batch of an epoch; the last batch may be smaller.
 
     `blocks` shuffles blocks (stretches of whole chunks), takes as many as fit into the memory of a batch, and shuffles
     their windows: each chunk is decoded once in an epoch, where `windows`, the uniform order, decodes it for almost
     each window that it holds. Windows of one block are near in time, so a batch is drawn from several blocks, and
-    blocks meet others in each epoch. benchmarks/loader.py measures both.
+    blocks meet others in each epoch. benchmarks/loader.py measures both. `once` shuffles blocks only, their windows in
+    sequence, and alike in every epoch: the order of published trainings that shuffle events when they begin.
     """
     count, homes = len(reader.samples), reader.homes
-    random = np.random.default_rng([seed, epoch])
+    random = np.random.default_rng([seed, 0 if shuffle == "once" else epoch])
     blocks = int(homes.max(initial=-1)) + 1
     group = np.zeros(blocks, dtype=np.int64)
     if shuffle == "none":
         order = np.arange(count)
     elif shuffle == "windows":
         order = random.permutation(count)
+    elif shuffle == "once":
+        order = np.lexsort((np.arange(count), random.permutation(blocks)[homes]))
     else:
         # Groups of one size, so that none is left with few blocks.
         groups = -(-blocks // reader.together(batch))

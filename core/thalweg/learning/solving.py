@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,11 @@ from ..errors import EstimateError
 from ..plugins import Registry
 from ..signature import Signature, shake
 from .checkpoint import load_weights
+from .feeding import Feeding
 from .layout import Layout
 from .network import device_of, network_of
 from .randomness import aside
-from .tensors import Scaler, stacked, to_dataset, without_gaps
+from .tensors import Scaler, to_dataset
 
 if TYPE_CHECKING:
     from .learner import TorchLearner, TorchSolver
@@ -30,21 +32,23 @@ def solve(solver: TorchSolver, inputs: xr.Dataset, wanted: Signature) -> xr.Data
     """The estimate of the `wanted` fields, in pieces of `solver.batch` samples."""
     device = device_of(solver.device)
     network = _network(solver, device)
-    scale_in = Scaler(Layout.of(solver.given), solver.scales).to(device)
     layout = Layout.of(wanted)
     scale_out = Scaler(layout, solver.scales).to(device)
-    own = _same_order(solver.given, inputs)
-    fields = stacked(
-        {name: torch.from_numpy(np.ascontiguousarray(own[name].values)) for name in map(str, own)}, Signature.of(own)
-    )
+    learner, _ = solver._parts or _parts(solver)
+    feeding = Feeding(learner, given=solver.given, wanted=solver.wanted, scales=solver.scales)
+    own = _same_order(solver.given, inputs, feeding.names)
+    arrays = {name: torch.from_numpy(np.ascontiguousarray(own[name].values)) for name in map(str, own)}
+    places = feeding.places(dict(inputs.coords), device)
     means, variances = [], []
     with torch.inference_mode():
-        for piece in torch.split(fields, solver.batch):
-            output = network(without_gaps(scale_in.scale(piece.to(device)))).float()
+        for piece in _pieces(arrays, own, solver.batch):
+            fed = feeding({name: each.to(device) for name, each in piece.items()}, places)
+            output = network(fed).float()
             if solver.uncertainty == "variance":
                 output, variance = output.chunk(2, dim=-1)
                 variances.append((variance * scale_out.by.square()).cpu())
-            means.append(_checked(scale_out.unscale(output), piece, layout, solver).cpu())
+            count = max((len(piece[str(n)]) for n, each in own.items() if "sample" in each.dims), default=1)
+            means.append(_checked(scale_out.unscale(output), count, layout, solver).cpu())
     return to_dataset(
         torch.cat(means),
         wanted=wanted,
@@ -52,6 +56,12 @@ def solve(solver: TorchSolver, inputs: xr.Dataset, wanted: Signature) -> xr.Data
         variance=torch.cat(variances) if variances else None,
         member=solver.uncertainty == "member",
     )
+
+
+def _pieces(arrays: dict[str, Tensor], own: xr.Dataset, batch: int) -> Iterator[dict[str, Tensor]]:
+    """Up to `batch` samples at a time."""
+    for start in range(0, own.sizes.get("sample", 1), batch):
+        yield {n: each[start : start + batch] if "sample" in own[n].dims else each for n, each in arrays.items()}
 
 
 def _network(solver: TorchSolver, device: torch.device) -> nn.Module:
@@ -89,9 +99,8 @@ def _parts(solver: TorchSolver) -> tuple[TorchLearner, tuple[Hold, ...]]:
     return learner, tuple(holds)
 
 
-def _same_order(given: Signature, inputs: xr.Dataset) -> xr.Dataset:
+def _same_order(given: Signature, inputs: xr.Dataset, names: tuple[str, ...]) -> xr.Dataset:
     """The fields that the network was built for, their dims in the order that it was built for."""
-    names = Layout.of(given).names
     shake(
         Signature.of(inputs),
         Signature(tuple(f for f in given.fields if f.name in names)),
@@ -101,12 +110,12 @@ def _same_order(given: Signature, inputs: xr.Dataset) -> xr.Dataset:
     return xr.Dataset({name: inputs[name].variable.transpose(*given[name].dims) for name in names})
 
 
-def _checked(output: Tensor, piece: Tensor, layout: Layout, solver: TorchSolver) -> Tensor:
+def _checked(output: Tensor, count: int, layout: Layout, solver: TorchSolver) -> Tensor:
     member = output.shape[1:2] if solver.uncertainty == "member" and output.ndim > 1 else ()
-    wanted = (len(piece), *member, *layout.shape)
+    wanted = (count, *member, *layout.shape)
     if tuple(output.shape) != wanted:
         raise EstimateError(
-            f"the network of {type(solver).learns.__name__} gives {tuple(output.shape)} for {tuple(piece.shape)}",
+            f"the network of {type(solver).learns.__name__} gives {tuple(output.shape)}",
             allowed=f"{wanted}: sample, {', '.join(layout.dims)}, channel",
             advice="make `build` return a network with this output",
         )

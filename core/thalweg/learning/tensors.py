@@ -85,6 +85,21 @@ def to_dataset(
             order = (*(dim for dim in ("sample", "member") if dim in dims), *layout.dims)
             own = [dim for dim in wanted[name].dims if dim in layout.dims]
             fields[name + suffix] = _unmasked(array, inputs, name).transpose(*order[: len(order) - len(own)], *own)
+    estimate = xr.Dataset(fields, _coordinates(inputs, wanted, dims))
+    return estimate if "sample" in wanted[layout.names[0]].dims else estimate.isel(sample=0, drop=True)
+
+
+def grid_of(wanted: Signature, *, inputs: xr.Dataset) -> xr.Dataset:
+    """The fields of an estimate over empty memory, in the dims of its tensor, with their coordinates."""
+    layout = Layout.of(wanted)
+    dims = ("sample", *layout.dims)
+    empty = np.broadcast_to(np.float32(0.0), (inputs.sizes.get("sample", 1), *layout.sizes))
+    fields = {name: (dims, empty, _attributes(inputs, wanted, name)) for name in layout.names}
+    return xr.Dataset(fields, _coordinates(inputs, wanted, dims))
+
+
+def _coordinates(inputs: xr.Dataset, wanted: Signature, dims: tuple[str, ...]) -> dict[Any, Any]:
+    """Those of an estimate: of the inputs, but for the leads."""
     coords: dict[Any, Any] = {
         name: each
         for name, each in inputs.coords.items()
@@ -93,8 +108,7 @@ def to_dataset(
     if "lead" in dims:
         given = inputs.coords.get("lead")
         coords["lead"] = ("lead", np.arange(1, wanted.sizes["lead"] + 1), {} if given is None else given.attrs)
-    estimate = xr.Dataset(fields, coords)
-    return estimate if "sample" in wanted[layout.names[0]].dims else estimate.isel(sample=0, drop=True)
+    return coords
 
 
 def _attributes(inputs: xr.Dataset, wanted: Signature, name: str) -> dict[str, Any]:

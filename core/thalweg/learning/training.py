@@ -17,6 +17,7 @@ from ..estimates import context_of
 from .broken import broken
 from .chunk_files import Array
 from .job import Job, Report
+from .judging import Judge
 from .loader import Batch, Loader
 from .network import device_of
 from .objective import Objective
@@ -52,6 +53,8 @@ class _Trainer:
         if self.options.compile:
             self.state.network.compile()
         self.objective = Objective(self.state.network, job, device)
+        metric = job.options.judge
+        self.judge = Judge(metric, job, ranks) if metric is not None and job.validate is not None else None
 
     def run(self) -> dict[str, Tensor]:
         at = self.state.at
@@ -103,14 +106,16 @@ class _Trainer:
             "loader/megabytes_per_second": speed,
             "loader/stall_share": self.loader.stall_share,
         }
-        if checks is not None:
-            numbers["loss/validate"] = self._validate(checks)
-        self._end(numbers, time.perf_counter() - start)
+        due = (at.epoch + 1) % options.validate_every == 0 or at.epoch + 1 == options.epochs
+        cost = None
+        if checks is not None and due:
+            found, cost = self._validate(checks)
+            numbers |= found
+        self._end(numbers, cost, time.perf_counter() - start)
 
-    def _end(self, numbers: dict[str, float], seconds: float) -> None:
-        """Judge an epoch, save, report."""
+    def _end(self, numbers: dict[str, float], found: float | None, seconds: float) -> None:
+        """Judge an epoch by its cost, if it was validated; save, report."""
         at, options = self.state.at, self.options
-        found = numbers.get("loss/validate")
         if found is not None and math.isfinite(found) and (at.best is None or found < at.best):
             at.best, at.best_epoch = found, at.epoch
             if self.ranks.rank == 0 and options.choose == "best":
@@ -123,7 +128,8 @@ class _Trainer:
         if self.ranks.rank == 0:
             self.report(numbers, at.epoch - 1)
             left = "" if at.finished else f", {(options.epochs - at.epoch) * seconds / 60:.1f} min left"
-            shown = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items() if name.startswith("loss"))
+            errors = {name: each for name, each in numbers.items() if name.endswith(("/train", "/validate"))}
+            shown = ", ".join(f"{name} {each:.4g}" for name, each in errors.items())
             log.info("epoch %d/%d: %s, %.1f s%s", at.epoch, options.epochs, shown, seconds, left)
 
     def _step(self, coming: Iterator[Batch], weights: list[float]) -> None:
@@ -159,8 +165,11 @@ class _Trainer:
             state.mean.update(state.network, at.step)
 
     @torch.no_grad()
-    def _validate(self, checks: Loader) -> float:
-        """The mean loss over the samples, by the weights that would be solved with, the same draws in each epoch."""
+    def _validate(self, checks: Loader) -> tuple[dict[str, float], float]:
+        """The mean loss over the samples, and what judges, by the weights that would be solved with; and the cost.
+
+        The draws are the same in each epoch.
+        """
         every = batches(checks.reader, batch=self.job.piece, seed=0, epoch=0, shuffle="none")
         mine = every[self.ranks.rank :: self.ranks.count]
         learned = None
@@ -176,10 +185,14 @@ class _Trainer:
                     batch.positions
                 )
                 count += len(batch.positions)
+            score = self.judge.score(self.state.network, mine) if self.judge else None
         if learned is not None:
             self.state.network.load_state_dict(learned)
         total, samples = self.ranks.total(total, count)
-        return total / samples
+        numbers = {"loss/validate": total / samples}
+        if self.judge is None or score is None:
+            return numbers, numbers["loss/validate"]
+        return numbers | {f"{self.judge.name}/validate": score}, self.judge.cost(score)
 
     def _sides(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         inputs, truth = (

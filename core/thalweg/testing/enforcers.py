@@ -1,4 +1,4 @@
-"""What an enforcer of the `output` site keeps. The other sites move a network, which the kit cannot make for them."""
+"""What an enforcer of the `output` site keeps. Sites within a network need one, which the kit cannot make for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
-from ..components import Law, LinearLaw, OutputEnforcer, Rows
+from ..components import Enforcer, Law, LinearLaw, OutputEnforcer, Rows
 from ..estimates import context_of
 from ..samples import Samples
 from ..signature import Signature
@@ -154,7 +154,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def laws_for(enforcer: OutputEnforcer, offered: tuple[Law, ...] = ()) -> tuple[Law, ...]:
+def laws_for(enforcer: Enforcer, offered: tuple[Law, ...] = ()) -> tuple[Law, ...]:
     """Those of `offered` that it takes; else two laws of the kit, if it takes linear ones."""
     taken = tuple(law for law in offered if isinstance(law, enforcer.takes))
     own = Share(), Share(part=0.5)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..components import Law, LinearLaw, Rows
+from ..components import Law, LinearLaw, Rows, TensorLaw
 from ..estimates import context_of
 from ..samples import Samples
 from ..signature import Signature
@@ -138,6 +138,20 @@ def least_change_meets_the_law(case: Case) -> None:
         )
 
 
+def tensors_have_the_same_residual(case: Case) -> None:
+    if isinstance(case.law, TensorLaw):
+        from ..learning import to_tensor
+        from ..learning.tensors import grid_of
+
+        fields = {str(name): to_tensor(case.fields, [str(name)])[..., 0].double() for name in case.fields.data_vars}
+        grid = grid_of(Signature.of(case.fields), inputs=case.context)
+        found = case.law.tensor_residual(fields, case.context, grid=grid).square().mean()
+        squares = [np.square(each.values) for each in case.residual().data_vars.values()]
+        wanted = float(np.mean([square.mean() for square in squares]))
+        close = np.isclose(float(found), wanted, rtol=1e-4)
+        ensure(close, f"the mean square of the residual is {float(found):.6g} of tensors and {wanted:.6g} of fields")
+
+
 def _whole(law: LinearLaw, fields: xr.Dataset) -> tuple[Rows, Any]:
     rows = law.rows(fields)
     return rows, rows.block({dim: slice(0, fields.sizes[dim]) for dim in rows.dims})
@@ -153,6 +167,7 @@ CHECKS: tuple[Check, ...] = (
     rows_do_not_read_values,
     targets_are_by_row,
     least_change_meets_the_law,
+    tensors_have_the_same_residual,
 )
 
 

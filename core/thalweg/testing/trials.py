@@ -9,12 +9,24 @@ from typing import Any
 
 import xarray as xr
 
-from ..components import Component, Dataset, Law, Loss, Method, Metric, OutputEnforcer, Transform, WholeMetric
+from ..components import (
+    Component,
+    Dataset,
+    Enforcer,
+    Law,
+    Loss,
+    LossEnforcer,
+    Method,
+    Metric,
+    OutputEnforcer,
+    Transform,
+    WholeMetric,
+)
 from ..errors import ThalwegError
 from ..samples import Samples
 from ..scoring import score
 from ..signature import Signature, shake
-from . import datasets, enforcers, laws, losses, methods, metrics, transforms
+from . import datasets, enforcers, laws, losses, methods, metrics, penalties, transforms
 from .report import Check
 from .scenes import guess, scenes, series, windowed
 
@@ -51,6 +63,10 @@ def trials(part: Component, made: Sequence[Component]) -> Iterator[Trial]:
             for data, chosen in _laws(part, made):
                 holding = enforcers.Case(part, chosen, data)
                 yield Trial(enforcers.CHECKS, (holding,), partial(holding.hold, chosen))
+        case LossEnforcer():
+            for data, chosen in _laws(part, made):
+                pulling = penalties.Case(part, chosen[0], data)
+                yield Trial(penalties.CHECKS, (pulling,), partial(pulling.penalty, pulling.estimate()))
         case Loss():
             yield Trial(losses.CHECKS, (part,), lambda: None)
         case Metric() | WholeMetric():
@@ -77,7 +93,7 @@ def _own(made: Sequence[Component]) -> Iterator[xr.Dataset]:
                 yield data
 
 
-def _laws(part: OutputEnforcer, made: Sequence[Component]) -> Iterator[tuple[xr.Dataset, tuple[Law, ...]]]:
+def _laws(part: Enforcer, made: Sequence[Component]) -> Iterator[tuple[xr.Dataset, tuple[Law, ...]]]:
     own = tuple(law for law in made if isinstance(law, Law) and isinstance(law, part.takes))
     for chosen in (enforcers.laws_for(part), *((law,) for law in own)):
         if chosen:

@@ -13,6 +13,7 @@ from thalweg.errors import EstimateError
 from thalweg_earth.methods.damped_persistence import DampedPersistence
 from thalweg_earth.methods.linear_inverse_model import LinearInverseModel
 from thalweg_earth.methods.persistence import Persistence
+from thalweg_earth.methods.seasonal_ridge import SeasonalRidge
 
 SHARED = Path(os.environ.get("THALWEG_SHARED", Path(__file__).resolve().parents[3] / ".." / "shared"))
 KAPLAN = SHARED / "data" / "sst" / "kaplan_sst_anom_5deg_1856_2014.nc"
@@ -177,10 +178,43 @@ def test_a_history_that_is_too_short_is_refused_at_plan_time(method: Persistence
         method.check(Signature((), {"sample": 2}))
 
 
+def seasonal(*amplitudes: float) -> xr.DataArray:
+    """Series of a pattern that grows and shrinks with the year, `u (1.5 + cos theta)`, of several amplitudes."""
+    year = 1.5 + np.cos(2 * np.pi * np.arange(72) / 12)
+    one = field(year[:, None, None] * (1.0 + np.arange(12.0).reshape(3, 4)))
+    return xr.concat([each * one for each in amplitudes], xr.Variable("series", np.arange(len(amplitudes))))
+
+
+def test_a_seasonal_ridge_is_exact_on_what_turns_with_the_year(tmp_path: Path) -> None:
+    """Two features times 1, cosine and sine span the first two harmonics, whatever the phase of the inputs."""
+    values = seasonal(-2.0, -1.0, 1.0, 2.0)
+    values[..., 1, 2] = np.nan
+    data = windowed(values, inputs=9, targets=5)
+    samples = Samples.of(data)
+    solver = fit(SeasonalRidge(modes=1, penalty=1e-9), data, tmp_path)
+    estimate = solver.solve(samples.inputs(slice(None)), samples.wanted).sst.values
+    np.testing.assert_allclose(estimate, samples.truth(slice(None)).sst.values, atol=1e-4)
+
+
+def test_a_seasonal_ridge_with_a_large_penalty_is_the_mean(tmp_path: Path) -> None:
+    data = windowed(seasonal(1.0, 2.0, 3.0), inputs=9, targets=2)
+    samples = Samples.of(data)
+    solver = fit(SeasonalRidge(modes=1, penalty=1e12), data, tmp_path)
+    estimate = solver.solve(samples.inputs([0]), samples.wanted).sst.values
+    np.testing.assert_allclose(estimate[0], samples.truth(slice(None)).sst.values.mean(0), rtol=1e-4)
+
+
+def test_a_seasonal_ridge_refuses_samples_without_dates(tmp_path: Path) -> None:
+    values = field(noise(40, 3, 4)).assign_coords(time=np.arange(40.0))
+    with pytest.raises(HandshakeError, match="seasonal-ridge needs the calendar month"):
+        fit(SeasonalRidge(modes=1), windowed(values, inputs=9, targets=2), tmp_path)
+
+
 TABLE = [
     (Persistence(average=3), ".80 .68 .55 .43 .32 .21 .12 .05 -.01 -.05 -.09 -.13", 0.240, 1.024),
     (DampedPersistence(box=NINO34), ".86 .78 .69 .59 .48 .36 .25 .15 .08 .03 .03 .09", 0.366, 0.739),
     (LinearInverseModel(), ".91 .84 .75 .66 .57 .49 .40 .32 .24 .16 .09 .04", 0.456, 0.726),
+    (SeasonalRidge(), ".87 .80 .73 .66 .58 .51 .45 .39 .35 .31 .27 .23", 0.514, 0.702),
 ]
 
 

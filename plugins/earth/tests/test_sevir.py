@@ -12,7 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import zarr
 from thalweg import Registry
+from thalweg.arrays import lay_out, put, read
+from thalweg.blocks import chunks_of
 from thalweg.errors import OptionError, SourceError
 from thalweg.samples import SPLITS, Samples
 from thalweg_earth.datasets._sevir_catalog import choose_events, read_catalog
@@ -162,6 +165,16 @@ def test_it_is_read_from_a_url_as_from_a_folder(tree):
         assert remote.fingerprint()
     finally:
         memory.rm("/sevir", recursive=True)
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_it_is_compressed_or_as_it_is_in_memory(tree, tmp_path, compress):
+    data = SEVIR(path=str(tree[0]), compress=compress).open()
+    lay_out(str(tmp_path / "store"), data, large=chunks_of(data))
+    put(str(tmp_path / "store"), "vil", (slice(None),) * 4, data.vil.values)
+    codecs = [type(each).__name__ for each in zarr.open_group(tmp_path / "store")["vil"].metadata.codecs]
+    assert codecs == ["BytesCodec", *(["ZstdCodec"] if compress else []), "Crc32cCodec"]
+    np.testing.assert_array_equal(read(str(tmp_path / "store")).vil, data.vil)
 
 
 @pytest.mark.parametrize("spelling", ["%Y-%m-%d %H:%M:%S", "%m/%d/%y %H:%M"])

@@ -17,6 +17,7 @@ from thalweg.signature import shake
 from thalweg_earth.datasets.kaplan import Kaplan
 from thalweg_earth.transforms.anomaly import Anomaly
 from thalweg_earth.transforms.rescale import Rescale
+from thalweg_earth.transforms.season import Season
 from thalweg_earth.transforms.select import Select
 from thalweg_earth.transforms.split import Split
 from thalweg_earth.transforms.windows import Windows
@@ -111,6 +112,33 @@ def test_rescale_asks_for_the_units_that_it_converts() -> None:
         shake(Signature.of(monthly()), needs, giver="array", taker="rescale")
     with pytest.raises(OptionError, match="loses the field"):
         made(Rescale, "rescale", variable="t", by=0.0, to="1")
+
+
+# --- season
+
+
+def test_season_adds_the_field_times_the_harmonics_of_the_year() -> None:
+    data = monthly(2)
+    got = Season(harmonics=2).apply(data, NONE)
+    share = (data["time"].dt.dayofyear.values - 1) / np.where(data["time"].dt.year == 2000, 366, 365)
+    for word, wave in (("cosine", np.cos), ("sine", np.sin)):
+        for number, harmonic in (("", 1), ("2", 2)):
+            expected = data["t"].values * wave(2 * np.pi * harmonic * share)[:, None]
+            np.testing.assert_allclose(got[f"t_{word}{number}"], expected, atol=1e-4)
+            assert got[f"t_{word}{number}"].attrs["units"] == "K"
+            assert got[f"t_{word}{number}"].chunks == data["t"].chunks
+    xr.testing.assert_identical(got["t"], data["t"])
+    part = slice(5, 17)
+    xr.testing.assert_identical(Season(harmonics=2).apply(data.isel(time=part), NONE), got.isel(time=part))
+
+
+def test_season_needs_dates() -> None:
+    with pytest.raises(HandshakeError, match="'t' does not change in time"):
+        Season(variables=("t",)).check(Signature.of(monthly().mean("time")))
+    with pytest.raises(HandshakeError, match="nothing changes in time"):
+        Season().check(Signature.of(monthly().mean("time")))
+    with pytest.raises(OptionError, match="'time' holds float64"):
+        Season().apply(monthly().assign_coords(time=np.arange(72.0)), NONE)
 
 
 # --- select
@@ -210,6 +238,24 @@ def test_named_starts_take_what_lies_beside_them_along() -> None:
     samples = Samples.of(got)
     assert samples.given.names == ("t",)
     np.testing.assert_array_equal(samples.inputs([1])["wet"], [0.2])
+
+
+def test_further_windows_are_for_training_only() -> None:
+    data = monthly(3).assign(start=("event", [0, 3, 12, 20, 30]), wet=("event", [0.1, 0.2, 0.3, 0.4, 0.5]))
+    got = Windows(inputs=3, targets=2, starts="start", between=3).apply(data, NONE)
+    # From 0: 0, 3 (given); from 3: 3, 6; from 12: 12, 15; from 20: 20, 23; from 30: 30, as 33 would run past the end.
+    assert list(got["window_start"]) == [0, 3, 6, 12, 15, 20, 23, 30]
+    assert list(got["window_further"]) == [0, 0, 1, 0, 1, 0, 1, 0]
+    assert list(got["wet"]) == [0.1, 0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5]
+    first = str(got["time"].values[0])[:4]
+    split = Split(train=(first, first), validate=(int(first) + 1, int(first) + 1), test=(int(first) + 2,) * 2)
+    labels = split.apply(got, NONE)["window_split"].values
+    assert list(labels) == [0, 0, 0, 1, -1, -1, -1, 2]
+    alone = Windows(inputs=3, targets=2, starts="start").apply(data, NONE)
+    assert "window_further" not in alone
+    assert list(alone["window_start"]) == list(got["window_start"].values[got["window_further"].values == 0])
+    with pytest.raises(OptionError, match="`between: 3` without `starts`"):
+        Windows(inputs=3, targets=2, between=3).apply(data, NONE)
 
 
 def test_a_window_longer_than_its_series_is_refused_with_both_lengths() -> None:
@@ -357,3 +403,11 @@ def test_no_transform_reads_a_field() -> None:
     assert len(Samples.of(lazy, "test")) == 20
     with pytest.raises(AssertionError, match="a field was read"):
         lazy["t"].compute()
+
+
+def test_select_cuts_fields_whose_coordinates_have_chunks_of_their_own() -> None:
+    data = monthly()
+    run = xr.DataArray(np.arange(data.sizes["time"]), dims="time").chunk(time=5)
+    found = Select(time=(2001, 2002)).apply(data.assign_coords(run=run), NONE)
+    assert found.sizes["time"] == 24
+    np.testing.assert_array_equal(found["run"], np.arange(12, 36))

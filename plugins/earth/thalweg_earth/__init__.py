@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thalweg import Dataset, Method, Metric, Register, Transform, WholeMetric, hookimpl
+from thalweg import Dataset, Law, Method, Metric, Register, Transform, WholeMetric, hookimpl
 
 
 @hookimpl
@@ -35,13 +35,19 @@ def register_datasets(register: Register[Dataset]) -> None:
 @hookimpl
 def register_transforms(register: Register[Transform]) -> None:
     from .transforms.anomaly import Anomaly
+    from .transforms.coarsen import Coarsen
+    from .transforms.rain_rate import RainRate
     from .transforms.rescale import Rescale
+    from .transforms.season import Season
     from .transforms.select import Select
     from .transforms.split import Split
     from .transforms.windows import Windows
 
     register("anomaly", Anomaly)
+    register("coarsen", Coarsen)
+    register("rain-rate", RainRate)
     register("rescale", Rescale)
+    register("season", Season)
     register("select", Select)
     register("split", Split)
     register("windows", Windows)
@@ -51,13 +57,26 @@ def register_transforms(register: Register[Transform]) -> None:
 def register_methods(register: Register[Method]) -> None:
     from .methods.advection import Advection
     from .methods.damped_persistence import DampedPersistence
+    from .methods.interpolate import Interpolate
     from .methods.linear_inverse_model import LinearInverseModel
     from .methods.persistence import Persistence
+    from .methods.reduced_rank import ReducedRank
+    from .methods.seasonal_ridge import SeasonalRidge
 
     register("advection", Advection)
     register("damped-persistence", DampedPersistence)
+    register("interpolate", Interpolate)
     register("linear-inverse-model", LinearInverseModel)
     register("persistence", Persistence)
+    register("reduced-rank", ReducedRank)
+    register("seasonal-ridge", SeasonalRidge)
+
+
+@hookimpl
+def register_laws(register: Register[Law]) -> None:
+    from .laws.advection_budget import AdvectionBudget
+
+    register("advection-budget", AdvectionBudget)
 
 
 @hookimpl

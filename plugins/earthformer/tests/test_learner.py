@@ -96,7 +96,7 @@ def test_targets_on_another_grid_are_refused():
 def test_what_a_training_needs_is_what_it_keeps():
     learner = Earthformer(preset="enso", units=16, heads=2)
     given, wanted = signature(6, 12, 16), signature(4, 12, 16)
-    one, two = (learner.peak(given, wanted, {"batch": batch}) for batch in (1, 2))
+    one, two = (learner.demand(given, wanted, {"batch": batch}).memory for batch in (1, 2))
     network = learner.build(given, wanted).train()
     own = {each.untyped_storage().data_ptr() for each in network.parameters()}
     kept: dict[int, torch.Tensor] = {}

@@ -51,6 +51,7 @@ class Earthformer(TorchLearner):
         None, description="what decoding begins with: positions only, or the coarsest memory"
     )
     dropout: Rate | None = None
+    from_last: bool = Field(False, description="learn the difference from the last frame, which is none at first")
     checkpoint: bool = Field(False, description="keep less while learning, and compute it twice")
     compat: bool = Field(
         False,
@@ -77,6 +78,8 @@ class Earthformer(TorchLearner):
                 )
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        from thalweg.learning import FromLast
+
         from .model import CuboidTransformer
         from .tailored import tailored
 
@@ -87,4 +90,13 @@ class Earthformer(TorchLearner):
                 allowed="targets along (lead, y, x), on the inputs' grid",
                 advice="bring inputs and targets onto one grid in preprocess",
             )
-        return CuboidTransformer(tailored(self, inputs=inputs.shape, targets=targets.shape))
+        network = CuboidTransformer(tailored(self, inputs=inputs.shape, targets=targets.shape))
+        if not self.from_last:
+            return network
+        if inputs.names != targets.names:
+            raise HandshakeError(
+                f"{self.name} with `from_last` is to make {', '.join(targets.names)} from {', '.join(inputs.names)}",
+                allowed="the same variables as inputs and truth",
+                advice="leave `from_last` out, or the other variables in `windows`",
+            )
+        return FromLast(network, network.dec_final_proj)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thalweg import Dataset, Method, Metric, Register, WholeMetric, hookimpl
+from thalweg import Dataset, Law, Method, Metric, Register, WholeMetric, hookimpl
 
 
 @hookimpl
@@ -33,6 +33,13 @@ def register_datasets(register: Register[Dataset]) -> None:
 
 
 @hookimpl
+def register_laws(register: Register[Law]) -> None:
+    from .laws.nonlinear_diffusion import NonlinearDiffusion
+
+    register("nonlinear-diffusion", NonlinearDiffusion)
+
+
+@hookimpl
 def register_metrics(register: Register[Metric | WholeMetric]) -> None:
     from .metrics.boundary_error import BoundaryError
     from .metrics.conservation_error import ConservationError
@@ -49,6 +56,8 @@ def register_metrics(register: Register[Metric | WholeMetric]) -> None:
 
 @hookimpl
 def register_methods(register: Register[Method]) -> None:
+    from .methods.attentive_neural_process import AttentiveNeuralProcess
     from .methods.fno import FNO
 
+    register("attentive-neural-process", AttentiveNeuralProcess)
     register("fno", FNO)

@@ -49,7 +49,7 @@ def _lazily(mean: Any, variance: Any, rows: Any, targets: Any, noise: Any) -> An
     from ._arrays import is_sparse
     from ._checks import check_shapes
     from .chunked import update_chunks
-    from .rows import Sparse
+    from .rows import Columns, Sparse
 
     check_shapes(mean, variance, rows, targets, None)
     diagonal = is_sparse(rows) and Sparse(rows).disjoint
@@ -58,7 +58,7 @@ def _lazily(mean: Any, variance: Any, rows: Any, targets: Any, noise: Any) -> An
     found = update_chunks(
         mean,
         variance,
-        blocks=lambda region: rows[:, region[0]],
+        blocks=Columns(rows),
         count=rows.shape[0],
         targets=targets,
         noise=noise,
@@ -96,11 +96,15 @@ def register_laws(register: Register[Law]) -> None:
 @hookimpl
 def register_enforcers(register: Register[Enforcer]) -> None:
     from .enforcers.additive import Additive
+    from .enforcers.last_layer import LastLayer
     from .enforcers.multiplicative import Multiplicative
+    from .enforcers.penalty import Penalty
     from .enforcers.probconserv import ProbConserv
 
     register("additive", Additive)
     # The name it has in print: HardC is the same projection.
     register("hard", Additive)
+    register("last-layer", LastLayer)
     register("multiplicative", Multiplicative)
+    register("penalty", Penalty)
     register("probconserv", ProbConserv)

@@ -89,6 +89,7 @@ def update_chunks(
     cell, in any chunk. Raises, when computed, what `engine.update` raises.
     """
     import dask.array as da
+    from dask.delayed import delayed
 
     cells = mean.ndim - outer
     batch, space = tuple(range(outer)), tuple(range(outer, mean.ndim))
@@ -101,9 +102,10 @@ def update_chunks(
     with_factor = [] if factor is None else [_like(factor, mean), (*batch, *space, extra)]
     spread = [] if variance is None or np.ndim(variance) == 0 else [_like(variance, mean), (*batch, *space)]
     unit = variance is not None and np.ndim(variance) == 0
+    # One value of the graph: it travels to each worker once, not with each task.
+    shared = delayed(blocks, traverse=False, pure=True)
     ways = partial(
         _gathered,
-        blocks=blocks,
         cells=cells,
         unit=unit,
         spread=bool(spread),
@@ -119,6 +121,7 @@ def update_chunks(
         (*batch, *space, rest),
         *arguments,
         new_axes={rest: size},
+        blocks=shared,
         adjust_chunks=dict.fromkeys(space, 1),
         align_arrays=False,
         concatenate=True,
@@ -150,6 +153,7 @@ def update_chunks(
             *arguments,
             multipliers,
             (*batch, rest),
+            blocks=shared,
             align_arrays=False,
             concatenate=True,
             dtype=kind,
@@ -218,8 +222,8 @@ def _gathered(
     return _Part(operator(matrix, like=None, tied=not apart, apart=apart), flat, raw, there, known, free, low), given
 
 
-def _sums(*arrays: Plain, ways: Callable[..., tuple[_Part, list[Plain]]], layout: _Layout) -> Plain:
-    part, _ = ways(*arrays)
+def _sums(*arrays: Plain, ways: Callable[..., tuple[_Part, list[Plain]]], layout: _Layout, blocks: Blocks) -> Plain:
+    part, _ = ways(*arrays, blocks=blocks)
     check_values(part.mean, part.variance, part.there)
     found = sums(part.rows, part.known, part.variance, part.factor)
     outer = part.mean.shape[:-1]
@@ -256,8 +260,9 @@ def _moved(
     which: str,
     kind: np.dtype[Any],
     rooted: bool,
+    blocks: Blocks,
 ) -> Plain:
-    part, (packed,) = ways(*arrays)
+    part, (packed,) = ways(*arrays, blocks=blocks)
     noise_root = None
     if rooted:
         packed, last = np.split(packed, [-(layout.count**2)], -1)

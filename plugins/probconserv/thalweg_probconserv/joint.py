@@ -141,7 +141,7 @@ class Joint:
     def target(self, law: LinearLaw, rows: Rows) -> xr.DataArray:
         """Targets of one law, with an axis for each outer dim and one for its rows."""
         others = self.others(rows)
-        found = law.targets(self.context)
+        found = self.known(law, rows)
         foreign = [str(dim) for dim in found.dims if dim not in (*self.outer, *others, "row")]
         if foreign:
             raise HandshakeError(
@@ -157,6 +157,10 @@ class Joint:
         last = prod(ordered.shape[len(self.outer) :])
         flat = ordered.data.reshape(*ordered.shape[: len(self.outer)], last)
         return xr.DataArray(flat, dims=(*self.outer, "system"))
+
+    def known(self, law: LinearLaw, rows: Rows) -> xr.DataArray:  # noqa: ARG002
+        """What the law says of its targets."""
+        return law.targets(self.context)
 
     def limits(self) -> tuple[Array, Array] | None:
         """The tightest lower and upper bound, (batch, cells) or numbers; None if there is none."""

@@ -55,6 +55,16 @@ def operator(rows: Any, *, like: Array, tied: bool = False, apart: bool = False)
     return Dense(double(rows.toarray(), like=like), tied=tied) if full else Sparse(rows, tied=tied)
 
 
+class Columns:
+    """Rows (k, n), to be asked for by a stretch of their columns."""
+
+    def __init__(self, rows: Any) -> None:
+        self._rows = rows
+
+    def __call__(self, region: tuple[slice, ...]) -> Any:
+        return self._rows[:, region[0]]
+
+
 class Dense:
     """Rows as an array (..., k, n)."""
 

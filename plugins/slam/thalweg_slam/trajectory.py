@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -84,6 +84,9 @@ def align(estimate: Trajectory, truth: Trajectory, *, by: Align = "se3") -> Traj
         )
     if by == "none":
         return estimate
+    if not (np.isfinite(estimate.translation).all() and np.isfinite(truth.translation).all()):
+        # Nothing can be laid on a truth that is not known.
+        return replace(estimate, translation=np.full_like(estimate.translation, np.nan))
     if by == "origin":
         first = invert(estimate.translation[:1], estimate.rotation[:1])
         motion = compose(truth.translation[:1], truth.rotation[:1], then=first)

@@ -43,6 +43,17 @@ def maps(given: Signature, *, taker: str) -> tuple[int, int]:
     return layout.sizes[1], layout.sizes[2]
 
 
+def same_variables(given: Signature, wanted: Signature, *, because: str) -> None:
+    """Raises `HandshakeError` where the frames that are made are not those that are given."""
+    names = [Layout.of(each).names for each in (given, wanted)]
+    if names[0] != names[1]:
+        raise HandshakeError(
+            f"{because}, but from {', '.join(names[0])} it is to make {', '.join(names[1])}",
+            allowed="the same variables as inputs and truth",
+            advice="leave out the others in `windows`, or take a method that does not feed itself: unet, rainformer",
+        )
+
+
 def frames(given: Signature, wanted: Signature) -> tuple[tuple[int, int], tuple[int, int]]:
     """Lengths, then channels, of inputs and targets."""
     one, other = Layout.of(given).shape, Layout.of(wanted).shape

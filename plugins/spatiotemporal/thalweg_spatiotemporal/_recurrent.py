@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, PositiveInt
-from thalweg import HandshakeError, Signature
+from thalweg import Signature
 from thalweg.learning import Layout
 
-from ._frames import FrameLearner
+from ._frames import FrameLearner, same_variables
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from .networks._recurrent import Recurrent
 
 
 class RecurrentLearner(FrameLearner):
@@ -24,6 +26,7 @@ class RecurrentLearner(FrameLearner):
     together: ClassVar[bool] = False
     """Whether one draw decides for a whole batch, not one for each sample and frame."""
 
+    from_last: bool = Field(False, description="learn the difference of each frame from the last, at first none")
     teacher: float = Field(1.0, ge=0, le=1, description="probability at first that the truth is fed, not the estimate")
     teacher_steps: PositiveInt = Field(50_000, description="steps in which it falls to 0")
 
@@ -42,6 +45,15 @@ class RecurrentLearner(FrameLearner):
         )
         return estimate, loss + self.penalty(network)
 
+    def started(self, network: Recurrent, head: nn.Module) -> Recurrent:
+        """The network, which begins `from_last` if so wanted; `head` is its last layer."""
+        if self.from_last:
+            from thalweg.learning import zeroed
+
+            zeroed(head)
+            network.from_last = True
+        return network
+
     def penalty(self, network: nn.Module) -> Tensor | float:  # noqa: ARG002
         """What is added to the loss for the weights themselves; nothing by default."""
         return 0.0
@@ -49,11 +61,5 @@ class RecurrentLearner(FrameLearner):
 
 def channels(given: Signature, wanted: Signature, *, taker: str) -> int:
     """The channels of a frame. Raises `HandshakeError` where the frames that are made are not those that are fed."""
-    names = [Layout.of(each).names for each in (given, wanted)]
-    if names[0] != names[1]:
-        raise HandshakeError(
-            f"{taker} feeds its frames to itself, but from {', '.join(names[0])} it is to make {', '.join(names[1])}",
-            allowed="the same variables as inputs and truth",
-            advice="leave out the others in `windows`, or take a method that does not feed itself: unet, rainformer",
-        )
-    return len(names[0])
+    same_variables(given, wanted, because=f"{taker} feeds its frames to itself")
+    return len(Layout.of(given).names)

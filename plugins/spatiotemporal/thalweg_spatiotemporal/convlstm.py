@@ -43,7 +43,7 @@ class ConvLSTM(RecurrentLearner):
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         from .networks.convlstm import ConvLSTM as Network
 
-        return Network(
+        network = Network(
             steps=wanted.sizes["lead"],
             channels=channels(given, wanted, taker=self.name),
             hidden=self.hidden,
@@ -52,3 +52,4 @@ class ConvLSTM(RecurrentLearner):
             patch=self.patch,
             unused=self.unused,
         )
+        return self.started(network, network.out)

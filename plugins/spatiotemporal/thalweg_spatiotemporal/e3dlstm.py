@@ -46,7 +46,7 @@ class E3DLSTM(RecurrentLearner):
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         from .networks import e3dlstm as networks
 
-        return networks.E3DLSTM(
+        network = networks.E3DLSTM(
             steps=wanted.sizes["lead"],
             size=maps(given, taker=self.name),
             channels=channels(given, wanted, taker=self.name),
@@ -58,6 +58,7 @@ class E3DLSTM(RecurrentLearner):
             patch=self.patch,
             over=self.recall,
         )
+        return self.started(network, network.out)
 
     def loss(self, estimate: Tensor, truth: Tensor) -> Tensor:
         error = estimate.float() - truth

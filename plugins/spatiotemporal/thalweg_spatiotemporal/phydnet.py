@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, model_validator
 from thalweg import Signature
 
 from ._frames import Odd, maps
@@ -44,13 +44,19 @@ class PhyDNet(RecurrentLearner):
     )
     teacher_steps: Annotated[int, Field(gt=0)] = Field(15_000, description="steps in which it falls to 0")
 
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.from_last and self.output == "sigmoid":
+            raise ValueError("`from_last` learns differences, which are not all between 0 and 1: set `output: linear`")
+        return self
+
     def check(self, given: Signature) -> None:
         maps(given, taker=self.name)
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         from .networks.phydnet import PhyDNet as Network
 
-        return Network(
+        network = Network(
             steps=wanted.sizes["lead"],
             channels=channels(given, wanted, taker=self.name),
             width=self.width,
@@ -58,6 +64,7 @@ class PhyDNet(RecurrentLearner):
             kernel=self.kernel,
             output=self.output,
         )
+        return self.started(network, network.decode[-1])
 
     def penalty(self, network: nn.Module) -> Tensor | float:
         from .networks.phydnet import PhyDNet as Network

@@ -40,7 +40,7 @@ class PredRNN(RecurrentLearner):
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         from .networks.predrnn import PredRNN as Network
 
-        return Network(
+        network = Network(
             steps=wanted.sizes["lead"],
             channels=channels(given, wanted, taker=self.name),
             hidden=self.hidden,
@@ -48,3 +48,4 @@ class PredRNN(RecurrentLearner):
             kernel=self.kernel,
             patch=self.patch,
         )
+        return self.started(network, network.out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, PositiveInt
 from thalweg import Signature
 
-from ._frames import FrameLearner, frames, maps
+from ._frames import FrameLearner, frames, maps, same_variables
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +33,7 @@ class UNet(FrameLearner):
         (32, 64, 128, 256), min_length=1, description="channels, from fine to coarse"
     )
     centre: PositiveInt = Field(1024, description="channels at the coarsest")
+    from_last: bool = Field(False, description="learn the difference from the last frame, which is none at first")
 
     def check(self, given: Signature) -> None:
         maps(given, taker=self.name)
@@ -41,4 +42,10 @@ class UNet(FrameLearner):
         from .networks.unet import UNet as Network
 
         lengths, channels = frames(given, wanted)
-        return Network(frames=lengths, channels=channels, widths=self.widths, centre=self.centre)
+        network = Network(frames=lengths, channels=channels, widths=self.widths, centre=self.centre)
+        if not self.from_last:
+            return network
+        from thalweg.learning import FromLast
+
+        same_variables(given, wanted, because=f"{self.name} continues the last frame (`from_last`)")
+        return FromLast(network, network.out)

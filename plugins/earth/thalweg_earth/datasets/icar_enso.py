@@ -53,6 +53,7 @@ class ICARENSO(Dataset):
     normalise: bool = Field(False, description="as published: (x + 16.549121856689453) / 26.748097419738769")
     labels: bool = Field(False, description="give the label of CMIP_label.nc as `nino34`, too")
     generations: tuple[Generation, ...] = (CMIP6, CMIP5)
+    months_per_chunk: PositiveInt = 60
     storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
 
     def open(self) -> xr.Dataset:
@@ -140,6 +141,9 @@ class ICARENSO(Dataset):
         units, name = ("1", "normalised ") if scaled else ("degC", "")
         long_name = f"{name}sea surface temperature anomaly" if field else "Nino3.4, mean of three months from this one"
         series = da.stack(blocks)
+        if field:
+            # A window is cut from one or two chunks: those of whole series would be decoded for every window.
+            series = series.rechunk({1: min(self.months_per_chunk, longest)})
         return xr.DataArray(series, dims=dims, attrs={"units": units, "long_name": long_name})
 
 

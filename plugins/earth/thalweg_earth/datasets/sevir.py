@@ -38,6 +38,7 @@ class SEVIR(Dataset):
     image_types: tuple[ImageType, ...] = ("vil",)
     files: str = Field("*", description="pattern of file names in the catalogue, for a part of the archive")
     frames_per_chunk: PositiveInt = 7
+    compress: bool = Field(True, description="false: five times the room, and a learner reads several times as fast")
     storage_options: dict[str, Any] = Field({}, description="for fsspec; s3://sevir is public: {anon: true}")
 
     @field_validator("image_types")
@@ -52,7 +53,7 @@ class SEVIR(Dataset):
         return value
 
     def open(self) -> xr.Dataset:
-        return open_events(
+        data = open_events(
             self.path,
             self.image_types,
             frames=49,
@@ -60,6 +61,10 @@ class SEVIR(Dataset):
             pattern=self.files,
             storage_options=self.storage_options,
         )
+        if not self.compress:
+            for image_type in self.image_types:
+                data[image_type].encoding["compressors"] = ()
+        return data
 
     def fingerprint(self) -> str:
         return fingerprint_events(self.path, self.image_types, pattern=self.files, storage_options=self.storage_options)

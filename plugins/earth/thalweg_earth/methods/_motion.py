@@ -130,3 +130,17 @@ def extrapolate(field: Array, motion: Array, *, steps: int, inflow: Literal["emp
         )
         out[step] = ndimage.map_coordinates(field, grid - displacement, order=1, mode=mode, cval=0.0)
     return out
+
+
+def over_domain(motion: Array, *, steps: int) -> Array:
+    """The share of a cell that is still over the domain, (steps, y, x), forward along a steady `motion`."""
+    shape = motion.shape[1:]
+    place = np.indices(shape, dtype=np.float64)
+    limit = np.array(shape)[:, None, None] - 0.5
+    out = np.empty((steps, *shape))
+    for step in range(steps):
+        half = np.stack([ndimage.map_coordinates(each, place, order=1, mode="nearest") for each in motion]) / 2
+        place += np.stack([ndimage.map_coordinates(each, place + half, order=1, mode="nearest") for each in motion])
+        over = np.minimum(place + 0.5, limit) - np.maximum(place - 0.5, -0.5)
+        out[step] = over.clip(0.0, 1.0).prod(0)
+    return out

@@ -34,9 +34,16 @@ class Advection(Solver):
     stiffness: float = Field(0.3, gt=0, description="optical flow: pull towards the motion of the whole field")
     smoothing: float = Field(0.1, ge=0, description="width in cells, per lead, of a Gaussian that blurs the estimate")
     inflow: Literal["empty", "edge"] = "empty"
+    motion_of: str = Field("", description="the input whose motion carries every field; each its own if empty")
 
     def check(self, given: Signature) -> None:
         check_history(given, self.frames, taker=self.name)
+        if self.motion_of and self.motion_of not in given:
+            raise HandshakeError(
+                f"there is no input {self.motion_of!r} to find a motion of",
+                allowed=", ".join(given.names),
+                advice="name it in `observe` of windows",
+            )
         moving = [each for each in given.fields if "lead" in each.dims]
         wrong = [each for each in moving if len(each.dims) != 4 or min(given.sizes[dim] for dim in each.dims[2:]) < 3]
         if wrong:
@@ -50,22 +57,23 @@ class Advection(Solver):
         arrays = {}
         for name in wanted.names:
             values = inputs[name].transpose("sample", "lead", ...).values
+            moving = inputs[self.motion_of or name].transpose("sample", "lead", ...).values[:, -self.frames :]
             estimate = np.empty((values.shape[0], wanted.sizes["lead"], *values.shape[2:]), np.float32)
-            for sample, history in enumerate(values):
-                missing = np.isnan(history[-1]) if history.dtype.kind == "f" else None
-                frames = np.nan_to_num(history[-self.frames :].astype(np.float64))
-                estimate[sample] = self._extrapolate(frames, wanted.sizes["lead"])
+            for sample, (last, frames) in enumerate(zip(values[:, -1], moving, strict=True)):
+                missing = np.isnan(last) if last.dtype.kind == "f" else None
+                filled = (np.nan_to_num(each.astype(np.float64)) for each in (last, frames))
+                estimate[sample] = self._extrapolate(*filled, steps=wanted.sizes["lead"])
                 if missing is not None:
                     estimate[sample, :, missing] = np.nan
             arrays[name] = estimate
         return as_estimate(arrays, inputs)
 
-    def _extrapolate(self, frames: _motion.Array, steps: int) -> _motion.Array:
+    def _extrapolate(self, last: _motion.Array, frames: _motion.Array, *, steps: int) -> _motion.Array:
         if self.motion == "optical-flow":
             motion = _motion.optical_flow(frames, window=self.window, stiffness=self.stiffness)
         else:
             motion = _motion.phase_correlation(frames)
-        moved = _motion.extrapolate(frames[-1], motion, steps=steps, inflow=self.inflow)
+        moved = _motion.extrapolate(last, motion, steps=steps, inflow=self.inflow)
         if self.smoothing:
             for step, field in enumerate(moved):
                 moved[step] = ndimage.gaussian_filter(field, self.smoothing * (step + 1), mode="nearest")

@@ -12,8 +12,9 @@ import xarray as xr
 from pydantic import AfterValidator, Field, FiniteFloat, PositiveInt
 from thalweg import Field as SignatureField
 from thalweg import Metric, OptionError, Signature, Totals
+from thalweg.fields import chosen, pair
 
-from ._fields import chosen, fits, missing, pair, plane, points
+from ._fields import fits, missing, plane, points
 from ._sums import sums
 
 OUTCOMES = ("hits", "misses", "false_alarms")

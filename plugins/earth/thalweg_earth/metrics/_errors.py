@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveFloat
 from thalweg import Metric, Signature, Totals
+from thalweg.fields import chosen, pair
 
-from ._fields import Weights, chosen, missing, pair, points, weights_of
+from ._fields import Weights, missing, points, weights_of
 from ._sums import Kernel, sums
 
 

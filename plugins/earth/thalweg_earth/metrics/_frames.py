@@ -8,9 +8,10 @@ from math import prod
 import xarray as xr
 from pydantic import Field, PositiveFloat
 from thalweg import Metric, Signature, Totals
+from thalweg.fields import chosen, pair
 
 from ._errors import totals
-from ._fields import chosen, pair, plane
+from ._fields import plane
 from ._sums import Kernel
 
 

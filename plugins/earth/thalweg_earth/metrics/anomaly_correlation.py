@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 from thalweg import Metric, Signature, Totals
+from thalweg.fields import chosen, pair
 
 from ._correlation import MOMENTS, correlation
-from ._fields import Weights, chosen, missing, pair, points, weights_of
+from ._fields import Weights, missing, points, weights_of
 from ._sums import sums
 
 

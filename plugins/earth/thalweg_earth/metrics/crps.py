@@ -10,8 +10,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 from thalweg import HandshakeError, Metric, Signature
-
-from ._fields import chosen, pair
+from thalweg.fields import chosen, pair
 
 
 class CRPS(Metric):

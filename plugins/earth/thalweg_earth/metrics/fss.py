@@ -11,9 +11,10 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveInt
 from thalweg import Metric, Signature, Totals
+from thalweg.fields import pair
 
 from ._contingency import Empty, Thresholds, levels, ratio, told_apart
-from ._fields import fits, missing, pair, plane
+from ._fields import fits, missing, plane
 
 Boundary = Literal["inside", "zeros"]
 

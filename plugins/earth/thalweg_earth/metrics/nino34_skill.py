@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveInt
 from thalweg import HandshakeError, Metric, Signature
+from thalweg.fields import chosen, pair
 
 from ._correlation import correlation
-from ._fields import chosen, coordinate, pair
+from ._fields import coordinate
 
 _LEADS_OF_WEIGHT = (4, 7, 7)
 

@@ -11,8 +11,9 @@ import xarray as xr
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from scipy import ndimage
 from thalweg import Metric, OptionError, Signature, Totals
+from thalweg.fields import chosen, pair
 
-from ._fields import chosen, fits, missing, pair, plane
+from ._fields import fits, missing, plane
 
 Array = np.ndarray[Any, Any]
 

@@ -55,7 +55,8 @@ def _regular(data: xr.Dataset, dim: str) -> xr.Dataset:
     """Equal chunks along a dim that was cut, as a store needs them."""
     cut = {}
     for name, array in data.data_vars.items():
-        sizes = array.chunksizes.get(dim, ())
+        # Of the variable: its coordinates may have chunks of their own.
+        sizes = array.variable.chunksizes.get(dim, ())
         if len(set(sizes[:-1])) > 1 or (sizes and sizes[-1] > sizes[0]):
             cut[name] = array.chunk({dim: max(sizes)})
     return data.assign(cut)

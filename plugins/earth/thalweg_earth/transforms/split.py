@@ -25,10 +25,10 @@ with warnings.catch_warnings():
         """Labels each sample as one to train on, to validate or to test, in `window_split`.
 
         A window belongs to a period if all of its times lie inside, so no two splits share a field; windows across an
-        end belong to none. Bounds are dates, partial ones meaning the whole year, month or day, or values of the
-        coordinate `by`. With `bounds: "(]"` a date is the moment at which it begins, and the first is left out.
-        `fractions` draws pairs or whole series at random instead. Raises `OptionError` for periods that overlap, and
-        for a split without samples.
+        end belong to none, and `window_further` ones to training or none. Bounds are dates, partial ones meaning the
+        whole year, month or day, or values of the coordinate `by`. With `bounds: "(]"` a date is the moment at which it
+        begins, and the first is left out. `fractions` draws pairs or whole series at random instead. Raises
+        `OptionError` for periods that overlap, and for a split without samples.
         """
 
         example: ClassVar[Mapping[str, Any]] = {"train": [2000, 2002], "test": [2003, 2003]}
@@ -68,7 +68,7 @@ with warnings.catch_warnings():
                     if not (apart or touching):
                         raise OptionError(
                             f"{name} {list(periods[name])!r} and {other} {list(periods[other])!r} overlap",
-                            allowed="periods that share no time",
+                            allowed="periods that share no time" if dates or not self.by else f"no {self.by} in two",
                             advice="end one before the other begins",
                         )
             return self
@@ -80,6 +80,8 @@ with warnings.catch_warnings():
         def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
             spec = _spec(data)
             labels, along = self._drawn(data, spec) if self.fractions else self._by_period(data, spec)
+            if "window_further" in data:
+                labels[(data["window_further"].values == 1) & (labels != SPLITS.index("train"))] = -1
             counts = {name: int((labels == i).sum()) for i, name in enumerate(SPLITS)}
             shares = dict(zip(SPLITS, self.fractions or (0, 0, 0), strict=True))
             empty = [name for name in SPLITS if not counts[name] and (name in self._periods() or shares[name])]

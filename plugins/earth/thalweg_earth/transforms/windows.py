@@ -32,8 +32,9 @@ class Windows(Transform):
 
     Adds `window_start(window)`, and `window_series(window)` where there are series. A window never crosses the end of a
     series (a coordinate with the CF attribute `sample_dimension` says how long each is), a change of `within`, or a gap
-    in the coordinate of `over`. Months, and any step that varies by less than a tenth, are regular. Raises
-    `OptionError`, or `HandshakeError` for names that the data do not have.
+    in the coordinate of `over`. Months, and any step that varies by less than a tenth, are regular. `between` adds
+    `window_further(window)`, true of windows that no `starts` names: `split` leaves them out of all but training.
+    Raises `OptionError`, or `HandshakeError` for names that the data do not have.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"inputs": 12, "targets": 6}
@@ -46,6 +47,9 @@ class Windows(Transform):
     series: str | None = Field(None, description="the dim of independent series, such as model")
     within: str | None = Field(None, description="a coordinate along `over` that changes where a run breaks off")
     starts: str | None = Field(None, description="a variable that holds the first steps of the windows")
+    between: PositiveInt | None = Field(
+        None, description="with `starts`: further windows, so many steps apart, that begin inside those; to train on"
+    )
     observe: tuple[str, ...] = Field((), description="fields given to a method; all along `over` if none is named")
     predict: tuple[str, ...] = Field((), description="fields to be estimated; all along `over` if none is named")
     gaps: Literal["refuse", "cut"] = "refuse"
@@ -82,8 +86,15 @@ class Windows(Transform):
                 allowed=f"at most {longest} steps: (inputs + targets - 1) * every + 1",
                 advice="shorten `inputs` or `targets`",
             )
+        further: Positions | None = None
         if self.starts is not None:
-            data, start, row = self._given(data, runs, length)
+            data, start, row, further = self._given(data, runs, length)
+        elif self.between is not None:
+            raise OptionError(
+                f"`between: {self.between!r}` without `starts`",
+                allowed="further windows between those that `starts` names",
+                advice="set `stride`, or name a variable in `starts`",
+            )
         else:
             spans = [(run.row, np.arange(run.first, run.stop - length + 1, self.stride)) for run in runs]
             start = np.concatenate([each for _, each in spans])
@@ -91,6 +102,8 @@ class Windows(Transform):
         index = {"window_start": _index(start, f"first step along {self.over}")}
         if self.series is not None:
             index["window_series"] = _index(row, f"position along {self.series}")
+        if further is not None:
+            index["window_further"] = _index(further, "1: a window for training only")
         samples = {
             "kind": "windows",
             "dim": self.over,
@@ -156,8 +169,13 @@ class Windows(Transform):
             )
         return np.asarray(gaps)
 
-    def _given(self, data: xr.Dataset, runs: list[Run], length: int) -> tuple[xr.Dataset, Positions, Positions]:
-        """The windows that `starts` names; what else lies along its dim goes with them, as coordinates of `window`."""
+    def _given(
+        self, data: xr.Dataset, runs: list[Run], length: int
+    ) -> tuple[xr.Dataset, Positions, Positions, Positions | None]:
+        """The windows of `starts`, and those `between`; what lies along its dim becomes coordinates of `window`.
+
+        A further window has what the one has in which it begins. A start is not given twice.
+        """
         name = _known(data, str(self.starts))
         if self.series is not None or data[name].ndim != 1 or data[name].dtype.kind not in "iu":
             raise OptionError(
@@ -166,20 +184,36 @@ class Windows(Transform):
                 advice="leave `starts` out",
             )
         start = data[name].values.astype(np.int64)
-        first = np.array([run.first for run in runs])
-        at = np.searchsorted(first, start, side="right") - 1
-        stop = np.array([run.stop for run in runs])[at]
-        good = (start >= 0) & (start + length <= stop)
+        good = _unbroken(start, runs, length)
         if not good.all() and (self.gaps == "refuse" or not good.any()):
             raise OptionError(
                 f"{int((~good).sum())} of {good.size} windows run past the end of a run, as at {start[~good][0]}",
                 allowed=f"starts with {length} unbroken steps",
                 advice="shorten `inputs` or `targets`, or set `gaps: cut` to leave those windows out",
             )
+        number, start = np.flatnonzero(good), start[good]
+        further = None
+        if self.between is not None:
+            offsets = np.arange(0, length, self.between)
+            every = (start[:, None] + offsets).reshape(-1)
+            # The given ones first, so that of equal starts the given one is kept.
+            order = np.argsort(np.tile(offsets > 0, start.size), kind="stable")
+            order = order[np.sort(np.unique(every[order], return_index=True)[1])]
+            order = order[_unbroken(every[order], runs, length)]
+            order = order[np.argsort(every[order], kind="stable")]
+            start, number = every[order], number[order // offsets.size]
+            further = np.tile(offsets > 0, start.size)[order].astype(np.int64)
         dim = str(data[name].dims[0])
         beside = [each for each in data.data_vars if data[each].dims == (dim,) and each != name]
-        data = data.set_coords(beside).drop_vars([name, dim], errors="ignore").isel({dim: np.flatnonzero(good)})
-        return data.rename_dims({dim: "window"}), start[good], np.zeros(int(good.sum()), dtype=np.int64)
+        data = data.set_coords(beside).drop_vars([name, dim], errors="ignore").isel({dim: number})
+        return data.rename_dims({dim: "window"}), start, np.zeros(start.size, dtype=np.int64), further
+
+
+def _unbroken(start: Positions, runs: list[Run], length: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether a window that begins there ends before its run does."""
+    first = np.array([run.first for run in runs])
+    stop = np.array([run.stop for run in runs])[np.searchsorted(first, start, side="right") - 1]
+    return np.asarray((start >= 0) & (start + length <= stop))
 
 
 def _known(data: xr.Dataset, name: str) -> str:

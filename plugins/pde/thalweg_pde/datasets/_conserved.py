@@ -6,25 +6,32 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from ._problem import Array, Problem, Sample
+
+Tested = float | tuple[float, ...] | None
+"""One parameter for the test, several in turn, or None to draw it."""
 
 
 class Conserved(Problem):
     r"""`u(sample, time, x)` on a uniform grid, from a few points of it at other places.
 
     Inputs are a context of `context` x `context` points, `context_time`, `context_x` and `context_u` along `point`
-    (times: one drawn in each of equal cells; places: drawn, sorted), and the budget `mass(sample, time)`, the exact
-    $\int u \, dx$. `parameter(sample)` is what a sample was made with; it is no input.
+    (times: one drawn in each of equal cells; places: drawn, sorted); `target_time(sample, time)`, when `u` is asked
+    for; and for laws the budget `mass(sample, time)`, the exact $\int u \, dx$, and `parameter(sample)`, what the
+    sample was made with.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("context_time", "context_x", "context_u", "mass")
+    inputs: ClassVar[tuple[str, ...]] = ("context_time", "context_x", "context_u", "target_time", "mass", "parameter")
     domain: ClassVar[tuple[float, float]] = (0.0, 1.0)
     end: ClassVar[float] = 1.0
 
     cells: PositiveInt = Field(201, description="of space, both ends among them")
-    times: PositiveInt = Field(201, description="from 0 to the end")
+    times: PositiveInt | tuple[NonNegativeFloat, ...] = Field(201, description="so many from 0 to the end, or these")
+    drawn_times: bool = Field(
+        False, description="as many are drawn for each sample that is no test, and `target_time` says which"
+    )
     context: PositiveInt = Field(10, description="times, and places, of the context")
 
     @property
@@ -34,8 +41,8 @@ class Conserved(Problem):
 
     @property
     @abstractmethod
-    def tested(self) -> float | None:
-        """The parameter of the test; drawn if None."""
+    def tested(self) -> Tested:
+        """The parameter of the test."""
 
     @abstractmethod
     def solution(self, time: Array, x: Array, *, parameter: float) -> Array:
@@ -46,22 +53,27 @@ class Conserved(Problem):
         """The exact integral over the domain."""
 
     def axes(self) -> dict[str, Array]:
-        return {"time": np.linspace(0.0, self.end, self.times), "x": np.linspace(*self.domain, self.cells)}
+        times = np.linspace(0.0, self.end, self.times) if isinstance(self.times, int) else np.array(self.times)
+        return {"time": times, "x": np.linspace(*self.domain, self.cells)}
 
-    def sample(self, random: np.random.Generator, *, test: bool) -> Sample:
+    def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:
         parameter = float(random.uniform(*self.drawn))
-        if test and self.tested is not None:
-            parameter = self.tested
+        if test is not None and self.tested is not None:
+            parameter = self.tested[test % len(self.tested)] if isinstance(self.tested, tuple) else self.tested
         axes = self.axes()
         time = self.end * (np.arange(self.context) + random.uniform(size=self.context)) / self.context
         x = np.sort(random.uniform(*self.domain, size=self.context))
         points = [each.ravel() for each in np.meshgrid(time, x, indexing="ij")]
-        whole = np.meshgrid(axes["time"], axes["x"], indexing="ij")
+        asked = axes["time"]
+        if self.drawn_times and test is None:
+            asked = np.sort(random.uniform(0.0, self.end, size=asked.size))
+        whole = np.meshgrid(asked, axes["x"], indexing="ij")
         return {
             "context_time": (("point",), points[0]),
             "context_x": (("point",), points[1]),
             "context_u": (("point",), self.solution(points[0], points[1], parameter=parameter)),
-            "mass": (("time",), self.mass(axes["time"], parameter=parameter)),
+            "target_time": (("time",), asked),
+            "mass": (("time",), self.mass(asked, parameter=parameter)),
             "parameter": ((), parameter),
             "u": (("time", "x"), self.solution(whole[0], whole[1], parameter=parameter)),
         }

@@ -36,8 +36,8 @@ class Problem(Dataset):
         """The coordinates of space and time."""
 
     @abstractmethod
-    def sample(self, random: np.random.Generator, *, test: bool) -> Sample:
-        """One sample."""
+    def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:
+        """One sample; `test` numbers those to test on."""
 
     def open(self) -> xr.Dataset:
         import dask.array as da
@@ -65,7 +65,8 @@ class Problem(Dataset):
 
 
 def _generate(numbers: Iterable[int], *, problem: Problem, test: int) -> dict[str, tuple[tuple[str, ...], Array]]:
-    drawn = [problem.sample(np.random.default_rng([problem.seed, n]), test=n >= test) for n in numbers]
+    tests = {n: n - test if n >= test else None for n in numbers}
+    drawn = [problem.sample(np.random.default_rng([problem.seed, n]), test=at) for n, at in tests.items()]
     return {
         name: (dims, np.stack([np.asarray(each[name][1], dtype=np.float64) for each in drawn]))
         for name, (dims, _) in drawn[0].items()

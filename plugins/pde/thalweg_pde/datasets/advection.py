@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ._conserved import Conserved
+from ._conserved import Conserved, Tested
 from ._problem import Array
 
 
@@ -19,14 +19,14 @@ class Advection(Conserved):
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
 
     speed: tuple[float, float] = (1.0, 5.0)
-    test_speed: float | None = 1.0
+    test_speed: Tested = 1.0
 
     @property
     def drawn(self) -> tuple[float, float]:
         return self.speed
 
     @property
-    def tested(self) -> float | None:
+    def tested(self) -> Tested:
         return self.test_speed
 
     def solution(self, time: Array, x: Array, *, parameter: float) -> Array:

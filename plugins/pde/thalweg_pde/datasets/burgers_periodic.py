@@ -27,7 +27,7 @@ class BurgersPeriodic(Marching):
     end: PositiveFloat = 0.5
     refine: PositiveInt = Field(16, description="cells of the solution's grid in one of the result's")
 
-    def sample(self, random: np.random.Generator, *, test: bool) -> Sample:  # noqa: ARG002
+    def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002
         k = 2 * np.pi * np.arange(1, self.waves + 1)
         cosine, sine = random.normal(size=(2, self.waves)) * 0.5 / np.arange(1, self.waves + 1)
         fine = np.arange((self.cells - 1) * self.refine) / ((self.cells - 1) * self.refine)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ._conserved import Conserved
+from ._conserved import Conserved, Tested
 from ._problem import Array
 
 
@@ -21,14 +21,14 @@ class BurgersRamp(Conserved):
     domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     slope: tuple[float, float] = (1.0, 4.0)
-    test_slope: float | None = 1.0
+    test_slope: Tested = 1.0
 
     @property
     def drawn(self) -> tuple[float, float]:
         return self.slope
 
     @property
-    def tested(self) -> float | None:
+    def tested(self) -> Tested:
         return self.test_slope
 
     def solution(self, time: Array, x: Array, *, parameter: float) -> Array:

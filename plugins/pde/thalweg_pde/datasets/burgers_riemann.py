@@ -26,7 +26,7 @@ class BurgersRiemann(Marching):
     place: tuple[float, float] = (0.2, 0.5)
     end: PositiveFloat = 0.5
 
-    def sample(self, random: np.random.Generator, *, test: bool) -> Sample:  # noqa: ARG002
+    def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002
         mean, half, place = (float(random.uniform(*each)) for each in (self.mean, self.half_difference, self.place))
         x = self.axes()["x"]
         u = self.solution(x, centre=place + mean * self.end, mean=mean, half=half)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ._conserved import Conserved
+from ._conserved import Conserved, Tested
 from ._problem import Array
 
 
@@ -21,14 +21,14 @@ class Diffusion(Conserved):
     domain: ClassVar[tuple[float, float]] = (0.0, 2 * np.pi)
 
     diffusivity: tuple[float, float] = (1.0, 5.0)
-    test_diffusivity: float | None = 1.0
+    test_diffusivity: Tested = 1.0
 
     @property
     def drawn(self) -> tuple[float, float]:
         return self.diffusivity
 
     @property
-    def tested(self) -> float | None:
+    def tested(self) -> Tested:
         return self.test_diffusivity
 
     def solution(self, time: Array, x: Array, *, parameter: float) -> Array:

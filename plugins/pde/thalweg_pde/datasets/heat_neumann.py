@@ -26,7 +26,7 @@ class HeatNeumann(Marching):
     frequency: tuple[PositiveFloat, PositiveFloat] = (2.01, 3.99)
     end: PositiveFloat = 0.5
 
-    def sample(self, random: np.random.Generator, *, test: bool) -> Sample:  # noqa: ARG002
+    def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002
         omega = float(random.uniform(*self.frequency))
         x = self.axes()["x"]
         return {

@@ -33,7 +33,7 @@ class LidDrivenCavity(Problem):
     def axes(self) -> dict[str, Array]:
         return {name: np.linspace(0.0, 1.0, self.cells) for name in ("y", "x")}
 
-    def sample(self, random: np.random.Generator, *, test: bool) -> Sample:  # noqa: ARG002
+    def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002
         speed = float(random.uniform(*self.speed))
         vorticity, stream = cavity(self.cells, reynolds=self.reynolds, speed=speed, end=self.end)
         lid = np.zeros_like(stream)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ._conserved import Conserved
+from ._conserved import Conserved, Tested
 from ._problem import Array
 
 
@@ -19,14 +19,14 @@ class PorousMedium(Conserved):
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
 
     exponent: tuple[float, float] = (1.0, 6.0)
-    test_exponent: float | None = 1.0
+    test_exponent: Tested = 1.0
 
     @property
     def drawn(self) -> tuple[float, float]:
         return self.exponent
 
     @property
-    def tested(self) -> float | None:
+    def tested(self) -> Tested:
         return self.test_exponent
 
     def solution(self, time: Array, x: Array, *, parameter: float) -> Array:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ._conserved import Conserved
+from ._conserved import Conserved, Tested
 from ._problem import Array
 
 
@@ -23,14 +23,14 @@ class Stefan(Conserved):
     end: ClassVar[float] = 0.1
 
     threshold: tuple[float, float] = (0.55, 0.7)
-    test_threshold: float | None = 0.6
+    test_threshold: Tested = 0.6
 
     @property
     def drawn(self) -> tuple[float, float]:
         return self.threshold
 
     @property
-    def tested(self) -> float | None:
+    def tested(self) -> Tested:
         return self.test_threshold
 
     def solution(self, time: Array, x: Array, *, parameter: float) -> Array:

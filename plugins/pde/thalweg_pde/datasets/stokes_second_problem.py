@@ -24,7 +24,7 @@ class StokesSecondProblem(Marching):
     frequency: tuple[PositiveFloat, PositiveFloat] = (2.0, 8.0)
     end: PositiveFloat = 1.2
 
-    def sample(self, random: np.random.Generator, *, test: bool) -> Sample:  # noqa: ARG002
+    def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002
         omega = float(random.uniform(*self.frequency))
         x = self.axes()["x"]
         u = self.solution(x, time=self.end, omega=omega)

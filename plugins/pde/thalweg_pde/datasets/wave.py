@@ -28,7 +28,7 @@ class Wave(Problem):
     def axes(self) -> dict[str, Array]:
         return {name: np.linspace(0.0, 1.0, self.cells) for name in ("y", "x")}
 
-    def sample(self, random: np.random.Generator, *, test: bool) -> Sample:  # noqa: ARG002
+    def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002
         number = np.arange(1, self.modes + 1)
         amplitude = random.normal(size=(self.modes, self.modes)) / np.add.outer(number, number)
         return {

@@ -4,42 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from thalweg import EstimateError, Field, HandshakeError, OptionError, Signature
+from thalweg import Field, HandshakeError
+from thalweg.fields import pair
 from thalweg.scoring import KEPT
 
 
-def chosen(given: Signature, variable: str) -> Field:
-    """The field that an option `variable` names; the only one where it is empty. Raises `OptionError`."""
-    if variable in given:
-        return given[variable]
-    if not variable and len(given.fields) == 1:
-        return given.fields[0]
-    raise OptionError(
-        f"variable {variable!r} does not say which field to score",
-        allowed=", ".join(given.names),
-        advice="name one in `variable`",
-    )
-
-
-def pair(
+def known(
     estimate: xr.Dataset, truth: xr.Dataset, *, variable: str, members: bool = False
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Estimate and truth in float64, NaN in both where it is in either; an ensemble as its mean unless `members`.
-
-    Raises `EstimateError` for an estimate of other dims.
-    """
-    name = chosen(Signature.of(truth), variable).name
-    if name not in estimate:
-        raise EstimateError(f"the estimate has no {name!r}", allowed=", ".join(map(str, estimate.data_vars)))
-    left, right = estimate[name].astype("float64"), truth[name].astype("float64")
-    if "member" in left.dims and not members:
-        left = left.mean("member", skipna=False)
-    if set(left.dims) - {"member"} != set(right.dims):
-        raise EstimateError(
-            f"the estimate of {name!r} has dims {left.dims!r}",
-            allowed=f"those of the truth, {right.dims!r}",
-            advice="a method returns what `wanted` asks for",
-        )
+    """Estimate and truth in float64, NaN in both where it is in either; an ensemble as its mean unless `members`."""
+    left, right = (each.astype("float64") for each in pair(estimate, truth, variable=variable, members=members))
     there = left.notnull() & right.notnull()
     if "member" in there.dims:
         there = there.all("member")

@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 import xarray as xr
 from pydantic import Field
 from thalweg import Metric, Signature
+from thalweg.fields import chosen
 
-from ._fields import across, chosen, pair
+from ._fields import across, known
 
 
 class BoundaryError(Metric):
@@ -32,7 +33,7 @@ class BoundaryError(Metric):
 
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
         dim = across(chosen(Signature.of(truth), self.variable), self.dim)
-        left, right = pair(estimate, truth, variable=self.variable)
+        left, right = known(estimate, truth, variable=self.variable)
         cells = {"left": [0], "right": [-1], "both": [0, -1]}[self.sides]
         return {"squared_error": ((left - right) ** 2).isel({dim: cells})}
 

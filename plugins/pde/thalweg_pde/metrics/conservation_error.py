@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 from thalweg import Metric, Signature
+from thalweg.fields import chosen
 
-from ._fields import across, chosen, pair, position
+from ._fields import across, known, position
 
 
 class ConservationError(Metric):
@@ -36,7 +37,7 @@ class ConservationError(Metric):
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
         field = chosen(Signature.of(truth), self.variable)
         dim = across(field, self.dim)
-        left, right = pair(estimate, truth, variable=self.variable)
+        left, right = known(estimate, truth, variable=self.variable)
         steps = np.diff(position(truth[field.name], dim).values)
         weights = xr.DataArray((np.append(steps, 0.0) + np.append(0.0, steps)) / 2, dims=dim)
         gap = left - right

@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 from pydantic import PositiveFloat
 from thalweg import HandshakeError, Metric, Signature
+from thalweg.fields import chosen
 
-from ._fields import chosen, pair
+from ._fields import known
 
 
 class LogLikelihood(Metric):
@@ -33,7 +34,7 @@ class LogLikelihood(Metric):
 
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
         name = chosen(Signature.of(truth), self.variable).name
-        mean, right = pair(estimate, truth, variable=self.variable)
+        mean, right = known(estimate, truth, variable=self.variable)
         if f"{name}_variance" in estimate:
             variance = estimate[f"{name}_variance"].astype("float64")
         elif estimate[name].sizes.get("member", 1) > 1:

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import xarray as xr
 from thalweg import Metric, Signature
+from thalweg.fields import chosen
 from thalweg.scoring import KEPT
 
-from ._fields import chosen, pair
+from ._fields import known
 
 
 class RelativeL2(Metric):
@@ -29,7 +30,7 @@ class RelativeL2(Metric):
         chosen(given, self.variable)
 
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
-        left, right = pair(estimate, truth, variable=self.variable)
+        left, right = known(estimate, truth, variable=self.variable)
         over = [dim for dim in right.dims if dim not in KEPT]
         error, norm = ((each**2).sum(over) ** 0.5 for each in (left - right, right))
         return {"ratio": error / norm.where(norm > 0)}

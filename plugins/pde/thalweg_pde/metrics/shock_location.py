@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 from thalweg import Metric, Signature
+from thalweg.fields import chosen
 
-from ._fields import across, chosen, pair, position
+from ._fields import across, known, position
 
 
 class ShockLocation(Metric):
@@ -36,7 +37,7 @@ class ShockLocation(Metric):
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
         field = chosen(Signature.of(truth), self.variable)
         dim = across(field, self.dim)
-        left, right = pair(estimate, truth, variable=self.variable, members=True)
+        left, right = known(estimate, truth, variable=self.variable, members=True)
         along = position(truth[field.name], dim)
         distance = abs(self._place(left, along) - self._place(right, along))
         return {"distance": distance.mean("member") if "member" in distance.dims else distance}

@@ -37,20 +37,21 @@ class KnownLaw(LinearLaw):
     target: Target
 
     def targets(self, context: xr.Dataset) -> xr.DataArray:
-        rows = self.rows(context)  # Of the same grid, but for the leads.
         if self.target in INPUTS:
             field = context[self.variable]
             if "lead" in field.dims:
                 field = field.isel(lead=-1, drop=True) if self.target == "last-input" else field.mean("lead")
-            found = applied(rows, field)
+            found = applied(self.rows(context), field)
         elif isinstance(self.target, str):
-            made = evaluated(self.target, context, functions={"row": lambda field: applied(rows, field)})
+            made = evaluated(self.target, context, functions={"row": lambda field: applied(self.rows(context), field)})
             found = made if isinstance(made, xr.DataArray) else xr.DataArray(made)
         else:
             found = xr.DataArray(self.target)
         if "target_lead" in found.dims:
             found = found.rename(target_lead="lead")
         if "row" not in found.dims:
-            found = found.expand_dims(row=rows.count, axis=-1)
+            # Of the same grid as the estimate, but for the leads; what is no input has one row.
+            count = self.rows(context).count if self.variable in context else 1
+            found = found.expand_dims(row=count, axis=-1)
         units = context[self.variable].attrs.get("units", "1") if self.variable in context else "1"
         return found.reset_coords(drop=True).astype("float64").assign_attrs(units=units)

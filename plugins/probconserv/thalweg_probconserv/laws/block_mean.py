@@ -52,14 +52,20 @@ class BlockMean(LinearLaw):
         field = context.get(self.variable)
         units = "1" if field is None else field.attrs.get("units", "1")
         if not self.coarse:
-            assert field is not None
+            if field is None:
+                raise HandshakeError(
+                    f"block-mean needs the last {self.variable!r}, which is no input",
+                    allowed=", ".join(map(str, context.data_vars)),
+                    advice="name a coarse field in `coarse`",
+                )
             found = applied(self.rows(context), field.isel(lead=-1, drop=True) if "lead" in field.dims else field)
             return found.reset_coords(drop=True).assign_attrs(units=units)
         given = self._coarse(context)
         if "target_lead" in given.dims:
             given = given.rename(target_lead="lead")
         own = [dim for dim in given.dims if dim not in ("sample", "lead", "member")]
-        dims, coarse = self._blocks(context)
+        # Where the fine field is what is looked for (downscaling), its grid is not known before the estimate.
+        dims, coarse = self._blocks(context) if field is not None else ((), tuple(given.sizes[dim] for dim in own))
         if tuple(given.sizes[dim] for dim in own) != coarse:
             raise HandshakeError(
                 f"the coarse {self.coarse!r} has {dict(given.sizes)}",
@@ -72,7 +78,7 @@ class BlockMean(LinearLaw):
             .stack(row=own, create_index=False)
             .transpose(..., "row")
             .astype("float64")
-            .assign_attrs(units=units)
+            .assign_attrs(units=given.attrs.get("units", units) if field is None else units)
         )
 
     def _blocks(self, grid: xr.Dataset) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -14,8 +14,9 @@ from thalweg.errors import EstimateError, ThalwegError
 from ..graph import LOOP, Graph
 from ..laws.loop_closure import LoopClosure
 from ..layout import estimate_of, graph_of, needs_poses, poses_of
-from ..posegraph.optimise import Result, optimise
-from ..posegraph.precision import precision as chosen
+
+if TYPE_CHECKING:
+    from ..posegraph.optimise import Result
 
 
 class PoseGraphOptimisation(OutputEnforcer):
@@ -38,7 +39,9 @@ class PoseGraphOptimisation(OutputEnforcer):
     without_loops: Literal["refuse", "keep"] = Field("refuse", description="what becomes of a graph that has none")
 
     def check(self, given: Signature) -> None:
-        chosen(self.precision)
+        from ..posegraph.precision import precision
+
+        precision(self.precision)
         needs_poses(given, by=self.name)
 
     def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
@@ -58,6 +61,8 @@ class PoseGraphOptimisation(OutputEnforcer):
         ).assign({name: ("sample", values, {"units": "1"}) for name, values in told.items()})
 
     def _optimised(self, graph: Graph) -> Result | None:
+        from ..posegraph.optimise import optimise
+
         source = graph.attrs["source"]
         if not (graph.kind == LOOP).any():
             if self.without_loops == "keep":

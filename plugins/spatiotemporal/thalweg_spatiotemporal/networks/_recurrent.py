@@ -35,6 +35,8 @@ class Recurrent(nn.Module, ABC):
     def __init__(self, *, steps: int, patch: int) -> None:
         super().__init__()
         self.steps, self.patch = steps, patch
+        self.from_last = False
+        """Whether a step makes the difference of the next frame from the present one."""
 
     @abstractmethod
     def begin(self, frame: Float[Tensor, "sample depth row column"]) -> Memory:
@@ -44,7 +46,7 @@ class Recurrent(nn.Module, ABC):
     def step(
         self, frame: Float[Tensor, "sample depth row column"], memory: Memory
     ) -> tuple[Float[Tensor, "sample depth row column"], Memory]:
-        """The next frame, and the memory after this one."""
+        """The next frame (or its difference, `from_last`), and the memory after this one."""
 
     def forward(
         self, inputs: Float[Tensor, "sample time y x channel"], forcing: Forcing | None = None
@@ -63,6 +65,6 @@ class Recurrent(nn.Module, ABC):
             else:
                 at = number - last - 1
                 frame = torch.where(forcing.shown[:, at, None, None, None], truth[at], made[-1])
-            frame, memory = self.step(frame, memory)
-            made.append(frame)
+            following, memory = self.step(frame, memory)
+            made.append(frame + following if self.from_last else following)
         return roll(torch.stack(made if forcing else made[last:]), self.patch, rows=rows, columns=columns)

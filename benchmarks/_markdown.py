@@ -1,0 +1,23 @@
+"""Tables of numbers over seeds, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import mean, stdev
+from typing import SupportsFloat
+
+
+def cell(values: Iterable[SupportsFloat]) -> str:
+    """Mean (standard error), to the digits that the error leaves; a dash for nothing."""
+    found = [float(each) for each in values]
+    if not found:
+        return "–"
+    middle = mean(found)
+    if len(found) == 1:
+        return f"{middle:.3g}"
+    return f"{middle:.3g} ({stdev(found) / len(found) ** 0.5:.1g})"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,45 @@
+"""How good an epoch was, by a metric of the validation split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .. import scoring
+from ..components import Metric
+from ..signature import Signature
+from .chunk_files import Array
+from .job import Job
+from .ranks import Ranks
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Judge:
+    """Scores what would be solved with a network as it is; the same on any number of ranks."""
+
+    def __init__(self, metric: Metric, job: Job, ranks: Ranks) -> None:
+        assert job.validate is not None
+        self._metric, self._samples, self._ranks = metric, job.validate, ranks
+        self._solver = job.solver()
+
+    @property
+    def name(self) -> str:
+        return self._metric.name
+
+    def score(self, network: nn.Module, batches: Iterable[Array]) -> float:
+        """The metric over the batches of all ranks, averaged over thresholds where it has some."""
+        self._solver._network = network
+        mine: list[scoring.Tally] = []
+        for at in batches:
+            inputs, truth = self._samples.inputs(at.tolist()), self._samples.truth(at.tolist())
+            estimate = self._solver.solve(inputs, Signature.of(truth))
+            tally = scoring.tally(self._metric, estimate, truth)
+            mine = [scoring.add([*mine, {name: each.over("sample") for name, each in tally.items()}])]
+        parts = [part for each in self._ranks.gather(mine) for part in each]
+        return float(scoring.finish(self._metric, scoring.add(parts)).overall.mean())
+
+    def cost(self, score: float) -> float:
+        """Less is better."""
+        return -score if self._metric.higher_is_better else score

@@ -1,0 +1,69 @@
+"""What there is room for: memory of workers, space of a store. Raises `TooLargeError` before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .cluster import Cluster
+from .components import Demand, Learner
+from .errors import OptionError, TooLargeError
+from .handshakes import at
+from .signature import Signature
+from .store import Store
+
+
+def demand_of(
+    learner: Learner, options: Mapping[str, Any], cluster: Cluster, *, given: Signature, wanted: Signature
+) -> Demand:
+    """What the training takes, if the cluster has it."""
+    demand: Demand = at("train", learner.demand, given, wanted, options)
+    if demand.workers > cluster.processes:
+        raise OptionError(
+            f"{learner.name} is to learn on {demand.workers} workers, but there is room for {cluster.processes}",
+            allowed=f"up to {cluster.processes} on {cluster.summary}",
+            advice=f"use `cluster: {{local: {{workers: {demand.workers}}}}}`, or cuda, slurm, kubernetes, address",
+            where="train",
+        )
+    if demand.memory > cluster.memory_per_worker:
+        raise TooLargeError(
+            f"learning {learner.name} takes {human(demand.memory)}, but a worker has "
+            f"{human(cluster.memory_per_worker)}",
+            allowed=f"up to {human(cluster.memory_per_worker)} on {cluster.summary}",
+            advice="lower `batch`, raise `accumulate` or `ranks`, take a smaller network, or give workers more memory",
+            where="train",
+        )
+    return demand
+
+
+def check_task(name: str, peak: int, cluster: Cluster) -> None:
+    """A task of the stage `name` must fit into a worker's memory."""
+    room = cluster.memory_per_task
+    if peak > room:
+        raise TooLargeError(
+            f"a task of {name} needs {human(peak)}, but a worker has {human(room)} for one",
+            allowed=f"up to {human(room)} on {cluster.summary}",
+            advice="give the workers more memory or fewer threads, smaller chunks to the dataset, or a smaller region",
+            where=name,
+        )
+
+
+def check_space(store: Store, nbytes: int) -> None:
+    """The store must have space for what is not there yet."""
+    free = store.free_bytes()
+    if free is not None and nbytes > free:
+        raise TooLargeError(
+            f"the stores need up to {human(nbytes)}, but {human(free)} are free at {store.root}",
+            allowed=f"up to {human(free)}",
+            advice="free some space, or give another `store:`",
+            where="store",
+        )
+
+
+def human(nbytes: float) -> str:
+    """Bytes for people: `1.3 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if nbytes < 1000:
+            return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.1f} {unit}"
+        nbytes /= 1000
+    return f"{nbytes:.1f} TB"

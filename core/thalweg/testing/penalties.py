@@ -1,0 +1,79 @@
+"""What an enforcer of the `loss` site keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from ..components import Law, LossEnforcer
+from ..estimates import context_of
+from ..samples import Samples
+from ..signature import Signature
+from .report import Check, ensure
+from .scenes import guess
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BATCH = slice(0, 3)
+
+
+@dataclass
+class Case:
+    """An enforcer, a law that it takes, and samples to try it on."""
+
+    enforcer: LossEnforcer
+    law: Law
+    data: xr.Dataset
+
+    @cached_property
+    def samples(self) -> Samples:
+        return Samples.of(self.data, "test")
+
+    @cached_property
+    def context(self) -> xr.Dataset:
+        truth = self.samples.truth(BATCH)
+        return context_of(self.samples.inputs(BATCH), Signature.of(truth), truth if self.law.oracle else None)
+
+    def estimate(self) -> dict[str, Tensor]:
+        from ..learning import to_tensor
+
+        made = guess(self.samples, BATCH)
+        return {str(name): to_tensor(made, [str(name)])[..., 0].requires_grad_() for name in made.data_vars}
+
+    def penalty(self, estimate: dict[str, Tensor]) -> Tensor:
+        from ..learning.tensors import grid_of
+
+        grid = grid_of(self.samples.wanted, inputs=self.context)
+        return self.enforcer.penalty(self.law, estimate, self.context, grid=grid)
+
+
+def penalty_is_a_positive_scalar(case: Case) -> None:
+    value = case.penalty(case.estimate()).detach()
+    ensure(value.shape == (), f"the penalty has shape {tuple(value.shape)}; add up to a scalar")
+    ensure(0 < float(value) < float("inf"), f"the penalty of a wrong estimate is {float(value)}")
+
+
+def descending_it_leads_to_the_law(case: Case) -> None:
+    """Down the gradient, by as much as a parabola would have it, the penalty falls."""
+    import torch
+
+    estimate = case.estimate()
+    value = case.penalty(estimate)
+    gradients = torch.autograd.grad(value, list(estimate.values()), allow_unused=True)
+    found = {name: each for name, each in zip(estimate, gradients, strict=True) if each is not None}
+    ensure(found, "it has no gradient with respect to the estimate")
+    ensure(all(bool(torch.isfinite(each).all()) for each in found.values()), "its gradient is not finite")
+    norm = sum(float(each.double().square().sum()) for each in found.values())
+    ensure(norm > 0, "its gradient is zero at a wrong estimate")
+    before = float(value.detach())
+    step = 0.5 * before / norm
+    moved = {name: (each - step * found[name] if name in found else each).detach() for name, each in estimate.items()}
+    after = float(case.penalty(moved))
+    ensure(after < before, f"a step down its gradient goes from {before:.6g} to {after:.6g}")
+
+
+CHECKS: tuple[Check, ...] = (penalty_is_a_positive_scalar, descending_it_leads_to_the_law)

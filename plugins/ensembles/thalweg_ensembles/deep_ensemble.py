@@ -1,0 +1,67 @@
+"""One learner, learned several times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+from thalweg import Fitted, Learner, Named, OptionError, Signature, Training
+from thalweg.components import Demand, Site
+from thalweg.signature import shake
+
+from .mixture import Mixture, check_mixable
+from .nested import learned
+
+
+class DeepEnsemble(Learner):
+    r"""An ensemble of one learner, whose members differ by their seed: the mean and the variance over them.
+
+    Member $i$ is what the learner learns from all samples with the seed `train.seed` $+ i$, one after the other.
+    See `Mixture` for the formula. Raises `OptionError` for a learner without a seed, whose members would be alike.
+    """
+
+    cite: ClassVar[str] = "10.48550/arXiv.1612.01474"
+    uncertainty: ClassVar[Literal["none", "variance", "factor", "member"]] = "variance"
+    fitted: ClassVar[type[Fitted]] = Mixture
+    example: ClassVar[Mapping[str, Any]] = {"of": {"unet": {"widths": [4], "centre": 8}}, "members": 2}
+
+    of: Named[Learner] = Field(description="the learner, by name: {earthformer: {preset: small}}")
+    members: int = Field(5, ge=2)
+
+    @model_validator(mode="after")
+    def _of_seeds(self) -> Self:
+        check_mixable(self.of)
+        if "seed" not in self.of.trains_on:
+            raise OptionError(
+                f"{self.of.name} draws nothing, so that the members of its ensemble would be alike",
+                allowed="a learner that reads `seed`",
+                advice=f"use {self.of.name} itself",
+            )
+        return self
+
+    @property
+    def sites(self) -> frozenset[Site]:  # type: ignore[override]
+        """Those of the learner."""
+        return self.of.sites
+
+    @property
+    def trains_on(self) -> frozenset[str]:  # type: ignore[override]
+        """What the learner reads."""
+        return self.of.trains_on
+
+    def check(self, given: Signature) -> None:
+        shake(given, self.of.needs(), giver="preprocess", taker=self.of.name)
+        self.of.check(given)
+
+    def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
+        """The learner's: members learn one after the other."""
+        return self.of.demand(given, wanted, options)
+
+    def fit(self, training: Training) -> Fitted:
+        seed = int(training.options.get("seed", 0))
+        solvers = [
+            learned(self.of, training, name=f"member-{i}", options={**training.options, "seed": seed + i})
+            for i in range(self.members)
+        ]
+        return Mixture.holding([self.of] * self.members, solvers)

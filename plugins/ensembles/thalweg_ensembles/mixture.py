@@ -1,0 +1,111 @@
+"""The mean and the variance over solvers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import xarray as xr
+from pydantic import PrivateAttr
+from thalweg import Fitted, Learner, Method, Named, OptionError, Registry, Signature, Solver
+
+Array = np.ndarray[Any, Any]
+
+
+class Mixture(Fitted):
+    r"""Solvers that count alike: mean and variance of the mixture of their estimates.
+
+    $\mu = \frac1M \sum_i \mu_i$, $\sigma^2 = \frac1M \sum_i (\sigma_i^2 + (\mu_i - \mu)^2)$, the law of total variance.
+    A solver that says nothing of its uncertainty has $\sigma_i = 0$; one with members has theirs.
+    State: the arrays of solver `i` as `i/NAME`.
+    """
+
+    uncertainty: ClassVar[Literal["none", "variance", "factor", "member"]] = "variance"
+
+    of: tuple[Named[Method], ...]
+    """What each was learned by; a method that learns nothing is itself."""
+    options: tuple[dict[str, Any], ...]
+    """Of what each learned; empty for a method that learns nothing."""
+
+    _solvers: tuple[Solver, ...] | None = PrivateAttr(None)
+
+    @classmethod
+    def holding(cls, methods: Sequence[Method], solvers: Sequence[Solver]) -> Mixture:
+        """The mixture of what methods learned."""
+        options = tuple(each.model_dump(mode="json") if isinstance(each, Fitted) else {} for each in solvers)
+        made = cls(of=tuple(methods), options=options)
+        made.with_state(
+            {
+                f"{number}/{name}": array
+                for number, each in enumerate(solvers)
+                if isinstance(each, Fitted)
+                for name, array in each.state.items()
+            }
+        )
+        return made
+
+    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
+        found: dict[str, _Moments] = {}
+        for solver in self._made():
+            estimate = solver.solve(inputs, wanted)
+            for name in wanted.names:
+                field, variance = _distribution(estimate, name)
+                found.setdefault(name, _Moments(field)).add(field, variance)
+        return xr.Dataset({key: each for name, moments in found.items() for key, each in moments.fields(name).items()})
+
+    def _made(self) -> tuple[Solver, ...]:
+        if self._solvers is None:
+            self._solvers = tuple(self._one(number, each) for number, each in enumerate(self.of))
+        return self._solvers
+
+    def _one(self, number: int, method: Method) -> Solver:
+        if not isinstance(method, Learner):
+            assert isinstance(method, Solver)
+            return method
+        prefix = f"{number}/"
+        made = method.fitted.model_validate(self.options[number], context={"registry": Registry.installed()})
+        return made.with_state(
+            {name.removeprefix(prefix): array for name, array in self.state.items() if name.startswith(prefix)}
+        )
+
+
+def check_mixable(method: Method) -> None:
+    """Raise `OptionError` for an uncertainty that does not go into a variance of each cell."""
+    if method.uncertainty == "factor":
+        raise OptionError(
+            f"the uncertainty of {method.name} is a factor of a covariance, which a variance of each cell would lose",
+            allowed="methods whose uncertainty is none, variance or member",
+            advice="choose such a method",
+        )
+
+
+def _distribution(estimate: xr.Dataset, name: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Mean and variance of one estimate."""
+    field = estimate[name]
+    if "member" in field.dims:
+        return field.mean("member", skipna=False, keep_attrs=True), field.var("member", skipna=False)
+    variance = estimate.get(f"{name}_variance")
+    return field, xr.zeros_like(field) if variance is None else variance
+
+
+class _Moments:
+    """Sums of Welford's recurrence: one pass, and no difference of large squares."""
+
+    def __init__(self, like: xr.DataArray) -> None:
+        self._like, self._count = like, 0
+        self._mean, self._between, self._within = np.zeros((3, *like.shape))
+
+    def add(self, field: xr.DataArray, variance: xr.DataArray) -> None:
+        mean, own = (each.transpose(*self._like.dims).values.astype(np.float64) for each in (field, variance))
+        self._count += 1
+        before = mean - self._mean
+        self._mean = self._mean + before / self._count
+        self._between = self._between + before * (mean - self._mean)
+        self._within = self._within + own
+
+    def fields(self, name: str) -> dict[str, xr.DataArray]:
+        kind = np.result_type(self._like.dtype, np.float32)
+        variance = (self._within + self._between) / self._count
+        mean = self._like.copy(data=self._mean.astype(kind))
+        return {name: mean, f"{name}_variance": mean.copy(data=variance.astype(kind)).drop_attrs(deep=False)}

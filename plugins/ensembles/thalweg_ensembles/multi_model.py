@@ -1,0 +1,73 @@
+"""Different methods, averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+from thalweg import Fitted, Learner, Method, Named, Signature, Training
+from thalweg.components import Demand, Site
+from thalweg.signature import shake
+
+from .mixture import Mixture, check_mixable
+from .nested import learned
+
+
+class MultiModel(Learner):
+    r"""The mean of several methods, each counted alike, and the variance over them.
+
+    Those that learn do so one after the other, each by the options of `train:` that it reads. See `Mixture`.
+    """
+
+    cite: ClassVar[str] = "10.1111/j.1600-0870.2005.00103.x"
+    uncertainty: ClassVar[Literal["none", "variance", "factor", "member"]] = "variance"
+    fitted: ClassVar[type[Fitted]] = Mixture
+    example: ClassVar[Mapping[str, Any]] = {"of": ["persistence", "damped-persistence"]}
+
+    of: tuple[Named[Method], ...] = Field(min_length=2, description="methods: [persistence, {unet: {preset: small}}]")
+
+    @field_validator("of")
+    @classmethod
+    def _mixable(cls, of: tuple[Method, ...]) -> tuple[Method, ...]:
+        for method in of:
+            check_mixable(method)
+        return of
+
+    @property
+    def _learners(self) -> list[Learner]:
+        return [each for each in self.of if isinstance(each, Learner)]
+
+    @property
+    def sites(self) -> frozenset[Site]:  # type: ignore[override]
+        """Those at which every one of them can hold a law."""
+        own = [each.sites if isinstance(each, Learner) else frozenset[Site]() for each in self.of]
+        return frozenset[Site].intersection(*own)
+
+    @property
+    def trains_on(self) -> frozenset[str]:  # type: ignore[override]
+        """What any of them reads."""
+        return frozenset[str]().union(*(each.trains_on for each in self._learners))
+
+    def check(self, given: Signature) -> None:
+        for each in self.of:
+            shake(given, each.needs(), giver="preprocess", taker=each.name)
+            each.check(given)
+
+    def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
+        """The largest of theirs: they learn one after the other."""
+        each = [learner.demand(given, wanted, _read(learner, options)) for learner in self._learners]
+        return Demand(max((one.workers for one in each), default=1), max((one.memory for one in each), default=0))
+
+    def fit(self, training: Training) -> Fitted:
+        solvers: list[Any] = [
+            learned(each, training, name=f"{i}-{each.name}", options=_read(each, training.options))
+            if isinstance(each, Learner)
+            else each
+            for i, each in enumerate(self.of)
+        ]
+        return Mixture.holding(self.of, solvers)
+
+
+def _read(learner: Learner, options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name in learner.trains_on}

@@ -1,0 +1,149 @@
+"""Moving coordinates, errors at a level, and differences from the last frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from thalweg import Field, Registry, Signature
+from thalweg.errors import HandshakeError, OptionError
+from thalweg.learning import TorchLearner, mean_squared_error
+from thalweg.learning.moving import Moving, blurred, carried, displacements, optical_flow
+from thalweg.learning.network import network_of
+from thalweg.learning.objective import mean_error
+from torch import nn
+
+SIZE = 40
+
+
+def echoes(times: int, *, velocity: tuple[float, float], seed: int = 0) -> torch.Tensor:
+    """Smooth echoes that move steadily: (1, time, row, column, 1)."""
+    generator = np.random.default_rng(seed)
+    at, width = generator.uniform(12, SIZE - 12, (6, 2)), generator.uniform(2, 4, 6)
+    rows, columns = np.indices((SIZE, SIZE))
+    frames = [
+        sum(
+            np.exp(-((rows - y - velocity[0] * t) ** 2 + (columns - x - velocity[1] * t) ** 2) / 2 / w**2)
+            for (y, x), w in zip(at, width, strict=True)
+        )
+        for t in range(times)
+    ]
+    return torch.from_numpy(np.stack(frames)).float()[None, ..., None]
+
+
+class Last(nn.Module):
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.seen = torch.zeros(0)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.seen = inputs
+        return inputs[:, -1:].expand(-1, self.steps, -1, -1, -1)
+
+
+@given(st.floats(-1.2, 1.2), st.floats(-1.2, 1.2), st.integers(0, 5))
+@settings(max_examples=15, deadline=None)
+def test_a_steady_motion_is_found_and_its_fields_stand_still(down: float, along: float, seed: int) -> None:
+    frames = echoes(9, velocity=(down, along), seed=seed)
+    motion = optical_flow(frames[:, 1:6, ..., 0])
+    busy = frames[:, 5, ..., 0] > 0.3
+    for found, true in zip(motion[0], (down, along), strict=True):
+        assert abs(float(found[busy[0]].mean()) - true) < 0.05
+    moving = Moving(Last(3))
+    made = moving(frames[:, :6])
+    inner = slice(6, -6)
+    assert isinstance(moving.network, Last)
+    seen = moving.network.seen[:, :, inner, inner]
+    assert (seen - seen[:, -1:]).square().mean().sqrt() < 0.03
+    error = (made - frames[:, 6:])[:, :, inner, inner]
+    assert error.square().mean().sqrt() < 0.04
+
+
+def test_a_field_that_nothing_moves_stays_as_it_is() -> None:
+    for frames in (torch.zeros(2, 4, 8, 10, 2), torch.full((1, 4, 8, 10, 1), 0.3)):
+        assert torch.equal(optical_flow(frames.mean(-1)), torch.zeros(len(frames), 2, 8, 10))
+        assert torch.allclose(Moving(Last(2))(frames), frames[:, :2])
+    assert torch.isfinite(optical_flow(torch.rand(1, 5, 6, 7))).all()
+
+
+def test_whole_cells_are_carried_without_a_trace_and_gradients_pass() -> None:
+    field = torch.rand(1, 1, 9, 11, 2, dtype=torch.float64, requires_grad=True)
+    by = torch.zeros(1, 1, 2, 9, 11, dtype=torch.float64)
+    by[:, :, 0], by[:, :, 1] = 2, -3
+    moved = carried(field, by)
+    assert torch.allclose(moved[:, :, 2:, :-3], field[:, :, :-2, 3:])
+    assert not moved[:, :, :2].any()
+    moved.sum().backward()
+    assert field.grad is not None
+    assert torch.allclose(field.grad[:, :, :-2, 3:], torch.ones(()).double())
+    whole = displacements(by[:, 0].float(), 3)
+    assert torch.equal(whole[:, 2], 3 * by[:, 0].float())
+    assert torch.allclose(blurred(torch.ones(3, 9, 11), 2.0, edge=True), torch.ones(()))
+
+
+@pytest.mark.parametrize(("error", "level"), [("absolute", 0.5), ("absolute", 0.8), ("square", 0.5), ("square", 0.7)])
+def test_a_level_is_a_quantile_or_an_expectile(error: str, level: float) -> None:
+    truth = torch.from_numpy(np.random.default_rng(0).exponential(size=4001))
+    found = torch.linspace(0, 4, 2001, dtype=torch.float64)
+    losses = [float(mean_error(each, truth, error=error, level=level)) for each in found]  # type: ignore[arg-type]
+    best = found[int(np.argmin(losses))]
+    above = (truth - best).clamp(min=0)
+    below = (best - truth).clamp(min=0)
+    power = 0 if error == "absolute" else 1
+    weight = [level * float((each**power * (each > 0)).sum()) for each in (above, below)]
+    assert weight[0] / (weight[0] + weight[1] * (1 - level) / level) == pytest.approx(0.5, abs=0.01)
+    estimate = truth.roll(1)[None]
+    if (error, level) == ("square", 0.5):
+        assert mean_error(estimate, truth[None], error="square") == pytest.approx(
+            float(mean_squared_error(estimate, truth[None]))
+        )
+
+
+def signature(count: int, names: tuple[str, ...] = ("r",)) -> Signature:
+    fields = tuple(Field(name, ("sample", "lead", "y", "x"), "float32", "1") for name in names)
+    return Signature(fields, {"sample": 2, "lead": count, "y": 16, "x": 16})
+
+
+def learner(method: object) -> TorchLearner:
+    made = Registry.installed().make("methods", method)
+    assert isinstance(made, TorchLearner)
+    return made
+
+
+CASES = [
+    {"unet": {"widths": [4], "centre": 8}},
+    {"convlstm": {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}},
+    {"predrnn": {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}},
+    {"e3d-lstm": {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}},
+    {"phydnet": {"width": 16, "residual": [16], "kernel": 3}},
+    {"earthformer": {"preset": "small", "units": 16}},
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: next(iter(case)))
+def test_what_learns_from_the_last_frame_begins_with_it(case: dict[str, dict[str, object]]) -> None:
+    (name, options), *_ = case.items()
+    inputs = torch.rand(2, 4, 16, 16, 1)
+    fixed = learner({name: {**options, "from_last": True}}).build(signature(4), signature(3))
+    assert torch.allclose(fixed.eval()(inputs), inputs[:, -1:].expand(-1, 3, -1, -1, -1))
+    whole = learner({name: {**options, "from_last": True, "coordinates": "moving"}})
+    moving = network_of(whole, given=signature(4), wanted=signature(3), scales={"r": (0.0, 1.0)}, holds=())
+    assert torch.allclose(moving.eval()(inputs), Moving(Last(3))(inputs), atol=1e-6)
+    moving.train()(inputs).square().mean().backward()
+    assert any(each.grad is not None and each.grad.abs().sum() > 0 for each in moving.parameters())
+    if name in ("unet", "earthformer"):
+        with pytest.raises(HandshakeError, match="from_last"):
+            learner({name: {**options, "from_last": True}}).build(signature(4, ("r", "s")), signature(3))
+
+
+def test_options_that_do_not_go_together_are_refused() -> None:
+    with pytest.raises(OptionError, match="minimises a loss of its own"):
+        learner({"e3d-lstm": {"level": 0.7}})
+    with pytest.raises(OptionError, match="from_last"):
+        learner({"phydnet": {"from_last": True, "output": "sigmoid"}})
+    unet = learner({"unet": {"widths": [4], "centre": 8, "coordinates": "moving"}})
+    with pytest.raises(HandshakeError, match="at least two inputs"):
+        network_of(unet, given=signature(1), wanted=signature(3), scales={"r": (0.0, 1.0)}, holds=())
