@@ -66,9 +66,7 @@ class Matrix:
         layout, packed = PADDED[self.size], PACKED[self.size]
         _assemble(layout, packed, self.lower, self.diagonal, jacobian, ends, places, idle)
 
-    def factorise(
-        self, *, shift: float = 0.0, rounded: str | None = None, floor: float = 0.0
-    ) -> tuple[int, float]:
+    def factorise(self, *, shift: float = 0.0, rounded: str | None = None, floor: float = 0.0) -> tuple[int, float]:
         """Replace the matrix plus `shift` on its diagonal by its factor.
 
         Gives the column whose pivot was not above `floor`, or -1, and the smallest pivot.

@@ -292,9 +292,15 @@ class _Solver:
             raise diagnose.singular(self.graph, int(self.problem.symbolic.order[np.flatnonzero(empty)[0]]))
 
     def _factor_direct(self) -> None:
-        column, _ = self.system.factorise("fp64", shift=self.damping, floor=SINGULAR)
-        if column >= 0:
-            raise diagnose.singular(self.graph, int(self.problem.symbolic.order[column]), direction=" in a direction")
+        """Factor the damped equations; where damping is too little for their rank, with more of it."""
+        while True:
+            column, _ = self.system.factorise("fp64", shift=self.damping, floor=SINGULAR)
+            if column < 0:
+                break
+            if not 0 < self.damping < 1:
+                pose = int(self.problem.symbolic.order[column])
+                raise diagnose.singular(self.graph, pose, direction=" in a direction")
+            self.damping = max(4 * self.damping, 1e-9)
         self.clock.charge("factor")
 
     def _precondition(self) -> bool:
