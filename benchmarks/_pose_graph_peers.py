@@ -13,7 +13,7 @@ import numpy as np
 from thalweg_slam import Graph, geometry
 
 TOLERANCE = 1e-8
-LIMIT = 50
+LIMIT = 30
 
 
 class Run(NamedTuple):
@@ -160,6 +160,8 @@ def g2o_ways(graph: Graph, *, guess: bool = False) -> dict[str, Way]:
         if abs(before - after) <= TOLERANCE * before:
             break
         before = after
+    else:
+        return {"g2opy GN": _endless}
 
     def way() -> Run:
         optimiser = build()
@@ -171,6 +173,10 @@ def g2o_ways(graph: Graph, *, guess: bool = False) -> dict[str, Way]:
         return Run(seconds, optimiser.active_chi2(), wanted, initial)
 
     return {"g2opy GN": way}
+
+
+def _endless() -> Run:
+    raise RuntimeError(f"no end in {LIMIT} iterations")
 
 
 def build_ceres(folder: Path) -> Path | None:

@@ -34,6 +34,8 @@ SPACE = "tinyGrid3D", "smallGrid3D", "parking-garage", "sphere2500", "torus3D", 
 PLANE = "CSAIL", "intel", "INTEL_carlone", "manhattan", "M3500", "M3500a", "kitti_00", "kitti_05"
 OURS = ("double", "double-static", "single-static", "mixed", "mixed-adaptive")
 FROM_ODOMETRY = ", from odometry"
+SLOW = 10.0
+"""Seconds from which a way is not repeated, and no one's best."""
 Rows = dict[str, list[Run] | str]
 
 
@@ -65,8 +67,8 @@ def in_turn(ways: dict[str, Way], repeats: int) -> Rows:
     found: Rows = {}
     for name, way in ways.items():
         try:
-            way()
-            found[name] = []
+            once = way()
+            found[name] = [] if once.seconds < SLOW else f"{once.seconds:.0f} s, once; chi2 {once.chi2:.9g}"
         except Exception as error:
             found[name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:60]}"
     for _ in range(repeats):

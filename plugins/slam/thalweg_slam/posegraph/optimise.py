@@ -165,6 +165,7 @@ def optimise(
     clock = _Clock()
     diagnose.check_shapes(graph)
     diagnose.check_finite(graph, poses=initial == "given")
+    diagnose.check_units(graph)
     symbolic = analyse(len(graph), graph.edges)
     fixed = diagnose.gauge(graph, gauge, symbolic=symbolic)
     problem, found = prepare(graph, symbolic=symbolic, fixed=fixed, robust=robust)
@@ -178,7 +179,7 @@ def optimise(
     rotation, translation = problem.poses(state)
     held = fixed if problem.size == 3 else fixed[:, None]
     rotation = np.where(held, graph.rotation, rotation)
-    return Result(
+    result = Result(
         graph=dataclasses.replace(graph, rotation=rotation, translation=translation, given=True),
         chi2=cost,
         chi2_initial=first,
@@ -188,6 +189,9 @@ def optimise(
         converged=converged,
         factor_bytes=solver.factor_bytes,
     )
+    if cost > result.freedom:
+        diagnose.check_order(graph)
+    return result
 
 
 class _Solver:
@@ -234,7 +238,7 @@ class _Solver:
             rescale = stale or self.direct
             if moved or rescale:
                 self.system.linearise(state, rescale=rescale)
-                if not self.history:
+                if not self.history and not self.damped:
                     self._check_columns()
                 clock.charge("linearise")
             factored = False
@@ -259,7 +263,9 @@ class _Solver:
                 rejections += 1
                 moved = False
                 # What is predicted is below what double precision resolves: this is the optimum.
-                if gain < 1e-13 * cost or (self.direct and -decrease <= 1e-12 * cost and gain < self.tolerance * cost):
+                if gain < max(1e-13 * cost, self._rounding(state, cost)) or (
+                    self.direct and -decrease <= 1e-12 * cost and gain < self.tolerance * cost
+                ):
                     converged = True
                     break
                 self.damping = max(4 * self.damping, 1e-4)
@@ -275,6 +281,9 @@ class _Solver:
             rejections = 0
             self.damping = self.damping / 4 if self.damping > 1e-9 else (1e-12 if self.damped else 0.0)
             state, moved, before, cost = trial, True, cost, after
+            if gain < self._rounding(state, before):
+                converged = True
+                break
             if decrease <= self.tolerance * before:
                 if self.precision.policy == "adaptive" and not self.direct and gain > 10 * self.tolerance * before:
                     self.fall_back()
@@ -284,6 +293,14 @@ class _Solver:
                     break
             stale = self.precision.policy == "adaptive" and products > STALE
         return state, cost, first, converged
+
+    def _rounding(self, state: State, cost: float) -> float:
+        """Chi2 of poses that are off by their last digits: what remains of measurements that agree."""
+        weight = self.problem.weight
+        if cost > 1e-3 * len(weight):
+            return 0.0
+        off = 4 * np.finfo(float).eps * (1 + np.abs(state.translation).max())
+        return float(off * off * np.vdot(weight, weight))
 
     def _check_columns(self) -> None:
         empty = (self.system.squares.reshape(len(self.problem.fixed), -1)[:, : self.problem.size] == 0).any(1)
