@@ -179,7 +179,8 @@ def test_each_step_may_be_in_half_precision(step: str) -> None:
     graph = grid(150, seed=2, dims=3, width=5)
     exact = optimise(graph, "double").chi2
     for kind in ("fp16", "bf16"):
-        chosen = dataclasses.replace(Precision("static", factor="fp32", solve="fp32", product="fp32"), **{step: kind})
+        kinds: dict[str, Any] = {"factor": "fp32", "solve": "fp32", "product": "fp32", step: kind}
+        chosen = Precision("static", **kinds)
         found = optimise(graph, chosen, tolerance=1e-7)
         # A product in half precision is of another matrix: it turns the step, and leaves the optimum.
         assert found.chi2 == pytest.approx(exact, rel=1e-3), kind

@@ -20,7 +20,7 @@ def graph(dims: int = 2) -> Graph:
     return dataclasses.replace(made, ids=made.ids + 1000)
 
 
-def put(array: Array, at: object, value: object) -> Array:
+def put(array: Array, at: Any, value: object) -> Array:
     made = array.copy()
     made[at] = value
     return made
