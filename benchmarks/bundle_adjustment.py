@@ -1,6 +1,7 @@
 """Bundle adjustment of the same problems from the same start by `thalweg_slam.adjust` and by Ceres.
 
-Both stop when the cost falls by less than 1e-6 of itself, or after 50 iterations, and use one thread. Times are of
+Both stop when the cost falls by less than `--tolerance` of itself, or after `--iterations`, and use one thread. They
+take different steps, so on windows with outliers they may end in different minima: costs are printed. Times are of
 processor, of the solve alone: reading is left out, and so is compiling. Ceres (benchmarks/peers/ceres_bal.cpp,
 automatic differentiation, analytic elimination orders) runs where a compiler and libceres-dev are; its rows are
 left out otherwise. The last table is of conjugate gradients in one precision of the products after the other.
@@ -16,7 +17,9 @@ import statistics
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from thalweg_slam.bundle import Bundle, adjust, read_bal, read_gbp, read_stereo
@@ -47,15 +50,24 @@ def problems(folder: Path) -> dict[str, Bundle]:
     return found
 
 
-def ours(bundle: Bundle, options: dict[str, str]) -> tuple[float, int, float]:
+@dataclass(frozen=True)
+class Stop:
+    """When to."""
+
+    tolerance: float
+    iterations: int
+
+
+def ours(bundle: Bundle, options: dict[str, Any], stop: Stop) -> tuple[float, int, float]:
     start = time.process_time()
-    result = adjust(bundle, check=False, **options)  # type: ignore[arg-type]
+    result = adjust(bundle, check=False, tolerance=stop.tolerance, iterations=stop.iterations, **options)
     return time.process_time() - start, result.iterations, result.cost
 
 
-def ceres(program: Path, file: Path, bundle: Bundle, options: tuple[str, str]) -> tuple[float, int, float]:
+def ceres(program: Path, file: Path, bundle: Bundle, options: tuple[str, str], stop: Stop) -> tuple[float, int, float]:
     constants = [repr(value) for value in bundle.calibration.tolist()]
-    command = [str(program), str(file), bundle.model, *options, *constants]
+    command = [str(program), str(file), bundle.model, *options, repr(stop.tolerance), str(stop.iterations)]
+    command += constants
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     return float(printed[0]), int(printed[1]), float(printed[2])
 
@@ -84,25 +96,31 @@ def main() -> None:
     default = os.environ.get("THALWEG_SHARED", str(Path(__file__).resolve().parents[2] / "shared"))
     options.add_argument("--data", type=Path, default=Path(default) / "data" / "slam")
     options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--tolerance", type=float, default=1e-6)
+    options.add_argument("--iterations", type=int, default=50)
+    options.add_argument("--only", default="", help="problems whose names begin so")
     chosen = options.parse_args()
+    stop = Stop(chosen.tolerance, chosen.iterations)
     with tempfile.TemporaryDirectory() as scratch:
         program = build(Path(scratch))
         if program is None:
             print("no Ceres here (a compiler and libceres-dev are needed): its rows are left out")
         for name, bundle in problems(chosen.data).items():
+            if not name.startswith(chosen.only):
+                continue
             file = Path(scratch) / "problem.txt"
-            ways = {label: functools.partial(ours, bundle, picked) for label, picked in OURS.items()}
+            ways = {label: functools.partial(ours, bundle, picked, stop) for label, picked in OURS.items()}
             if program:
                 write(bundle, file)
                 for label, picked in CERES.items():
-                    ways[label] = functools.partial(ceres, program, file, bundle, picked)
+                    ways[label] = functools.partial(ceres, program, file, bundle, picked, stop)
             title = (
                 f"{name}: {len(bundle)} cameras, {len(bundle.points)} points, {len(bundle.observations)} observations"
             )
             table(title, ways, chosen.repeats)
         bundle = problems(chosen.data)["BAL 21-11315"]
         ways = {
-            f"cgnr, products in {each}": functools.partial(ours, bundle, {"solver": "cgnr", "products": each})
+            f"cgnr, products in {each}": functools.partial(ours, bundle, {"solver": "cgnr", "products": each}, stop)
             for each in ("float64", "float32", "bfloat16", "float16")
         }
         table("BAL 21-11315 by conjugate gradients", ways, chosen.repeats)

@@ -1,7 +1,7 @@
 // Bundle adjustment by Ceres, for benchmarks/bundle_adjustment.py: reads a plain text problem, solves it on one thread,
 // and prints seconds, iterations and final cost.
 //
-// ceres_bal FILE MODEL LINEAR_SOLVER MIXED [K...]   with FILE: cameras points observations; then, by rows,
+// ceres_bal FILE MODEL LINEAR_SOLVER MIXED TOLERANCE ITERATIONS [K...]   with FILE: cameras points observations; then, by rows,
 // camera point measured...; cameras (angle-axis, translation[, f, k1, k2]); points. MODEL is bal, pinhole or stereo.
 #include <cstdio>
 #include <cstdlib>
@@ -64,9 +64,9 @@ struct Stereo {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 5) return 2;
+  if (argc < 7) return 2;
   const std::string model = argv[2], linear = argv[3];
-  for (int i = 5; i < argc && i < 10; ++i) k[i - 5] = std::atof(argv[i]);
+  for (int i = 7; i < argc && i < 12; ++i) k[i - 7] = std::atof(argv[i]);
   const int size = model == "bal" ? 9 : 6, measured = model == "stereo" ? 3 : 2;
   std::ifstream file(argv[1]);
   int cameras, points, observations;
@@ -98,8 +98,8 @@ int main(int argc, char** argv) {
   if (linear != "CGNR") options.linear_solver_ordering.reset(ordering);
   if (linear == "CGNR") options.preconditioner_type = ceres::JACOBI;
   options.use_mixed_precision_solves = std::strcmp(argv[4], "mixed") == 0;
-  options.max_num_iterations = 50;
-  options.function_tolerance = 1e-6;
+  options.max_num_iterations = std::atoi(argv[6]);
+  options.function_tolerance = std::atof(argv[5]);
   options.gradient_tolerance = 0;
   options.parameter_tolerance = 0;
   options.num_threads = 1;

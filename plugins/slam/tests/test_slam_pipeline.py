@@ -288,6 +288,44 @@ def test_files_and_stores_are_the_same_data(tmp_path: Path) -> None:
     xr.testing.assert_allclose(files.drop_vars(kinds).load(), store.drop_vars(kinds).load(), rtol=1e-14)
 
 
+def test_a_trajectory_is_scored_where_the_truth_has_a_pose(tmp_path: Path) -> None:
+    """An estimate at 10 Hz of a truth at 20 Hz, whose clock is 2 ms off: every pose finds its own."""
+    truth = tour(0, Settings(poses=(40, 40), gap=10)).truth
+    assert truth is not None
+    stamped = replace(truth, stamps=np.arange(40) * 0.05)
+    write_tum(tmp_path / "truth.txt", stamped)
+    every = slice(0, None, 2)
+    write_tum(tmp_path / "estimate.txt", replace(stamped[every], stamps=stamped.stamps[every] + 0.002))  # type: ignore[index]
+    source = PoseGraph(path=str(tmp_path / "estimate.txt"), truth=str(tmp_path / "truth.txt"), format="tum")
+    samples = Samples.of(source.open())
+    free = DeadReckoning().solve(samples.inputs(slice(None)), samples.wanted)
+    assert free.sizes["node"] == 20
+    np.testing.assert_allclose(
+        AbsoluteTrajectoryError(align="none").value(free, samples.truth(slice(None))), 0, atol=1e-12
+    )
+    with pytest.raises(OptionError, match=r"no two poses are within 0\.001 s"):
+        source.model_copy(update={"within": 1e-3}).open()
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("program", "align", "rmse"), [("SPTAM", "se3", 3.738488), ("ORB", "sim3", 0.937709)], ids=["sptam", "orb"]
+)
+def test_trajectories_of_other_programs(program: str, align: Any, rmse: float) -> None:
+    """What evo 1.38.1 says of them (README of the data)."""
+    folder = SLAM / "trajectories"
+    source = PoseGraph(
+        path=str(folder / f"KITTI_00_{program}.txt.gz"),
+        format="kitti",
+        truth=str(folder / "KITTI_00_gt.txt.gz"),
+        truth_format="kitti",
+    )
+    samples = Samples.of(source.open())
+    free = DeadReckoning().solve(samples.inputs(slice(None)), samples.wanted)
+    score = AbsoluteTrajectoryError(align=align).value(free, samples.truth(slice(None)))
+    assert score.sel(statistic="rmse", over="mean").item() == pytest.approx(rmse, abs=2e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from thalweg.errors import OptionError
 from thalweg_slam import Trajectory, align, associate, ate, planar, read_g2o, read_kitti, read_toro, read_tum, rpe
-from thalweg_slam.generate import Settings, tour
+from thalweg_slam.generate import Settings, tour, trajectories
 from thalweg_slam.poses import Array, compose, matrix_of, rotation_vector
 from thalweg_slam.spanning import composed
 from thalweg_slam.trajectory import umeyama
@@ -173,3 +173,17 @@ def test_sphere_has_its_truth() -> None:
     truth = read_toro(SLAM / "groundtruth" / "sphere2500_groundtruth.txt.gz")
     graph = read_g2o(SLAM / "g2o" / "sphere2500.g2o.gz")
     assert np.array_equal(np.sort(graph.edges, axis=0), np.sort(truth.edges, axis=0))
+
+
+def test_a_tour_is_split_where_runs_of_loops_begin() -> None:
+    loops = np.array([[0, 20], [1, 21], [2, 22], [5, 60], [6, 62], [7, 99]])
+
+    def lengths(shortest: int, longest: int) -> list[int]:
+        return np.bincount(trajectories(100, loops, between=(shortest, longest))).tolist()  # type: ignore[no-any-return]
+
+    # Loops at 20 to 22, at 60 and 62, and at 99, which is too near the end to begin a piece.
+    assert lengths(10, 100) == [20, 40, 40]
+    assert lengths(1, 100) == [20, 40, 2, 37, 1]
+    assert lengths(10, 39) == [20, 20, 20, 20, 20]
+    assert lengths(10, 15) == [10, 10, 13, 14, 13, 13, 14, 13]
+    assert np.bincount(trajectories(100, loops[:0], between=(10, 100))).tolist() == [100]

@@ -91,9 +91,11 @@ def __getattr__(name: str) -> Any:
 
 @hookimpl
 def register_datasets(register: Register[Dataset]) -> None:
+    from .bundle.source import BundleFile
     from .datasets.pose_graph import PoseGraph
     from .datasets.synthetic_tours import SyntheticTours
 
+    register("bundle", BundleFile)
     register("pose-graph", PoseGraph)
     register("synthetic-tours", SyntheticTours)
 
@@ -107,9 +109,11 @@ def register_transforms(register: Register[Transform]) -> None:
 
 @hookimpl
 def register_methods(register: Register[Method]) -> None:
+    from .bundle.method import WindowedBundleAdjustment
     from .methods.dead_reckoning import DeadReckoning
 
     register("dead-reckoning", DeadReckoning)
+    register("windowed-bundle-adjustment", WindowedBundleAdjustment)
 
 
 @hookimpl

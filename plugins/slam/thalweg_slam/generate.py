@@ -37,6 +37,7 @@ class Settings:
     """Poses between the two ends of a loop, at least."""
     loop_noise: tuple[float, float] = (0.6e-3, 0.1e-3)
     shortest: int = 10
+    longest: int = 399
     """Poses of a trajectory: see `trajectories`."""
 
 
@@ -87,14 +88,16 @@ def tour(seed: int, settings: Settings | None = None) -> Problem:
         given=False,
         attrs={"source": f"tour {seed}"},
     )
-    return Problem(graph, truth, trajectories(count, loops, shortest=chosen.shortest))
+    return Problem(graph, truth, trajectories(count, loops, between=(chosen.shortest, chosen.longest)))
 
 
-def trajectories(count: int, loops: Array, *, shortest: int) -> Array:
+def trajectories(count: int, loops: Array, *, between: tuple[int, int]) -> Array:
     """The number (N,) of the trajectory that each pose belongs to: a tour is split where a run of loops begins.
 
-    A run ends with `shortest` poses that close no loop; a piece shorter than that stays with the one before.
+    A run ends with `between[0]` poses that close no loop; a piece shorter than that stays with the one before, and one
+    longer than `between[1]` is cut into equal parts.
     """
+    shortest, longest = between
     closes = np.zeros(count, dtype=bool)
     closes[loops.max(axis=1, initial=0) if len(loops) else []] = True
     at = np.flatnonzero(closes)
@@ -103,7 +106,11 @@ def trajectories(count: int, loops: Array, *, shortest: int) -> Array:
     for begin in begins:
         if begin - cuts[-1] >= shortest and count - begin >= shortest:
             cuts.append(int(begin))
-    return np.repeat(np.arange(len(cuts)), np.diff([*cuts, count])).astype(np.int32)
+    lengths: list[int] = []
+    for length in np.diff([*cuts, count]).tolist():
+        parts = max(1, math.ceil(length / longest))
+        lengths += np.diff(np.linspace(0, length, parts + 1).round().astype(int)).tolist()
+    return np.repeat(np.arange(len(lengths)), lengths).astype(np.int32)
 
 
 def _drive(random: np.random.Generator, settings: Settings) -> Trajectory:

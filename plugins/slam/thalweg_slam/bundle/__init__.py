@@ -14,11 +14,13 @@ _HOMES = {
     "inspect": "diagnosis",
     "marginalise": "marginal",
     "Prior": "prior",
+    "read_bundles": "store",
     "read_bal": "formats.bal",
     "read_gbp": "formats.gbp",
     "read_libmv": "formats.libmv",
     "read_stereo": "formats.stereo",
     "windows": "odometry",
+    "write_bundles": "store",
 }
 
 __all__ = [*_HOMES]

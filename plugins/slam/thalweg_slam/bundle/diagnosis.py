@@ -41,7 +41,9 @@ def behind(bundle: Bundle) -> tuple[Finding, ...]:
     numbers = np.flatnonzero(~(bundle.depth() > 0))
     if not len(numbers):
         return ()
-    seen = [f"({i}, {j})" for i, j in bundle.observations[numbers[:5]].tolist()]
+    ends = bundle.observations[numbers[:5]].T
+    names = (in_the_whole(name, numbers, bundle) for name, numbers in zip(("camera", "point"), ends, strict=True))
+    seen = [f"({i}, {j})" for i, j in zip(*names, strict=True)]
     text = f"{_these('observation', numbers)} (camera, point): {', '.join(seen)}: the point is behind the camera"
     return (Finding("behind", numbers, text, "leave them out: bundle.without(numbers)"),)
 
@@ -50,7 +52,7 @@ def _not_finite(bundle: Bundle) -> Iterator[Finding]:
     for name, values in (("camera", bundle.cameras), ("point", bundle.points), ("observation", bundle.measured)):
         numbers = np.flatnonzero(~np.isfinite(values).all(axis=1))
         if len(numbers):
-            text = f"{_these(name, numbers)}: not finite"
+            text = f"{_these(name, numbers, bundle)}: not finite"
             yield Finding(f"{name}-not-finite", numbers, text, "leave them out, or mend the source")
 
 
@@ -61,7 +63,7 @@ def _undetermined(bundle: Bundle) -> Iterator[Finding]:
     for count in range(least):
         numbers = np.flatnonzero(views == count)
         if len(numbers):
-            text = f"{_these('point', numbers)}: seen by {('no camera', 'one camera only')[count]}"
+            text = f"{_these('point', numbers, bundle)}: seen by {('no camera', 'one camera only')[count]}"
             advice = f"keep the points of bundle.select(cameras, views={least})"
             yield Finding("point-unseen" if not count else "point-without-parallax", numbers, text, advice)
     pair = camera.astype(np.int64) * len(bundle.points) + point
@@ -76,7 +78,7 @@ def _undetermined(bundle: Bundle) -> Iterator[Finding]:
     sees = np.bincount(camera, minlength=len(bundle))
     few = np.flatnonzero((sees < bundle.camera.points) & ~known)
     if len(few):
-        text = f"{_these('camera', few)}: fewer than {bundle.camera.points} points seen"
+        text = f"{_these('camera', few, bundle)}: fewer than {bundle.camera.points} points seen"
         yield Finding(
             "camera-few-points", few, text, "leave these cameras out, hold them (with_fixed), or give a Prior"
         )
@@ -97,7 +99,7 @@ def _loose(bundle: Bundle, known: Array) -> Iterator[Finding]:
     loose = [cameras for cameras in own if not known[cameras].any()]
     if len(loose) > (0 if known.any() else 1):
         numbers = loose[-1]
-        text = f"{_these('camera', numbers)}: no point in common with the other cameras"
+        text = f"{_these('camera', numbers, bundle)}: no point in common with the other cameras"
         yield Finding(
             "disconnected", numbers, text, "adjust each part by itself, or hold a camera of each (with_fixed)"
         )
@@ -109,7 +111,13 @@ def _loose(bundle: Bundle, known: Array) -> Iterator[Finding]:
         yield Finding("underdetermined", np.zeros(0, int), text, "add observations or a Prior, or hold cameras")
 
 
-def _these(name: str, numbers: Array) -> str:
-    shown = ", ".join(str(number) for number in numbers[:8])
+def _these(name: str, numbers: Array, bundle: Bundle | None = None) -> str:
+    shown = ", ".join(map(str, in_the_whole(name, numbers[:8], bundle)))
     more = f", ... ({len(numbers)})" if len(numbers) > 8 else ""
     return f"{name}{'s' if len(numbers) > 1 else ''} {shown}{more}"
+
+
+def in_the_whole(name: str, numbers: Array, bundle: Bundle | None) -> Array:
+    """Of a window: the numbers that its cameras and points have in the whole."""
+    known = None if bundle is None else bundle.attrs.get(f"{name}s")
+    return numbers if known is None else np.asarray(known)[numbers]

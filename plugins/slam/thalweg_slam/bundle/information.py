@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from thalweg.errors import EstimateError
 
+from .diagnosis import in_the_whole
 from .direct import Pattern, matrix, reduce
 from .equations import Equations
 from .problem import Array, Bundle
@@ -74,7 +75,8 @@ def covariance(bundle: Bundle, *, loss: Loss | None = None) -> Array:
         weight = (vectors[:, :small] ** 2).sum(axis=1)
         cameras = np.unique(free[np.argsort(-weight, kind="stable")[: max(3, small)]] // d)
         raise EstimateError(
-            f"the window is rank-deficient by {small - expected}: cameras {cameras.tolist()!r} can move unseen",
+            f"the window is rank-deficient by {small - expected}: "
+            f"cameras {in_the_whole('camera', cameras, bundle).tolist()!r} can move unseen",
             allowed=f"a gauge of {expected} dimensions",
             advice="use larger windows, leave these cameras out, or give a Prior",
         )

@@ -108,7 +108,7 @@ def adjust(
         raise EstimateError(
             f"the cost at the start is {cost!r}",
             allowed="finite residuals",
-            advice="run thalweg_slam.inspect(bundle), which names what is not finite or lies in a camera's own plane",
+            advice="run thalweg_slam.bundle.inspect(bundle): it names what is not finite, or in a camera's own plane",
         )
     seconds = dict.fromkeys(("linearise", "solve", "update"), 0.0)
     costs: list[float] = []

@@ -10,7 +10,7 @@ from thalweg.errors import OptionError
 
 from .information import reduced_system
 from .prior import Prior
-from .problem import Array, Bundle
+from .problem import Array, Bundle, named
 from .robust import Loss
 
 
@@ -48,6 +48,7 @@ def marginalise(bundle: Bundle, camera: int, *, loss: Loss | None = None) -> tup
         measured=bundle.measured[~going],
         fixed=bundle.fixed[rest],
         priors=tuple(priors),
+        attrs={**bundle.attrs, **named(bundle.attrs, rest, kept_points)},
     )
     return smaller, rest, kept_points
 

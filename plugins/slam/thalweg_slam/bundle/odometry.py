@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from thalweg.errors import OptionError, RunError
+from thalweg.errors import OptionError, RunError, ThalwegError
 
 from ..graph import ODOMETRY, Graph
 from .diagnosis import inspect
@@ -60,7 +59,8 @@ def windows(bundle: Bundle, *, size: int, stride: int = 1) -> list[Window]:
     for start in starts:
         cameras = np.arange(start, start + size)
         part, points = bundle.select(cameras, views=least)
-        found.append(Window(cameras, points, part))
+        names = {"cameras": cameras.tolist(), "points": points.tolist()}
+        found.append(Window(cameras, points, replace(part, attrs={**part.attrs, **names})))
     return found
 
 
@@ -85,17 +85,26 @@ def solve_window(
                 break
             bundle, _ = bundle.without(wrong)
             left_out += len(wrong)
-            with warnings.catch_warnings():
-                # What it warns of is left out in the next turn.
-                warnings.simplefilter("ignore")
-                result = adjust(
-                    bundle, precision=precision, solver=solver, robust=robust, width=width, tolerance=tolerance
-                )
+            inspect(bundle)
+            # What it would warn of is left out in the next turn.
+            result = adjust(
+                bundle,
+                precision=precision,
+                solver=solver,
+                robust=robust,
+                width=width,
+                tolerance=tolerance,
+                check=False,
+            )
             bundle = result.bundle
         inspect(bundle)
         spread = covariance(bundle, loss=Loss(robust, width))
     except Exception as error:
-        error.add_note(f"in the window of cameras {window.cameras[0]} to {window.cameras[-1]}, counted from its first")
+        where = f"in the window of cameras {window.cameras[0]} to {window.cameras[-1]}"
+        if isinstance(error, ThalwegError):
+            error.given = f"{where}: {error.given}"
+        else:
+            error.add_note(where)
         raise
     d = bundle.camera.parameters
     turns, moves = exponential(bundle.cameras[:, :3]), bundle.cameras[:, 3:6]
@@ -128,7 +137,7 @@ def adjust_windows(
     measure lengths are brought to the scale of the first by the distances of the cameras that they share.
     `attrs["windows"]` has what each window did.
     """
-    if bundle.model != "stereo" and stride > size - 2:
+    if bundle.model != "stereo" and size < len(bundle) and stride > size - 2:
         raise OptionError(
             f"stride = {stride!r}, size = {size!r}",
             allowed=f"strides of at most {max(size - 2, 1)}",

@@ -60,6 +60,8 @@ class Bundle:
     """Standard deviation of a measurement, px."""
     priors: tuple[Prior, ...] = ()
     attrs: dict[str, Any] = field(default_factory=dict)
+    """`images` and `tracks` are the file's names of cameras and points, `cameras` and `points` their numbers in the
+    bundle that a window was cut from."""
 
     def __post_init__(self) -> None:
         if self.model not in CAMERAS:
@@ -136,6 +138,7 @@ class Bundle:
             measured=self.measured[kept],
             fixed=self.fixed[cameras],
             priors=priors,
+            attrs={**self.attrs, **named(self.attrs, cameras, points)},
         )
         return chosen, points
 
@@ -158,3 +161,9 @@ class Bundle:
     def depth(self) -> Array:
         """(O,): distance in front of the camera, negative behind it."""
         return np.asarray(self.in_camera()[:, 2] * (-1.0 if self.model == "bal" else 1.0))
+
+
+def named(attrs: dict[str, Any], cameras: Array, points: Array) -> dict[str, Any]:
+    """The names of cameras and points that are kept."""
+    kept = {"images": cameras, "cameras": cameras, "tracks": points, "points": points}
+    return {name: np.asarray(attrs[name])[at].tolist() for name, at in kept.items() if name in attrs}

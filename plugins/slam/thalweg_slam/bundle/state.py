@@ -29,9 +29,11 @@ class State:
         return cls(exponential(cameras[:, :3]), cameras[:, 3:6].copy(), inner, bundle.points.copy())
 
     def moved(self, cameras: Array, points: Array) -> State:
-        """R <- exp(w) R, everything else added; rotations stay orthonormal."""
+        """R <- exp(w) R, everything else added."""
         inner = self.inner + cameras[:, 6:] if cameras.shape[1] == 9 else self.inner
-        turns = exponential(logarithm(exponential(cameras[:, :3]) @ self.turns))
+        turns = exponential(cameras[:, :3]) @ self.turns
+        # One step towards the nearest rotation, which keeps rounding from adding up.
+        turns = turns @ (1.5 * np.eye(3) - 0.5 * turns.transpose(0, 2, 1) @ turns)
         return State(turns, self.moves + cameras[:, 3:6], inner, self.points + points)
 
     def cameras(self, parameters: int) -> Array:

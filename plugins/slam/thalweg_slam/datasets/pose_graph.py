@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 from thalweg import Dataset
 from thalweg.errors import SourceError
 
-from ..formats._tables import read_bytes
+from ..formats._tables import marks, read_bytes
 from ..formats.euroc import read_euroc
+from ..formats.from_trajectory import graph_of_trajectory
 from ..formats.g2o import Order, read_g2o
 from ..formats.kitti import read_kitti
 from ..formats.store import read_store
@@ -23,27 +25,34 @@ from ..formats.tum import read_tum
 from ..graph import LOOP, Convention, Graph
 from ..layout import dataset, packed
 from ..problem import Problem
-from ..trajectory import Trajectory, planar
+from ..trajectory import Trajectory, associate, planar
 
 Paths = str | tuple[str, ...]
 
+READERS: dict[str, Callable[[str], Trajectory]] = {"kitti": read_kitti, "tum": read_tum, "euroc": read_euroc}
+"""Of trajectories."""
+
 
 class PoseGraph(Dataset):
-    """Pose graphs from files: g2o, TORO, or a zarr store of many.
+    """Pose graphs from files: g2o, TORO, or a zarr store of many; or trajectories, as graphs of their steps.
 
     The truth, where there is one, has a pose per pose of the graph, in order: a trajectory (KITTI, TUM, EuRoC), or a
-    graph whose poses are the truth (TORO, g2o). A truth in 3-D of a graph in 2-D is seen from above. Without a truth
-    errors are NaN, and violations are still counted. Raises `SourceError` that names the line.
+    graph whose poses are the truth (TORO, g2o). Trajectories with times are scored where the truth has a pose at the
+    same time. A truth in 3-D of a graph in 2-D is seen from above. Without a truth errors are NaN, and violations are
+    still counted. Raises `SourceError` that names the line.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"path": "sphere2500.g2o"}
 
     path: Paths = Field(description="a file, several, or one store that ends in .zarr")
     truth: Paths = Field((), description="as many files")
-    format: Literal["g2o", "toro"] | None = Field(None, description="by its first word if not said")
+    format: Literal["g2o", "toro", "kitti", "tum", "euroc"] | None = Field(
+        None, description="g2o or toro, by its first word, if not said"
+    )
     truth_format: Literal["kitti", "tum", "euroc", "g2o", "toro"] = "tum"
     convention: Convention = Field("log", description="what 3-D information weighs: the whole angle, or as g2o")
     quaternion: Order = Field("xyzw", description="order of quaternions in g2o files")
+    within: PositiveFloat = Field(0.01, description="s between a pose and its truth, at most")
     chunk: int = Field(16, ge=1, description="graphs that are read together")
 
     def open(self) -> xr.Dataset:
@@ -65,7 +74,7 @@ class PoseGraph(Dataset):
         found = hashlib.sha256()
         for path in (*_paths(self.path), *_paths(self.truth)):
             if path.rstrip("/").endswith(".zarr"):
-                found.update(repr(_marks(path)).encode())
+                found.update(repr(marks(path)).encode())
             else:
                 found.update(read_bytes(path))
         return found.hexdigest()
@@ -87,9 +96,27 @@ def _read(part: PoseGraph, fingerprint: str) -> tuple[Problem, ...]:  # noqa: AR
         if path.rstrip("/").endswith(".zarr"):
             found += read_store(path)
             continue
+        if part.format in READERS:
+            found.append(_estimate(part, path, truths[i] if truths else None))
+            continue
         graph = _graph(part, path)
         found.append(Problem(graph, _truth(part, truths[i], graph) if truths else None))
     return tuple(found)
+
+
+def _estimate(part: PoseGraph, path: str, truth_path: str | None) -> Problem:
+    """A trajectory that another program found."""
+    estimate, truth = READERS[str(part.format)](path), None
+    if truth_path is not None and part.truth_format in READERS:
+        known = READERS[part.truth_format](truth_path)
+        if estimate.stamps is not None and known.stamps is not None:
+            estimate, truth = associate(estimate, known, within=part.within)
+    if len(estimate) < 2:
+        raise SourceError(f"{path!r} has {len(estimate)} poses", allowed="two or more")
+    graph = graph_of_trajectory(estimate, source=PurePosixPath(path).name)
+    if truth is None and truth_path is not None:
+        truth = _truth(part, truth_path, graph)
+    return Problem(graph, truth)
 
 
 def _graph(part: PoseGraph, path: str) -> Graph:
@@ -107,16 +134,11 @@ def _first_word(path: str) -> str:
 
 
 def _truth(part: PoseGraph, path: str, graph: Graph) -> Trajectory:
-    match part.truth_format:
-        case "kitti":
-            truth = read_kitti(path)
-        case "euroc":
-            truth = read_euroc(path)
-        case "tum":
-            truth = read_tum(path)
-        case "toro" | "g2o":
-            known = read_toro(path) if part.truth_format == "toro" else read_g2o(path, quaternion=part.quaternion)
-            truth = Trajectory(known.translation, known.rotation)
+    if part.truth_format in READERS:
+        truth = READERS[part.truth_format](path)
+    else:
+        known = read_toro(path) if part.truth_format == "toro" else read_g2o(path, quaternion=part.quaternion)
+        truth = Trajectory(known.translation, known.rotation)
     if graph.dims == 2 and truth.dims == 3:
         truth = planar(truth)
     if len(truth) != len(graph) or truth.dims != graph.dims:
@@ -126,11 +148,3 @@ def _truth(part: PoseGraph, path: str, graph: Graph) -> Trajectory:
             advice="cut the truth to the poses of the graph (`associate` finds them by time)",
         )
     return truth
-
-
-def _marks(url: str) -> list[tuple[str, Any, Any]]:
-    import fsspec
-
-    files, path = fsspec.url_to_fs(url)
-    found = files.find(path, detail=True)
-    return sorted((name[len(path) :], info.get("size"), info.get("mtime")) for name, info in found.items())

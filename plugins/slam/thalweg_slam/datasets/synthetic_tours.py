@@ -22,7 +22,7 @@ class SyntheticTours(Dataset):
 
     Pose graphs (see `layout`), one a seed. Steps are measured with white noise and a bias that a tour has in common;
     a pose is matched with earlier ones within reach, drawn from all of them. A tour is split into trajectories where a
-    run of loops begins: to begin with, where the robot first recognises a place.
+    run of loops begins (to begin with, where the robot first recognises a place), and where one would be too long.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"graphs": 4, "poses": (60, 60), "gap": 20, "matches": 1, "reach": 20.0}
@@ -39,7 +39,8 @@ class SyntheticTours(Dataset):
     matches: PositiveInt = Field(6, description="earlier poses that a pose is matched with, at most")
     gap: PositiveInt = Field(40, description="poses between the ends of a loop, at least")
     loop_noise: tuple[PositiveFloat, PositiveFloat] = Field((0.6e-3, 0.1e-3), description="of a loop, m and rad")
-    shortest: PositiveInt = Field(10, description="poses of a trajectory")
+    shortest: PositiveInt = Field(10, description="poses of a trajectory, at least")
+    longest: PositiveInt = Field(399, description="and at most")
     chunk: PositiveInt = Field(50, description="graphs that are generated together")
 
     @model_validator(mode="after")
@@ -48,6 +49,8 @@ class SyntheticTours(Dataset):
             low, high = getattr(self, name)
             if low > high:
                 raise OptionError(f"{name} = [{low}, {high}]", allowed="the smaller first")
+        if self.shortest > self.longest:
+            raise OptionError(f"shortest = {self.shortest}, longest = {self.longest}", allowed="the smaller first")
         if self.poses[0] <= self.gap:
             raise OptionError(
                 f"tours of {self.poses[0]} poses, gap = {self.gap}",
@@ -81,9 +84,15 @@ class SyntheticTours(Dataset):
         return self.poses[1] - 1 + self._loops
 
 
+def settings_of(part: SyntheticTours) -> Settings:
+    """What a tour is made with, but for its seed."""
+    return Settings(
+        **{name: getattr(part, name) for name in Settings.__dataclass_fields__ if name in type(part).model_fields}
+    )
+
+
 def _generate(start: int, *, part: SyntheticTours) -> dict[str, Array]:
-    named = {name: getattr(part, name) for name in Settings.__dataclass_fields__ if name in type(part).model_fields}
-    settings = Settings(**named)
+    settings = settings_of(part)
     numbers = range(start, min(start + part.chunk, part.graphs))
     made = [packed(tour(part.seed + i, settings), nodes=part.poses[1], edges=part._edges) for i in numbers]
     return {name: np.stack([each[name] for each in made]) for name in made[0]}

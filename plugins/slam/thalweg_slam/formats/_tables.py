@@ -27,6 +27,13 @@ def read_bytes(path: str) -> bytes:
         ) from error
 
 
+def marks(url: str) -> list[tuple[str, Any, Any]]:
+    """Name, size and time of every file of a store: what tells whether it was written anew."""
+    files, path = fsspec.url_to_fs(url)
+    found = files.find(path, detail=True)
+    return sorted((name[len(path) :], info.get("size"), info.get("mtime")) for name, info in found.items())
+
+
 def write_text(path: str, text: str) -> None:
     """Write a text file; gzipped if its name ends in `.gz`."""
     content = text.encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from threading import Lock
 
 import numpy as np
 import xarray as xr
@@ -19,6 +20,7 @@ log = logging.getLogger("thalweg")
 
 BLOCKS = 4
 _KEPT: dict[bytes, xr.Dataset] = {}
+_ONE = Lock()
 
 _MENDED = tuple(name for name in INPUTS if name.startswith(("edge_", "initial_", "fixed")))
 
@@ -56,11 +58,12 @@ class ValidateGraph(Transform):
         for name in INPUTS:
             content.update(np.ascontiguousarray(graphs[name].values).data)
         key = content.digest()
-        if key not in _KEPT:
-            while len(_KEPT) >= BLOCKS:
-                _KEPT.pop(next(iter(_KEPT)), None)
-            _KEPT[key] = self._repaired(graphs)
-        return _KEPT[key]
+        with _ONE:
+            if key not in _KEPT:
+                while len(_KEPT) >= BLOCKS:
+                    _KEPT.pop(next(iter(_KEPT)))
+                _KEPT[key] = self._repaired(graphs)
+            return _KEPT[key]
 
     def _repaired(self, graphs: xr.Dataset) -> xr.Dataset:
         nodes, edges = graphs.sizes["node"], graphs.sizes["edge"]

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 from thalweg.errors import SourceError
 
+from ...formats._tables import read_bytes
 from ..problem import Array
 
 
 def content(path: str | Path) -> bytes:
     """The bytes of a file, unpacked."""
-    try:
-        raw = Path(path).read_bytes()
-        return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError) as error:
-        raise SourceError(f"{str(path)!r} cannot be read: {error}") from error
+    return read_bytes(str(path))
 
 
 def numbers(path: str | Path) -> Array:

@@ -1,0 +1,74 @@
+"""Visual odometry by bundle adjustment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import xarray as xr
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from thalweg import Signature, Solver
+from thalweg.errors import ThalwegError
+
+from ..layout import estimate_of
+from .layout import bundle_of, needs_bundles
+
+if TYPE_CHECKING:
+    from ..poses import Array
+    from .problem import Bundle
+
+
+class WindowedBundleAdjustment(Solver):
+    """Poses of cameras from where points were seen: least squares of reprojection errors over each sample.
+
+    With `window`, over windows of its cameras, which Dask maps, and whose relative poses are chained. Beside the poses
+    the estimate gets `cost`, `iterations`, `products` (of conjugate gradients) and `left_out` (observations of points
+    behind a camera) along `sample`. Nothing to learn.
+    """
+
+    cite: ClassVar[str] = "10.1007/3-540-44480-7_21 10.1007/978-3-642-15552-9_3"
+
+    window: NonNegativeInt = Field(0, description="cameras of a window; 0: all cameras of a sample at once")
+    stride: PositiveInt = Field(1, description="cameras from window to window")
+    precision: Literal["double", "mixed", "mixed-adaptive"] = "mixed-adaptive"
+    solver: Literal["schur", "cgnr"] = "schur"
+    robust: Literal["squared", "huber", "cauchy", "geman-mcclure"] = "squared"
+    width: PositiveFloat = Field(1.0, description="of the robust kernel, sigmas")
+    scheduler: Literal["synchronous", "threads"] = Field("threads", description="Dask's, of the windows of a sample")
+
+    def check(self, given: Signature) -> None:
+        needs_bundles(given, by=self.name)
+
+    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:  # noqa: ARG002
+        poses: list[tuple[Array, Array]] = []
+        told: dict[str, list[float]] = {"cost": [], "iterations": [], "products": [], "left_out": []}
+        for number in range(inputs.sizes["sample"]):
+            bundle = bundle_of(inputs, number)
+            try:
+                found, report = self._odometry(bundle)
+            except ThalwegError as error:
+                error.given = f"{bundle.attrs['source']}: {error.given}"
+                raise
+            poses.append(found)
+            told["cost"].append(sum(each["cost"] for each in report))
+            told["iterations"].append(sum(each["iterations"] for each in report))
+            told["products"].append(sum(each["inner"] for each in report))
+            told["left_out"].append(sum(each["left_out"] for each in report))
+        return estimate_of(poses, inputs).assign(
+            {name: ("sample", each, {"units": "1"}) for name, each in told.items()}
+        )
+
+    def _odometry(self, bundle: Bundle) -> tuple[tuple[Array, Array], list[dict[str, float]]]:
+        from .odometry import adjust_windows
+
+        size = self.window or len(bundle)
+        graph = adjust_windows(
+            bundle,
+            size=min(size, len(bundle)),
+            stride=self.stride,
+            precision=self.precision,
+            solver=self.solver,
+            robust=self.robust,
+            width=self.width,
+            scheduler=self.scheduler,
+        )
+        return (graph.translation, graph.rotation), graph.attrs["windows"]

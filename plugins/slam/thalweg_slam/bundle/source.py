@@ -1,0 +1,115 @@
+"""Bundles from files, whole or cut into windows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import xarray as xr
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from thalweg import Dataset
+from thalweg.errors import OptionError, SourceError
+
+from ..formats._tables import marks, read_bytes
+from ..formats.kitti import read_kitti
+from ..formats.tum import read_tum
+from ..trajectory import Trajectory
+from .formats.bal import read_bal
+from .formats.gbp import read_gbp
+from .formats.libmv import read_libmv
+from .formats.stereo import read_stereo
+from .layout import dataset
+from .problem import Bundle
+from .store import read_bundles
+
+
+class BundleFile(Dataset):
+    """Cameras, points and observations of one file, as one sample, or one of each window of consecutive cameras.
+
+    Or of a zarr store (`write_bundles`), one sample each. The truth has a pose per camera, camera to world, in order
+    (a longer one is cut); without it errors are NaN. Raises `SourceError`.
+    """
+
+    example: ClassVar[Mapping[str, Any]] = {"path": "problem-21-11315-pre.txt.gz", "format": "bal"}
+
+    path: str
+    format: Literal["bal", "gbp", "libmv", "stereo", "zarr"] = Field(
+        "bal", description="BAL; TUM keyframes; Blender; GTSAM's stereo; a store"
+    )
+    poses: str = Field("", description="of `stereo`: a file of first poses")
+    calibration: str = Field("", description="of `stereo`: a file of fx fy skew cx cy baseline")
+    truth: str = ""
+    truth_format: Literal["kitti", "tum"] = "kitti"
+    sigma: PositiveFloat | None = Field(None, description="of a measurement, px; None: what a store says, or 1")
+    window: NonNegativeInt = Field(0, description="cameras of a window; 0: all of them, one sample")
+    stride: PositiveInt = Field(1, description="from window to window")
+
+    @model_validator(mode="after")
+    def _files(self) -> Self:
+        if (self.format == "stereo") != bool(self.poses and self.calibration):
+            raise OptionError(
+                f"format = {self.format!r}, poses = {self.poses!r}, calibration = {self.calibration!r}",
+                allowed="both files with `stereo`, and with no other format",
+            )
+        if self.format == "zarr" and (self.truth or self.window):
+            raise OptionError(
+                f"truth = {self.truth!r}, window = {self.window!r} with a store",
+                allowed="neither",
+                advice="a store holds windows, and their truth, as they were written",
+            )
+        return self
+
+    def open(self) -> xr.Dataset:
+        data = self._stored() if self.format == "zarr" else self._file()
+        return data.chunk({dim: 1 if dim == "sample" else -1 for dim in data.dims})
+
+    def fingerprint(self) -> str:
+        if self.format == "zarr":
+            return hashlib.sha256(repr(marks(self.path)).encode()).hexdigest()
+        found = hashlib.sha256()
+        for path in filter(None, (self.path, self.poses, self.calibration, self.truth)):
+            found.update(read_bytes(path))
+        return found.hexdigest()
+
+    def _stored(self) -> xr.Dataset:
+        bundles, truths = read_bundles(self.path)
+        return dataset(
+            [replace(each, sigma=self.sigma or each.sigma) for each in bundles],
+            truths or [None] * len(bundles),
+            first=[0] * len(bundles),
+            attrs={"title": str(bundles[0].attrs["source"])},
+        )
+
+    def _file(self) -> xr.Dataset:
+        # Not at the top: it loads numba.
+        from .odometry import Window, windows
+
+        bundle = replace(self._bundle(), sigma=self.sigma or 1.0)
+        if self.window:
+            parts = windows(bundle, size=self.window, stride=self.stride)
+        else:
+            parts = [Window(np.arange(len(bundle)), np.arange(len(bundle.points)), bundle)]
+        truth = self._truth(len(bundle))
+        return dataset(
+            [each.bundle for each in parts],
+            [None if truth is None else truth[each.cameras] for each in parts],
+            first=[int(each.cameras[0]) for each in parts],
+            attrs={"title": str(bundle.attrs["source"])},
+        )
+
+    def _bundle(self) -> Bundle:
+        if self.format == "stereo":
+            return read_stereo(self.path, poses=self.poses, calibration=self.calibration)
+        readers = {"bal": read_bal, "gbp": read_gbp, "libmv": read_libmv}
+        return readers[self.format](self.path)
+
+    def _truth(self, count: int) -> Trajectory | None:
+        if not self.truth:
+            return None
+        found = read_kitti(self.truth) if self.truth_format == "kitti" else read_tum(self.truth)
+        if len(found) < count:
+            raise SourceError(f"{self.truth!r} has {len(found)} poses", allowed=f"{count}, one per camera")
+        return found[:count]
