@@ -336,6 +336,23 @@ def test_shipped_graphs(name: str, precision: str) -> None:
     assert found.chi2 == pytest.approx(OPTIMA[name], rel=1e-6 if precision == "double" else 1e-5)
 
 
+@pytest.mark.parametrize("name", OPTIMA)
+def test_refreshing_and_falling_back_are_enough(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the rule by which cheap factors are made anew at each step."""
+    monkeypatch.setattr("thalweg_slam.posegraph.optimise.WORTHWHILE", 0)
+    found = optimise(shipped(name))
+    assert found.converged and found.chi2 == pytest.approx(OPTIMA[name], rel=1e-7)
+    direct = [each.direct for each in found.history]
+    if name in ("INTEL_carlone", "CSAIL", "manhattan"):
+        assert all(direct)
+    elif name == "parking-garage":
+        assert direct == [False] * (len(direct) - 1) + [True]
+    else:
+        assert not any(direct)
+        stale = [each.products > 8 for each in found.history]
+        assert [each.factored for each in found.history] == [True, *stale[:-1]]
+
+
 @pytest.mark.parametrize("precision", ["double", "mixed", "mixed-adaptive"])
 def test_distance_from_the_truth(precision: str) -> None:
     sphere = SHARED / "groundtruth" / "sphere2500_groundtruth.txt.gz"
