@@ -141,15 +141,16 @@ def compare(name: str, graph: Graph, rows: Rows) -> tuple[list[str], list[str]]:
     line += [f"{best} {_ms(seconds[best])}", f"{ratio(seconds[best], seconds[own]):.1f}"] if best else ["–", "–"]
     line += [f"{first} {_ms(whole[first])}", f"{ratio(whole[first], whole[own]):.1f}"] if first else ["–", "–"]
     print("  " + " | ".join(line))
-    double, mixed = rows["double-static"], rows["mixed"]
+    double, single, mixed = (rows[each] for each in ("double-static", "single-static", "mixed"))
     stored = optimise(graph, "double-static")
     half = optimise(graph, "mixed")
-    if isinstance(double, str) or isinstance(mixed, str):
-        return line, [name, f"{stored.factor_bytes / 1e6:.1f}", "–", "–", "–", "–", "–"]
+    if isinstance(double, str) or isinstance(single, str) or isinstance(mixed, str):
+        return line, [name, f"{stored.factor_bytes / 1e6:.1f}", *["–"] * 7]
     exact = optimise(graph, "double").chi2
     static = [name, f"{stored.factor_bytes / 1e6:.1f}"]
-    static += [_ms([run.seconds for run in row]) for row in (double, mixed)]
-    static += [f"{ratio([run.seconds for run in mixed], [run.seconds for run in double]):.2f}"]
+    static += [_ms([run.seconds for run in row]) for row in (double, single, mixed)]
+    half_seconds = [run.seconds for run in mixed]
+    static += [f"{ratio(half_seconds, [run.seconds for run in row]):.2f}" for row in (double, single)]
     static += [f"{stored.products} / {half.products}", f"{stored.chi2 / exact - 1:.0e} / {half.chi2 / exact - 1:.0e}"]
     print("  " + " | ".join(static), flush=True)
     return line, static
@@ -181,7 +182,8 @@ def main() -> None:
             statics.append(static)
     head = ["graph", "poses", "edges", "double, ms", "mixed-adaptive, ms", "best peer, ms", "ratio"]
     print(table([*head, "best peer with its start, ms", "ratio with start"], lines), end="\n\n")
-    head = ["graph", "factor in fp64, MB", "double-static, ms", "mixed, ms", "ratio", "products", "chi2 over the least"]
+    head = ["graph", "factor in fp64, MB", "double-static, ms", "single-static, ms", "mixed, ms", "mixed / double"]
+    head += ["mixed / single", "products, double / mixed", "chi2 over the least, double / mixed"]
     print(table(head, statics))
 
 
