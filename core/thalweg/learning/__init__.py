@@ -17,7 +17,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .layout import Layout
+from .layout import Layout, layouts
 from .learner import TorchLearner, TorchSolver
 from .options import TrainOptions
 
@@ -52,6 +52,7 @@ __all__ = [
     "TorchSolver",
     "TrainOptions",
     "fit",
+    "layouts",
     "load_weights",
     "mean_squared_error",
     "reader_of",

@@ -57,9 +57,9 @@ class Feeding:
         return {dim: torch.from_numpy(values.astype(np.float32)).to(device) for dim, values in found.items()}
 
     def example(self, wanted: Signature) -> Fed:
-        """Of one sample, without values, on the device that is the default."""
+        """Of one sample, zeros, on the device that is the default."""
         if self._scaler is not None:
-            return torch.empty((1, *Layout.of(self._given).shape))
+            return torch.zeros((1, *Layout.of(self._given).shape))
         sizes = {**self._given.sizes, **wanted.sizes, "sample": 1}
-        fed = {name: torch.empty([sizes[dim] for dim in self._given[name].dims]) for name in self.names}
-        return {dim: torch.empty(sizes[dim]) for dim in self._dims} | fed
+        fed = {name: torch.zeros([sizes[dim] for dim in self._given[name].dims]) for name in self.names}
+        return {dim: torch.zeros(sizes[dim]) for dim in self._dims} | fed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Protocol, runtime_checkable
 
 from ..errors import HandshakeError
 from ..signature import Signature
@@ -47,6 +48,25 @@ class Layout:
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample, channels last."""
         return (*self.sizes, len(self.names))
+
+
+@runtime_checkable
+class InUnits(Protocol):
+    """A network on fields in their units: `(sample, *given.dims, channel)` to `(sample, *wanted.dims, channel)`."""
+
+    given: Layout
+    wanted: Layout
+
+
+def layouts(network: object) -> tuple[Layout, Layout]:
+    """Which variables are which channels of what a network takes and gives. Raises `HandshakeError` if it is mute."""
+    if not isinstance(network, InUnits):
+        raise HandshakeError(
+            f"{type(network).__name__} does not say which channel is which variable",
+            allowed="a network with `given` and `wanted` layouts",
+            advice="wrap what a TorchLearner builds, or set both",
+        )
+    return network.given, network.wanted
 
 
 _NUMERIC = frozenset({"flo", "int", "uin", "boo"})

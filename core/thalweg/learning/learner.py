@@ -116,8 +116,8 @@ class TorchLearner(Learner):
         chosen = self.check_options(options)
         judge = chosen.judge
         if judge is not None:
-            at("judge", shake, wanted, judge.needs(), giver=self.name, taker=judge.name)
-            at("judge", judge.check, wanted)
+            at("train.judge", shake, wanted, judge.needs(), giver=self.name, taker=judge.name)
+            at("train.judge", judge.check, wanted)
         from .memory import peak
 
         return Demand(chosen.ranks, peak(self, given, wanted, chosen))

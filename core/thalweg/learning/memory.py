@@ -41,10 +41,11 @@ def _network(learner: TorchLearner, given: Signature, wanted: Signature, options
     try:
         with torch.device("meta"):
             network = learner.build(given, wanted)
-            inputs = Feeding(learner, given=given, wanted=wanted, scales={}).example(wanted)
+            scales = dict.fromkeys(given.names, (0.0, 1.0))
+            inputs = Feeding(learner, given=given, wanted=wanted, scales=scales).example(wanted)
             with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
                 output = network.train()(inputs)
-    except Exception:
+    except (NotImplementedError, RuntimeError):
         return 0
     # Gradient and two moments of each weight; the running mean and the best weights; the buckets of other ranks.
     copies = 4 + (options.ema is not None) + (options.choose == "best") + (options.ranks > 1)

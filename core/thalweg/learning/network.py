@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .learner import TorchLearner
 
 
-class InUnits(nn.Module):
+class Unscaled(nn.Module):
     """A network that takes and gives fields in their units, for an enforcer to wrap.
 
     `given` and `wanted` say which variable is which channel, and along which dims they lie.
@@ -63,7 +63,7 @@ def network_of(
     if not wrappers:
         return network
     inputs, outputs = Layout.of(given), Layout.of(wanted)
-    wrapped: nn.Module = InUnits(network, inputs, outputs, scales)
+    wrapped: nn.Module = Unscaled(network, inputs, outputs, scales)
     for enforcer, law in wrappers:
         assert isinstance(enforcer, OperatorEnforcer)
         wrapped = enforcer.wrap(wrapped, law)

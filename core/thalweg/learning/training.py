@@ -16,6 +16,7 @@ from torch import Tensor
 from ..estimates import context_of
 from .broken import broken
 from .chunk_files import Array
+from .feeding import Feeding
 from .job import Job, Report
 from .judging import Judge
 from .loader import Batch, Loader
@@ -51,10 +52,18 @@ class _Trainer:
         self.options = job.options
         self.state = State(job, ranks, device)
         if self.options.compile:
-            self.state.network.compile()
+            self._compile()
         self.objective = Objective(self.state.network, job, device)
         metric = job.options.judge
         self.judge = Judge(metric, job, ranks) if metric is not None and job.validate is not None else None
+
+    def _compile(self) -> None:
+        """After a sample went through: what a network finds once for a shape is then there, and need not be traced."""
+        network, job = self.state.network, self.job
+        feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
+        with torch.no_grad(), aside(0, self.device), self.device:
+            network.eval()(feeding.example(job.wanted))
+        network.train().compile()
 
     def run(self) -> dict[str, Tensor]:
         at = self.state.at

@@ -9,14 +9,12 @@ import numpy as np
 import xarray as xr
 
 from ..components import Enforcer, Law, LinearLaw, OutputEnforcer, Rows
-from ..estimates import context_of
 from ..samples import Samples
 from ..signature import Signature
 from .components import check_component
 from .report import Check, ensure
-from .scenes import difference, guess, series, windowed
+from .scenes import BATCH, difference, guess, known, series, windowed
 
-BATCH = slice(0, 3)
 BYSTANDER = "bystander"
 """A variable that no law is about."""
 
@@ -86,9 +84,7 @@ class Case:
 
     @cached_property
     def context(self) -> xr.Dataset:
-        inputs = self.samples.inputs(BATCH)
-        truth = self.samples.truth(BATCH)
-        return context_of(inputs, Signature.of(truth), truth if any(law.oracle for law in self.laws) else None)
+        return known(self.samples, *self.laws)
 
     def hold(self, laws: tuple[Law, ...], estimate: xr.Dataset | None = None) -> xr.Dataset:
         given = self.estimate if estimate is None else estimate

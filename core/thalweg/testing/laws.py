@@ -10,14 +10,11 @@ import numpy as np
 import xarray as xr
 
 from ..components import Law, LinearLaw, Rows, TensorLaw
-from ..estimates import context_of
 from ..samples import Samples
 from ..signature import Signature
 from .components import check_component
 from .report import Check, ensure
-from .scenes import difference, guess, scenes
-
-BATCH = slice(0, 3)
+from .scenes import BATCH, difference, guess, known, scenes
 
 
 @dataclass
@@ -37,9 +34,7 @@ class Case:
 
     @cached_property
     def context(self) -> xr.Dataset:
-        inputs = self.samples.inputs(BATCH)
-        truth = self.samples.truth(BATCH)
-        return context_of(inputs, Signature.of(truth), truth if self.law.oracle else None)
+        return known(self.samples, self.law)
 
     def residual(self) -> xr.Dataset:
         return self.law.residual(self.fields.copy(deep=True), self.context.copy(deep=True))

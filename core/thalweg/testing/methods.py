@@ -18,9 +18,8 @@ from ..samples import Samples
 from ..signature import Signature, canonical_units
 from .components import check_component
 from .report import Check, ensure
-from .scenes import difference, scenes
+from .scenes import BATCH, difference, scenes
 
-BATCH = slice(0, 3)
 QUICK = {"epochs": 1, "batch": 4}
 """What the kit says in `train:`, of the options that a learner reads."""
 

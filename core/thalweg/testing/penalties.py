@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from ..components import Law, LossEnforcer
-from ..estimates import context_of
 from ..samples import Samples
-from ..signature import Signature
 from .report import Check, ensure
-from .scenes import guess
+from .scenes import BATCH, guess, known
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-BATCH = slice(0, 3)
 
 
 @dataclass
@@ -35,8 +31,7 @@ class Case:
 
     @cached_property
     def context(self) -> xr.Dataset:
-        truth = self.samples.truth(BATCH)
-        return context_of(self.samples.inputs(BATCH), Signature.of(truth), truth if self.law.oracle else None)
+        return known(self.samples, self.law)
 
     def estimate(self) -> dict[str, Tensor]:
         from ..learning import to_tensor

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from ..estimates import context_of
 from ..samples import Samples
 from ..signature import Field, Signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ..components import Law
+
+BATCH = slice(0, 3)
+"""The samples that parts are tried on."""
 
 _OUTER = ("sample", "lead", "member", "time", "window", "row")
 
@@ -70,6 +76,12 @@ def guess(samples: Samples, at: slice) -> xr.Dataset:
         for name, array in truth.data_vars.items()
     }
     return truth.assign(made)
+
+
+def known(samples: Samples, *laws: Law) -> xr.Dataset:
+    """What laws are told beside the estimate of the batch."""
+    truth = samples.truth(BATCH)
+    return context_of(samples.inputs(BATCH), Signature.of(truth), truth if any(law.oracle for law in laws) else None)
 
 
 def difference(one: xr.Dataset | xr.DataArray, other: xr.Dataset | xr.DataArray, *, tolerance: float = 0.0) -> str:

@@ -7,6 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from thalweg import HandshakeError, Law, OptionError
+from thalweg.learning import layouts
 from torch import Tensor, nn
 
 from .closures import Closure, DirichletClosure, NeumannClosure, PeriodicClosure
@@ -15,23 +16,6 @@ from .laws.dirichlet import Dirichlet
 from .laws.neumann import Neumann
 from .laws.periodic import Periodic
 from .layer import Boundary, Corrected
-
-
-class Layout(Protocol):
-    """Which variable is which channel, and along which dims a tensor lies between sample and channel."""
-
-    @property
-    def names(self) -> tuple[str, ...]: ...
-    @property
-    def dims(self) -> tuple[str, ...]: ...
-
-
-@runtime_checkable
-class InUnits(Protocol):
-    """A network on fields in their units: `(sample, *given.dims, channel)` to `(sample, *wanted.dims, channel)`."""
-
-    given: Layout
-    wanted: Layout
 
 
 @runtime_checkable
@@ -126,17 +110,6 @@ class Held(nn.Module):
         if value.ndim and "lead" in rest:
             value = value.mean(1 + rest.index("lead"))
         return value.unsqueeze(-1) if value.ndim else value
-
-
-def layouts(network: nn.Module) -> tuple[Layout, Layout]:
-    """What a network says of its tensors. Raises `HandshakeError` if it says nothing."""
-    if not isinstance(network, InUnits):
-        raise HandshakeError(
-            f"{type(network).__name__} does not say which channel is which variable",
-            allowed="a network with `given` and `wanted` layouts",
-            advice="wrap what a TorchLearner builds, or set both",
-        )
-    return network.given, network.wanted
 
 
 def corrected(network: nn.Module, law: Law, *, damping: float, compat: bool) -> Held:

@@ -231,3 +231,28 @@ def test_a_field_that_it_cannot_take_is_refused(shape, given):
 def test_options_that_do_not_fit_together_are_refused(options, message):
     with pytest.raises(OptionError, match=message):
         architecture(**options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"encoder": Encoder((1, 1), patterns=("axial",) * 2)},
+        {"encoder": Encoder((1, 1), patterns=("video_swin_2x4",) * 2), "layers": {"padding": "ignore"}},
+        {"encoder": Encoder((1, 1)), "decoder": Decoder((1, 1), cross_patterns=("cross_1x1_lg",) * 2)},
+    ],
+)
+def test_a_compiler_sees_one_graph(options):
+    network = made(4, 3, size=(9, 16), vectors=VECTORS, **options)
+    x = torch.randn(1, 4, 9, 16, 1)
+    plain = network(x)
+    torch._dynamo.reset()
+    compiled = torch.compile(network, backend="eager", fullgraph=True)(x)
+    torch.testing.assert_close(compiled, plain, atol=1e-5, rtol=1e-4)
+    weights = [each for each in network.parameters() if each.requires_grad]
+    for one, other in zip(
+        *(torch.autograd.grad(each.sum(), weights, allow_unused=True) for each in (compiled, plain)), strict=True
+    ):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)

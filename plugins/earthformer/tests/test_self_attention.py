@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from thalweg_earthformer.cuboids import Cuboid
+from thalweg_earthformer.plans import plan
 from thalweg_earthformer.self_attention import CuboidSelfAttention, GlobalVectors
 
 HEADS, CHANNELS = 2, 4
@@ -197,7 +198,8 @@ def test_offsets_beyond_the_table_take_its_last():
     state = made.state_dict()
     table = state.pop("relative_position_bias_table")
     wide.load_state_dict(state | {"relative_position_bias_table": table[np.clip(np.arange(-4, 5), -2, 2) + 2]})
-    torch.testing.assert_close(made(x, cuboid=Cuboid((5, 1, 1)))[0], wide(x)[0])
+    layout = plan((5, 1, 1), Cuboid((5, 1, 1)), "zeros")
+    torch.testing.assert_close(made(x, layout=layout)[0], wide(x)[0])
 
 
 def test_gradients_are_right():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -9,6 +11,7 @@ from torch.nn import functional
 from .attention import attend
 from .cuboids import Column, Padding
 from .dropout import drop
+from .latest import Latest
 from .lean import normalised_linear
 from .plans import plans
 from .relative_position import ReferenceIndex, attention_bias, table_rows
@@ -38,9 +41,10 @@ class CuboidCrossAttention(nn.Module):
         last: int | None = None,
     ) -> None:
         super().__init__()
-        self.heads, self.column, self.padding, self.last = heads, column, padding, last
+        self.heads, self.last = heads, last
         self.attention_dropout, self.projection_dropout = attention_dropout, projection_dropout
         self.vectors = vectors if vectors and vectors.count else None
+        self._layouts = Latest(partial(plans, column=column, padding=padding))
         self.block = (longest, *column.size)
         self.relative_position_bias_table: nn.Parameter | None = None
         if relative:
@@ -57,8 +61,7 @@ class CuboidCrossAttention(nn.Module):
     def forward(self, x: Cells, memory: Cells, vectors: Vectors | None = None) -> Cells:
         """What is to be added to `x` (batch, time, height, width, channel); `memory` may have another time."""
         memory = memory if self.last is None else memory[:, -self.last :]
-        shapes = ((each.shape[1], each.shape[2], each.shape[3]) for each in (x, memory))
-        layouts = plans(*shapes, column=self.column, padding=self.padding)
+        layouts = self._layouts(*((each.shape[1], each.shape[2], each.shape[3]) for each in (x, memory)))
         maps = [self.q_proj.weight]
         if self.vectors is not None and vectors is not None and self.vectors.separate:
             maps.append(self.l2g_q_net.weight)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 
 from .cuboids import Padding
+from .latest import Latest
 from .lean import normalised_linear
 from .plans import blocks
 from .shapes import Cells, Triple
@@ -15,13 +18,14 @@ class PatchMerging(nn.Module):
 
     def __init__(self, channels: int, out: int, *, block: Triple, padding: Padding = "zeros") -> None:
         super().__init__()
-        self.block, self.padding = block, padding
+        self.block = block
+        self._layout = Latest(partial(blocks, block=block, padding=padding))
         merged = block[0] * block[1] * block[2] * channels
         self.reduction = nn.Linear(merged, out, bias=False)
         self.norm = nn.LayerNorm(merged)
 
     def forward(self, x: Cells) -> Cells:
-        layout = blocks((x.shape[1], x.shape[2], x.shape[3]), self.block, self.padding)
+        layout = self._layout((x.shape[1], x.shape[2], x.shape[3]))
         x = layout.pad(x)
         t, h, w = layout.counts
         b = self.block

@@ -1,4 +1,4 @@
-"""Plans for shapes, and the masks that follow from them, each made once."""
+"""Plans for shapes, each made once, and the masks that follow from them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,6 @@ def plans(queries: Triple, keys: Triple, column: Column, padding: Padding) -> tu
     return replace(made[0], grouped=grouped), replace(made[1], grouped=grouped)
 
 
-@lru_cache(maxsize=1024)
 def allowed(queries: Plan, keys: Plan) -> NDArray[np.bool_] | None:
     """Which keys each query of a cuboid may see, (cuboid, query, key); None if all.
 

@@ -21,7 +21,6 @@ def table_rows(size: Triple) -> int:
     return (2 * size[0] - 1) * (2 * size[1] - 1) * (2 * size[2] - 1)
 
 
-@lru_cache(maxsize=1024)
 def relative_index(queries: Triple, keys: Triple, table: Triple) -> NDArray[np.int64]:
     """Rows of a table made for blocks of size `table`, by (query, key) of blocks that may be smaller or larger.
 
@@ -43,19 +42,44 @@ def attention_bias(
     In the dtype and on the device of `like`; None if there is nothing to add.
     """
     queries, keys = plans
-    mask = allowed(queries, keys)
-    if table is None and mask is None:
+    hidden = _hidden(queries, keys, like.device)
+    if table is None and hidden is None:
         return None
     groups, shape = queries.groups, (queries.length, keys.length)
     if table is None:
         bias = like.new_zeros(1, 1, 1)
     else:
-        index = torch.from_numpy(relative_index(queries.cuboid.size, keys.cuboid.size, size)).to(table.device)
+        index = _index(queries.cuboid.size, keys.cuboid.size, size, table.device)
         bias = functional.embedding(index, table).permute(2, 0, 1).to(like.dtype)
     bias = bias.expand(groups, heads, *shape)
-    if mask is not None:
-        bias = bias.masked_fill(~torch.from_numpy(mask).to(like.device)[:, None], float("-inf"))
+    if hidden is not None:
+        bias = bias.masked_fill(hidden, float("-inf"))
     return bias.reshape(groups * heads, *shape)
+
+
+# Constants to a compiler. They are made outside of inference, where what is made cannot be used to learn.
+@torch.compiler.assume_constant_result
+def _index(queries: Triple, keys: Triple, table: Triple, device: torch.device) -> Tensor:
+    return _placed_index(queries, keys, table, device)
+
+
+@torch.compiler.assume_constant_result
+def _hidden(queries: Plan, keys: Plan, device: torch.device) -> Tensor | None:
+    """(cuboid, 1, query, key); None if every key may be seen."""
+    return _placed_mask(queries, keys, device)
+
+
+@lru_cache(maxsize=1024)
+def _placed_index(queries: Triple, keys: Triple, table: Triple, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.from_numpy(relative_index(queries, keys, table)).to(device)
+
+
+@lru_cache(maxsize=1024)
+def _placed_mask(queries: Plan, keys: Plan, device: torch.device) -> Tensor | None:
+    mask = allowed(queries, keys)
+    with torch.inference_mode(False):
+        return None if mask is None else ~torch.from_numpy(mask).to(device)[:, None]
 
 
 class ReferenceIndex:

@@ -92,10 +92,9 @@ class CuboidSelfAttention(nn.Module):
         return [each for name in names if hasattr(self, name) for each in getattr(self, name).parameters()]
 
     def forward(
-        self, x: Cells, vectors: Vectors | None = None, *, cuboid: Cuboid | None = None
+        self, x: Cells, vectors: Vectors | None = None, *, layout: Plan | None = None
     ) -> tuple[Cells, Vectors | None]:
-        shape = (x.shape[1], x.shape[2], x.shape[3])
-        layout = plan(shape, cuboid or self.cuboid, self.padding)
+        layout = layout or plan((x.shape[1], x.shape[2], x.shape[3]), self.cuboid, self.padding)
         projected = [self._split(each) for each in normalised_linear(x, self.norm, self._maps(vectors is not None))]
         q, k, v = projected[:3]
         columns = update = None

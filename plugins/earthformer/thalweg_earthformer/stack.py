@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from torch import nn
 
 from .cross_attention import CuboidCrossAttention
-from .cuboids import Padding
+from .cuboids import Padding, Plan
 from .feed_forward import FeedForward
+from .latest import Latest
 from .patterns import CrossPattern, SelfPattern, cross_columns, self_cuboids
+from .plans import plan
 from .self_attention import CuboidSelfAttention, GlobalVectors
 from .shapes import Cells, Triple, Vectors
 
@@ -61,7 +64,8 @@ class SelfStack(nn.Module):
         updated: bool = True,
     ) -> None:
         super().__init__()
-        self.pattern, self.updated = pattern, updated
+        self.updated = updated
+        self._layouts = Latest(partial(_layouts, pattern=pattern, padding=layers.padding))
         vectors = layers.vectors if with_vectors and layers.vectors.count else None
         cuboids = self_cuboids(pattern, shape)
         self.attn_l = nn.ModuleList(
@@ -93,11 +97,12 @@ class SelfStack(nn.Module):
         self, x: Cells, vectors: Vectors | None = None, *, shape: Triple | None = None
     ) -> tuple[Cells, Vectors | None]:
         """The cells and the vectors after all layers; `shape` is what the pattern is for, that of `x` if not given."""
-        cuboids = self_cuboids(self.pattern, shape or (x.shape[1], x.shape[2], x.shape[3]))
+        own = (x.shape[1], x.shape[2], x.shape[3])
+        layouts = self._layouts(own, shape or own)
         last = len(self.attn_l) - 1
-        for number, (attention, cuboid) in enumerate(zip(self.attn_l, cuboids, strict=True)):
-            own, update = attention(x, vectors, cuboid=cuboid)
-            x = x + own
+        for number, (attention, layout) in enumerate(zip(self.attn_l, layouts, strict=True)):
+            added, update = attention(x, vectors, layout=layout)
+            x = x + added
             if update is not None and vectors is not None:
                 vectors = vectors + update
             if len(self.ffn_l) > 1 or number == last:
@@ -106,6 +111,10 @@ class SelfStack(nn.Module):
                 if vectors is not None and self.global_ffn_l is not None and (self.updated or number < last):
                     vectors = self.global_ffn_l[place](vectors)
         return x, vectors
+
+
+def _layouts(own: Triple, shape: Triple, *, pattern: SelfPattern, padding: Padding) -> tuple[Plan, ...]:
+    return tuple(plan(own, cuboid, padding) for cuboid in self_cuboids(pattern, shape))
 
 
 class CrossStack(nn.Module):

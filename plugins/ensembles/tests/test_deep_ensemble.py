@@ -18,6 +18,7 @@ from thalweg import (
     Samples,
     Signature,
     Training,
+    fitted,
     hookimpl,
 )
 from thalweg.fitted import read_fitted, write_fitted
@@ -108,6 +109,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     made = Registry.installed()
     made.add("test", Plugin())
     monkeypatch.setattr(mixture.Registry, "installed", lambda: made)
+    monkeypatch.setattr(fitted, "_registry", lambda: made)
     Drawn.called.clear()
     Drawn.failing.clear()
     return made

@@ -4,35 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 import torch
 import xarray as xr
-from thalweg import HandshakeError, LinearLaw, Rows
+from thalweg import LinearLaw, Rows
+from thalweg.learning import Layout, layouts
 from torch import Tensor, nn
 
 from .engine import update
 from .joint import Joint, grouped
 
 By = Literal["additive", "multiplicative"]
-
-
-class Layout(Protocol):
-    """Which variable is which channel, and along which dims a tensor lies between sample and channel."""
-
-    @property
-    def names(self) -> tuple[str, ...]: ...
-    @property
-    def dims(self) -> tuple[str, ...]: ...
-
-
-@runtime_checkable
-class InUnits(Protocol):
-    """A network on fields in their units: `(sample, *given.dims, channel)` to `(sample, *wanted.dims, channel)`."""
-
-    given: Layout
-    wanted: Layout
 
 
 def ended(network: nn.Module, law: LinearLaw, *, by: By, spacing: Mapping[str, float]) -> Ended:
@@ -49,14 +33,8 @@ class Ended(nn.Module):
         self, network: nn.Module, laws: tuple[LinearLaw, ...], *, by: By, spacing: Mapping[str, float]
     ) -> None:
         super().__init__()
-        if not isinstance(network, InUnits):
-            raise HandshakeError(
-                f"{type(network).__name__} does not say which channel is which variable",
-                allowed="a network with `given` and `wanted` layouts",
-                advice="wrap what a TorchLearner builds, or set both",
-            )
         self.network: nn.Module = network
-        self.given, self.wanted = network.given, network.wanted
+        self.given, self.wanted = layouts(network)
         self.laws, self.by, self.spacing = laws, by, spacing
 
     def forward(self, inputs: Tensor) -> Tensor:
