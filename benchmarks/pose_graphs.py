@@ -157,7 +157,10 @@ def compare(name: str, graph: Graph, rows: Rows) -> tuple[list[str], list[str]]:
 
 
 def _ms(seconds: list[float] | None) -> str:
-    return "not solved" if seconds is None else f"{median(seconds) * 1e3:.3g}"
+    if seconds is None:
+        return "not solved"
+    milliseconds = median(seconds) * 1e3
+    return f"{milliseconds:.3g}" if milliseconds < 999.5 else f"{milliseconds:,.0f}"
 
 
 def main() -> None:
