@@ -233,6 +233,7 @@ class _Solver:
         if not np.isfinite(cost):
             raise RunError("the cost where optimisation begins is not finite", advice="begin elsewhere: initial=...")
         stale, moved, converged, rejections = True, True, False, 0
+        refused = 0.0
         clock.charge("update")
         for _ in range(iterations):
             rescale = stale or self.direct
@@ -268,7 +269,8 @@ class _Solver:
                 ):
                     converged = True
                     break
-                self.damping = max(4 * self.damping, 1e-4)
+                refused = max(refused, self.damping)
+                self.damping = 10 * self.damping if self.damped else max(4 * self.damping, 1e-4)
                 if self.precision.policy == "adaptive" and not self.direct:
                     if rejections >= 3 or products >= 2 * STALE:
                         self.fall_back()
@@ -288,9 +290,14 @@ class _Solver:
                 if self.precision.policy == "adaptive" and not self.direct and gain > 10 * self.tolerance * before:
                     self.fall_back()
                     continue
-                if self.damping <= 1e-3:
+                # A damped step may gain little far from the optimum: less damping tells, unless it was refused here.
+                less = 1e-3 * self.damping
+                if self.damping <= 1e-10 or less <= refused:
                     converged = True
                     break
+                self.damping = less
+            else:
+                refused = 0.0
             stale = self.precision.policy == "adaptive" and products > STALE
         return state, cost, first, converged
 
