@@ -95,7 +95,7 @@ def scores(row: Row, problem: str, options: argparse.Namespace) -> dict[float, n
     (plan,) = plans(path, overrides=overrides, registry=registry, store=str(options.store), only=row.only)
     start = time.process_time()
     execute(plan, registry=registry, to="train")
-    logging.info("%s: %.1f min of processor time to train", row.label, (time.process_time() - start) / 60)
+    logging.info("%s: %.1f min of processor time to train, in this call", row.label, (time.process_time() - start) / 60)
     done = execute(plan, registry=registry, to="constrain").stages
     samples = Prepared(done["ingest"].store, done["preprocess"].store).samples("test")
     inputs, truth = samples.inputs(slice(None)), samples.truth(slice(None))
