@@ -1,12 +1,18 @@
-"""Pose graphs: our solver in four precisions against GTSAM and g2opy, one thread, from one start, in turn.
+"""Pose graphs: our solver in five precisions against GTSAM, g2opy and Ceres, one thread, one start, in turn.
 
-    python benchmarks/pose_graphs.py [--data FOLDER] [--repeats 3] [--graphs sphere2500,torus3D] [--growth]
+    python benchmarks/pose_graphs.py [--data FOLDER] [--repeats 5] [--graphs sphere2500,torus3D]
 
-Processor seconds, medians. `solve` begins with arrays and ends with poses: for us checks, roots of the information,
-the order of elimination, factors and iterations; for the peers `optimize` alone, their graphs having been built before.
-All begin at our chordal solution. GTSAM stops by the same relative decrease, 1e-8; g2opy has no such rule in Python,
-and is given as many iterations as it wants for it, found beforehand. GTSAM has our residual; g2o has (t, vec q), so
-that its optimum is another. Peers are an extra, pip install 'thalweg[slam-peers]'; those absent are left out.
+Processor seconds, medians; ratios are medians of those of one turn. A solve begins with arrays and ends with poses: for
+us checks, roots of the information, the order of elimination, factors and iterations; for peers `optimize` alone, their
+graphs having been built before. All begin at our chordal solution and end when an iteration changes chi2 by less than
+1e-8 of it; g2opy has no such rule in Python and is given as many iterations as it wants for it, found beforehand.
+"Ceres GN" has a first trust region of 1e16. A peer has solved a graph where it ends within 1e-4 of the least chi2 that
+its residual was seen to have here; others are marked, and are no one's best. GTSAM has our residual, Log; g2o has
+(t, vec q), half the angle, and Ceres (t, 2 vec q), so that their chi2 are their own.
+
+With the start: our solve and chordal start; for each peer the least of its solve after GTSAM's own chordal start, and
+of one from composed odometry (g2opy: from its own guess), if that is solved.
+Peers are found where they are installed: pip install gtsam g2opy; a compiler and libceres-dev.
 """
 
 from __future__ import annotations
@@ -14,31 +20,28 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import statistics
-import time
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 import numpy as np
-from thalweg_slam import geometry
-from thalweg_slam.formats.g2o import read_g2o
-from thalweg_slam.graph import Graph
-from thalweg_slam.posegraph.optimise import Result, optimise
-from thalweg_slam.posegraph.synthetic import grid
+from _markdown import table
+from _pose_graph_peers import Run, Way, build_ceres, ceres_ways, g2o_ways, gtsam_start, gtsam_ways
+from thalweg_slam import Graph, optimise, read_g2o
 
 DATA = Path(os.environ.get("THALWEG_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data" / "slam" / "g2o"
-SPACE = "smallGrid3D", "parking-garage", "sphere2500", "torus3D", "cubicle"
+SPACE = "tinyGrid3D", "smallGrid3D", "parking-garage", "sphere2500", "torus3D", "cubicle"
 PLANE = "CSAIL", "intel", "INTEL_carlone", "manhattan", "M3500", "M3500a", "kitti_00", "kitti_05"
 OURS = ("double", "double-static", "single-static", "mixed", "mixed-adaptive")
-Way = Callable[[], tuple[float, float, int]]
+FROM_ODOMETRY = ", from odometry"
+SLOW = 2.0
+"""Seconds from which a way is taken twice, whatever the turns; from five times that once, and it is no one's best."""
+Rows = dict[str, list[Run] | str]
 
 
 def load(path: Path) -> Graph:
     graph = read_g2o(path)
-    if path.name.startswith("cubicle"):
-        graph = isotropic(graph)
-    return graph
+    return isotropic(graph) if path.name.startswith("cubicle") else graph
 
 
 def isotropic(graph: Graph) -> Graph:
@@ -53,232 +56,138 @@ def isotropic(graph: Graph) -> Graph:
 
 
 def ours(graph: Graph, precision: str) -> Way:
-    def way() -> tuple[float, float, int]:
-        found = optimise(graph, precision, initial="given")
-        return found.timing.total, found.chi2, len(found.history)
+    def way() -> Run:
+        found = optimise(graph, precision)
+        return Run(found.timing.total, found.chi2, len(found.history), found.timing.initial)
 
     return way
 
 
-def gtsam_ways(graph: Graph) -> dict[str, Way]:
-    try:
-        import gtsam
-    except ImportError:
-        return {}
-    factors, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
-    space = graph.dims == 3
-    turn = np.array([3, 4, 5, 0, 1, 2]) if space else np.arange(3)
-    unit = gtsam.noiseModel.Constrained.All(6 if space else 3)
-
-    def pose(rotation: Any, translation: Any) -> Any:
-        if space:
-            x, y, z, w = rotation
-            return gtsam.Pose3(gtsam.Rot3(w, x, y, z), translation)
-        return gtsam.Pose2(*translation, rotation)
-
-    between = gtsam.BetweenFactorPose3 if space else gtsam.BetweenFactorPose2
-    for n, (i, j) in enumerate(graph.edges.tolist()):
-        noise = gtsam.noiseModel.Gaussian.Information(graph.information[n][np.ix_(turn, turn)], False)
-        factors.add(between(i, j, pose(graph.edge_rotation[n], graph.edge_translation[n]), noise))
-    for n in range(len(graph)):
-        values.insert(n, pose(graph.rotation[n], graph.translation[n]))
-    prior = gtsam.PriorFactorPose3 if space else gtsam.PriorFactorPose2
-    factors.add(prior(0, pose(graph.rotation[0], graph.translation[0]), unit))
-
-    def run(parameters: Any, optimiser: Any) -> Way:
-        parameters.setRelativeErrorTol(1e-8)
-        parameters.setAbsoluteErrorTol(0.0)
-
-        def way() -> tuple[float, float, int]:
-            start = time.thread_time()
-            solver = optimiser(factors, values, parameters)
-            found = solver.optimize()
-            return time.thread_time() - start, 2 * factors.error(found), solver.iterations()
-
-        return way
-
-    return {
-        "gtsam GN": run(gtsam.GaussNewtonParams(), gtsam.GaussNewtonOptimizer),
-        "gtsam LM": run(gtsam.LevenbergMarquardtParams(), gtsam.LevenbergMarquardtOptimizer),
-    }
-
-
-def gtsam_start(graph: Graph) -> Way | None:
-    """GTSAM's chordal initialisation; in the plane its `lago` takes diagonal noise alone."""
-    try:
-        import gtsam
-    except ImportError:
-        return None
-    space = graph.dims == 3
-    factors = gtsam.NonlinearFactorGraph()
-    turn = np.array([3, 4, 5, 0, 1, 2]) if space else np.arange(3)
-    for n, (i, j) in enumerate(graph.edges.tolist()):
-        information = graph.information[n][np.ix_(turn, turn)]
-        if space:
-            x, y, z, w = graph.edge_rotation[n]
-            moved = gtsam.Pose3(gtsam.Rot3(w, x, y, z), graph.edge_translation[n])
-            factors.add(
-                gtsam.BetweenFactorPose3(i, j, moved, gtsam.noiseModel.Gaussian.Information(information, False))
-            )
-        else:
-            noise = gtsam.noiseModel.Diagonal.Precisions(np.diag(information))
-            moved = gtsam.Pose2(*graph.edge_translation[n], graph.edge_rotation[n])
-            factors.add(gtsam.BetweenFactorPose2(i, j, moved, noise))
-    if space:
-        factors.add(gtsam.PriorFactorPose3(0, gtsam.Pose3(), gtsam.noiseModel.Isotropic.Sigma(6, 1e-3)))
-    else:
-        factors.add(gtsam.PriorFactorPose2(0, gtsam.Pose2(), gtsam.noiseModel.Isotropic.Sigma(3, 1e-3)))
-
-    def way() -> tuple[float, float, int]:
-        start = time.thread_time()
-        if space:
-            gtsam.InitializePose3.initialize(factors)
-        else:
-            gtsam.lago.initialize(factors)
-        return time.thread_time() - start, float("nan"), 0
-
-    return way
-
-
-def g2o_ways(graph: Graph) -> dict[str, Way]:
-    try:
-        import g2opy as g2o
-    except ImportError:
-        return {}
-    space = graph.dims == 3
-
-    def pose(rotation: Any, translation: Any) -> Any:
-        if space:
-            return g2o.Isometry3d(geometry.matrix(rotation, 3), translation[:, None])
-        return g2o.SE2(*translation, rotation)
-
-    def build() -> Any:
-        optimiser = g2o.SparseOptimizer()
-        block, linear = (
-            (g2o.BlockSolverSE3, g2o.LinearSolverEigenSE3) if space else (g2o.BlockSolverSE2, g2o.LinearSolverEigenSE2)
-        )
-        optimiser.set_algorithm(g2o.OptimizationAlgorithmGaussNewton(block(linear())))
-        vertex, edge = (g2o.VertexSE3, g2o.EdgeSE3) if space else (g2o.VertexSE2, g2o.EdgeSE2)
-        for n in range(len(graph)):
-            each = vertex()
-            each.set_id(n)
-            each.set_estimate(pose(graph.rotation[n], graph.translation[n]))
-            each.set_fixed(n == 0)
-            optimiser.add_vertex(each)
-        for n, (i, j) in enumerate(graph.edges.tolist()):
-            each = edge()
-            each.set_vertex(0, optimiser.vertex(i))
-            each.set_vertex(1, optimiser.vertex(j))
-            each.set_measurement(pose(graph.edge_rotation[n], graph.edge_translation[n]))
-            each.set_information(graph.information[n])
-            optimiser.add_edge(each)
-        optimiser.initialize_optimization()
-        return optimiser
-
-    probe = build()
-    probe.compute_active_errors()
-    before, wanted = probe.active_chi2(), 0
-    while wanted < 30:
-        wanted += 1
-        probe.optimize(1)
-        probe.compute_active_errors()
-        after = probe.active_chi2()
-        if abs(before - after) <= 1e-8 * before:
-            break
-        before = after
-
-    def way() -> tuple[float, float, int]:
-        optimiser = build()
-        start = time.thread_time()
-        optimiser.optimize(wanted)
-        seconds = time.thread_time() - start
-        optimiser.compute_active_errors()
-        return seconds, optimiser.active_chi2(), wanted
-
-    return {"g2opy GN": way}
-
-
-def in_turn(ways: dict[str, Way], repeats: int) -> dict[str, tuple[list[float], float, int] | str]:
-    found: dict[str, tuple[list[float], float, int] | str] = {}
+def in_turn(ways: dict[str, Way], repeats: int) -> Rows:
+    found: Rows = {}
     for name, way in ways.items():
         try:
-            _, chi2, iterations = way()
-            found[name] = ([], chi2, iterations)
+            once = way()
+            found[name] = [] if once.seconds < 5 * SLOW else f"{once.seconds:.0f} s, once; chi2 {once.chi2:.9g}"
         except Exception as error:
-            found[name] = f"{type(error).__name__}: {str(error).strip()[:50]}"
-    for _ in range(repeats):
+            found[name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:60]}"
+    for turn in range(repeats):
         for name, way in ways.items():
             row = found[name]
-            if not isinstance(row, str):
-                row[0].append(way()[0])
+            if not isinstance(row, str) and (turn < 2 or row[0].seconds < SLOW):
+                row.append(way())
     return found
 
 
-def compare(name: str, folder: Path, repeats: int) -> None:
-    path = next(folder.glob(f"{name}.g2o*"), None)
-    if path is None:
-        print(f"{name}: not in the folder")
-        return
-    graph = load(path)
-    first = optimise(graph, "double", iterations=0)
-    start = first.graph
-    ways: dict[str, Way] = {each: ours(start, each) for each in OURS}
-    peers = {**gtsam_ways(start), **g2o_ways(start)}
-    rows = in_turn({**ways, **peers}, repeats)
+def ways_of(graph: Graph, program: Path | None, folder: Path) -> dict[str, Way]:
+    ways: dict[str, Way] = {each: ours(graph, each) for each in OURS}
+    start = optimise(graph, "double", iterations=0).graph
+    composed = optimise(graph, "double", initial="odometry", iterations=0).graph
+    ways |= gtsam_ways(start) | g2o_ways(start)
+    further = gtsam_ways(composed) | g2o_ways(graph, guess=True)
+    if program:
+        ways |= ceres_ways(start, program, folder / "start.txt")
+        further |= ceres_ways(composed, program, folder / "composed.txt")
+    ways |= {name + FROM_ODOMETRY: way for name, way in further.items()}
+    initial = gtsam_start(graph)
+    if initial is not None:
+        ways["GTSAM's start"] = lambda: Run(initial(), float("nan"), 0)
+    return ways
+
+
+def solved(rows: Rows) -> dict[str, list[Run]]:
+    """Those of a kind, by the first word of the name, that end at the least chi2 of the kind."""
+    ran = {name: row for name, row in rows.items() if not isinstance(row, str) and row and name != "GTSAM's start"}
+    least: dict[str, float] = {}
+    for name, row in ran.items():
+        kind = "ours" if name in OURS else name.split()[0]
+        for alike in ("ours", kind) if kind == "GTSAM" else (kind,):
+            least[alike] = min(least.get(alike, np.inf), row[0].chi2)
+    least["GTSAM"] = least["ours"]
+    bound = {kind: 1.0001 * value for kind, value in least.items()}
+    return {name: row for name, row in ran.items() if row[0].chi2 <= bound.get(name.split()[0], bound["ours"])}
+
+
+def ratio(peer: list[float], own: list[float]) -> float:
+    return median(a / b for a, b in zip(peer, own, strict=False))
+
+
+def compare(name: str, graph: Graph, rows: Rows) -> tuple[list[str], list[str]]:
+    """Prints all, and gives the graph's lines of the two tables."""
+    good = solved(rows)
     print(f"{name}: {len(graph)} poses, {len(graph.edges)} edges")
-    times = {each: statistics.median(row[0]) for each, row in rows.items() if not isinstance(row, str)}
     for each, row in rows.items():
         if isinstance(row, str):
-            print(f"  {each:<16} {row}")
+            print(f"  {each:<26} {row}")
         else:
-            print(f"  {each:<16}{times[each] * 1e3:>9.1f} ms{row[2]:>5} iterations   chi2 {row[1]:.9g}")
-    best = min((times[each] for each in peers if each in times), default=float("nan"))
-    pairs = zip(_seconds(rows["mixed"]), _seconds(rows["double-static"]), strict=True)
-    print(
-        f"  best peer / mixed-adaptive {best / times['mixed-adaptive']:.1f}, best peer / double"
-        f" {best / times['double']:.1f}; mixed / double-static {statistics.median(a / b for a, b in pairs):.2f}"
-    )
+            mark = "" if each in good or each == "GTSAM's start" else "  not solved"
+            time, initial = median(run.seconds for run in row), median(run.initial for run in row)
+            print(
+                f"  {each:<26}{time * 1e3:>9.2f} ms +{initial * 1e3:>7.2f} ms start"
+                f"{row[0].iterations:>5} iterations   chi2 {row[0].chi2:.9g}{mark}"
+            )
+    seconds = {each: [run.seconds for run in row] for each, row in good.items()}
+    whole = {each: [run.seconds + run.initial for run in row] for each, row in good.items()}
+    chordal = rows.get("GTSAM's start", "absent")
+    peers = [each for each in good if each not in OURS and FROM_ODOMETRY not in each]
+    if not isinstance(chordal, str):
+        for each in peers:
+            whole[each] = [a + b.seconds for a, b in zip(seconds[each], chordal, strict=False)]
+    complete = [each for each in good if each not in OURS and (each in peers) <= (not isinstance(chordal, str))]
+    best = min(peers, key=lambda each: median(seconds[each]), default="")
+    first = min(complete, key=lambda each: median(whole[each]), default="")
+    own = "mixed-adaptive"
+    line = [name, str(len(graph)), str(len(graph.edges)), _ms(seconds.get("double")), _ms(seconds.get(own))]
+    line += [f"{best} {_ms(seconds[best])}", f"{ratio(seconds[best], seconds[own]):.1f}"] if best else ["–", "–"]
+    line += [f"{first} {_ms(whole[first])}", f"{ratio(whole[first], whole[own]):.1f}"] if first else ["–", "–"]
+    print("  " + " | ".join(line))
+    double, single, mixed = (rows[each] for each in ("double-static", "single-static", "mixed"))
+    stored = optimise(graph, "double-static")
+    half = optimise(graph, "mixed")
+    if isinstance(double, str) or isinstance(single, str) or isinstance(mixed, str):
+        return line, [name, f"{stored.factor_bytes / 1e6:.1f}", *["–"] * 7]
+    exact = optimise(graph, "double").chi2
+    static = [name, f"{stored.factor_bytes / 1e6:.1f}"]
+    static += [_ms([run.seconds for run in row]) for row in (double, single, mixed)]
+    half_seconds = [run.seconds for run in mixed]
+    static += [f"{ratio(half_seconds, [run.seconds for run in row]):.2f}" for row in (double, single)]
+    static += [f"{stored.products} / {half.products}", f"{stored.chi2 / exact - 1:.0e} / {half.chi2 / exact - 1:.0e}"]
+    print("  " + " | ".join(static), flush=True)
+    return line, static
 
-    def chordal() -> tuple[float, float, int]:
-        return optimise(graph, "double", iterations=0).timing.initial, float("nan"), 0
 
-    starts: dict[str, Way] = {"ours": chordal}
-    peer = gtsam_start(graph)
-    if peer is not None:
-        starts["gtsam"] = peer
-    for each, row in in_turn(starts, repeats).items():
-        what = row if isinstance(row, str) else f"{statistics.median(row[0]) * 1e3:.1f} ms"
-        print(f"  initialisation, {each}: {what}")
-
-
-def _seconds(row: tuple[list[float], float, int] | str) -> list[float]:
-    return [] if isinstance(row, str) else row[0]
-
-
-def growth() -> None:
-    print("poses, seconds of the default and microseconds a pose, MB of the factor; a grid in space, seed 0")
-    for count in (100, 1_000, 10_000, 100_000):
-        graph = grid(count, seed=0)
-        found: Result = optimise(graph, initial="odometry", iterations=30)
-        total = found.timing.total
-        print(
-            f"  {count:>7}{total:>10.3f}{total / count * 1e6:>10.1f}{found.factor_bytes / 1e6:>10.1f}"
-            f"   {len(found.history)} iterations, chi2 per degree of freedom {found.chi2 / found.freedom:.3f}"
-        )
+def _ms(seconds: list[float] | None) -> str:
+    if seconds is None:
+        return "not solved"
+    milliseconds = median(seconds) * 1e3
+    return f"{milliseconds:.3g}" if milliseconds < 999.5 else f"{milliseconds:,.0f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--graphs", default=",".join(SPACE + PLANE))
-    parser.add_argument("--growth", action="store_true")
     given = parser.parse_args()
-    if given.growth:
-        growth()
-        return
-    for name in given.graphs.split(","):
-        compare(name, given.data, given.repeats)
+    lines, statics = [], []
+    with tempfile.TemporaryDirectory() as scratch:
+        program = build_ceres(Path(scratch))
+        if program is None:
+            print("no Ceres here (a compiler and libceres-dev are needed): its rows are left out")
+        for name in given.graphs.split(","):
+            path = next(given.data.glob(f"{name}.g2o*"), None)
+            if path is None:
+                print(f"{name}: not in the folder")
+                continue
+            graph = load(path)
+            line, static = compare(name, graph, in_turn(ways_of(graph, program, Path(scratch)), given.repeats))
+            lines.append(line)
+            statics.append(static)
+    head = ["graph", "poses", "edges", "double, ms", "mixed-adaptive, ms", "best peer, ms", "ratio"]
+    print(table([*head, "best peer with its start, ms", "ratio with start"], lines), end="\n\n")
+    head = ["graph", "factor in fp64, MB", "double-static, ms", "single-static, ms", "mixed, ms", "mixed / double"]
+    head += ["mixed / single", "products, double / mixed", "chi2 over the least, double / mixed"]
+    print(table(head, statics))
 
 
 if __name__ == "__main__":

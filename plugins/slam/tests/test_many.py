@@ -36,4 +36,4 @@ def test_refusals() -> None:
     bad.information[3] *= -1
     for backend in ("sparse", "dense"):
         with pytest.raises(SourceError, match=r"indefinite at 1 of .*3 \(3 to 4\)"):
-            optimise_many([grid(20, seed=1, dims=2, width=4), bad], backend=backend)  # type: ignore[arg-type]
+            optimise_many([grid(20, seed=1, dims=2, width=4), bad], backend=backend)

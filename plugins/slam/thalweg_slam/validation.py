@@ -113,7 +113,7 @@ def findings(graph: Graph) -> list[Finding]:
         off = np.flatnonzero(sound & (np.abs(np.linalg.norm(graph.rotation, axis=1) - 1) > 1e-3))
         edges(Defect.NOT_UNIT, finite & (norm > 0) & (np.abs(norm - 1) > 1e-3))
         poses(Defect.NOT_UNIT, off, len(off))
-        if _scalar_first(graph, finite):
+        if scalar_first(graph, finite):
             edges(Defect.SCALAR_FIRST, finite & (graph.kind == ODOMETRY))
     information = np.where(finite[:, None, None], graph.information, np.eye(graph.information.shape[1]))
     skew = np.abs(information - information.transpose(0, 2, 1)).max(axis=(1, 2), initial=0)
@@ -153,7 +153,7 @@ def finite_edges(graph: Graph) -> Array:
     return finite
 
 
-def _scalar_first(graph: Graph, finite: Array) -> bool:
+def scalar_first(graph: Graph, finite: Array) -> bool:
     """A robot turns little from pose to pose, so w is near 1; here it is the first number that is."""
     steps = np.abs(graph.edge_rotation[finite & (graph.kind == ODOMETRY)])
     return len(steps) > 2 and bool(np.median(steps[:, 0]) > 0.95 and np.median(steps[:, 3]) < 0.3)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from thalweg.errors import OptionError, RunError, SourceError
 
-from ..graph import Graph
+from ..graph import ODOMETRY, Graph
+from ..validation import finite_edges, scalar_first
 from .symbolic import Symbolic
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -62,6 +63,30 @@ def check_finite(graph: Graph, *, poses: bool) -> None:
             )
 
 
+def check_units(graph: Graph) -> None:
+    if graph.dims == 2:
+        return
+    square = np.einsum("ek,ek->e", graph.edge_rotation, graph.edge_rotation)
+    bad = np.abs(square - 1) > 2e-3
+    if bad.any():
+        raise SourceError(
+            f"the quaternion is not of norm 1 at {_edges(graph, bad)}",
+            allowed="unit quaternions, x y z w",
+            advice="normalise them: thalweg_slam.repair(graph)",
+        )
+
+
+def check_order(graph: Graph) -> None:
+    """For a graph that was not solved well: raise if its quaternions look as if w stood first."""
+    if graph.dims == 3 and scalar_first(graph, finite_edges(graph)):
+        odometry = graph.kind == ODOMETRY
+        raise SourceError(
+            f"quaternions seem to have w first: half turns along odometry, {_edges(graph, odometry)}",
+            allowed="x y z w, as g2o has them",
+            advice="read the file with quaternion='wxyz'",
+        )
+
+
 def check_information(graph: Graph, found: Array) -> None:
     if (found == 2).any():
         raise SourceError(
@@ -98,7 +123,7 @@ def gauge(graph: Graph, choice: str, *, symbolic: Symbolic) -> Array:
         names = ", ".join(f"{sizes[k]} poses with {graph.ids[firsts[k]]}" for k in loose[:6])
         more = f", and {len(loose) - 6} more" if len(loose) > 6 else ""
         raise SourceError(
-            f"the graph is in {parts} pieces, and nothing says where {len(loose)} of them are: {names}{more}",
+            f"the graph is in {parts} pieces; held by nothing: {names}{more}",
             allowed="one piece, or a fixed pose or prior in each",
             advice="add an edge between them; or hold the first pose of each: gauge='each'",
         )
@@ -119,7 +144,7 @@ def _pieces(symbolic: Symbolic) -> Array:
 def singular(graph: Graph, pose: int, *, direction: str = "") -> RunError:
     touching = np.flatnonzero((graph.edges == pose).any(1))
     return RunError(
-        f"the measurements leave pose {graph.ids[pose]} free{direction}; its edges: {_edges(graph, touching)}",
+        f"the measurements leave pose {graph.ids[pose]} free{direction}; it has {_edges(graph, touching)}",
         allowed="information that fixes every pose against the gauge",
         advice="add a prior or an edge there, leave the pose out, or damp: method='levenberg-marquardt'",
     )

@@ -66,16 +66,16 @@ class Matrix:
         layout, packed = PADDED[self.size], PACKED[self.size]
         _assemble(layout, packed, self.lower, self.diagonal, jacobian, ends, places, idle)
 
-    def factorise(self, *, shift: float = 0.0, rounded: str | None = None) -> tuple[int, float]:
+    def factorise(self, *, shift: float = 0.0, rounded: str | None = None, floor: float = 0.0) -> tuple[int, float]:
         """Replace the matrix plus `shift` on its diagonal by its factor.
 
-        Gives the column whose pivot failed, or -1, and the smallest pivot of a matrix whose diagonal was 1.
+        Gives the column whose pivot was not above `floor`, or -1, and the smallest pivot.
         `rounded`: the kind of number ("fp16", "bf16") to which each finished column is rounded.
         """
         symbolic = self.symbolic
         kind = np.empty(PAD, self.lower.dtype if rounded is None else STORED[rounded])
         column, least = _factorise(
-            PADDED[self.size], self.lower, self.diagonal, symbolic.starts, symbolic.rows, shift, kind
+            PADDED[self.size], self.lower, self.diagonal, symbolic.starts, symbolic.rows, shift, kind, floor
         )
         return int(column), float(least)
 
@@ -164,7 +164,7 @@ def _invert(layout, diagonal, column, shift):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _factorise(layout, lower, diagonal, starts, rows, shift, rounded):  # type: ignore[no-untyped-def]
+def _factorise(layout, lower, diagonal, starts, rows, shift, rounded, floor):  # type: ignore[no-untyped-def]
     count = len(starts) - 1
     least = np.inf
     position = np.zeros(count, np.int32)
@@ -189,7 +189,7 @@ def _factorise(layout, lower, diagonal, starts, rows, shift, rounded):  # type: 
                 waiting[row] = k
             k = after
         pivot = _invert(layout, diagonal, j, shift)
-        if not pivot > 0:
+        if not pivot > floor:
             return j, 0.0
         least = min(least, pivot)
         divide(layout, lower, first, last, diagonal, j)

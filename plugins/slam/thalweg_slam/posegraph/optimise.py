@@ -132,14 +132,14 @@ class _System:
             self.scale = 1 / np.sqrt(np.where(self.squares > 0, self.squares, 1.0))
         _scale(self.problem, self.jacobian, self.scale)
 
-    def factorise(self, kind: str, *, shift: float) -> tuple[int, float]:
+    def factorise(self, kind: str, *, shift: float, floor: float = 0.0) -> tuple[int, float]:
         rounded = kind if kind in ("fp16", "bf16") else None
         held = "fp64" if kind == "fp64" else "fp32"
         if self.matrix is None or self.matrix.lower.dtype != STORED[held]:
             self.matrix = Matrix.empty(self.problem.symbolic, self.problem.size, held)
         problem = self.problem
         self.matrix.assemble(self.jacobian, ends=problem.ends, places=problem.places, idle=problem.fixed)
-        return self.matrix.factorise(shift=shift, rounded=rounded)
+        return self.matrix.factorise(shift=shift, rounded=rounded, floor=floor)
 
 
 def optimise(
@@ -165,6 +165,7 @@ def optimise(
     clock = _Clock()
     diagnose.check_shapes(graph)
     diagnose.check_finite(graph, poses=initial == "given")
+    diagnose.check_units(graph)
     symbolic = analyse(len(graph), graph.edges)
     fixed = diagnose.gauge(graph, gauge, symbolic=symbolic)
     problem, found = prepare(graph, symbolic=symbolic, fixed=fixed, robust=robust)
@@ -178,7 +179,7 @@ def optimise(
     rotation, translation = problem.poses(state)
     held = fixed if problem.size == 3 else fixed[:, None]
     rotation = np.where(held, graph.rotation, rotation)
-    return Result(
+    result = Result(
         graph=dataclasses.replace(graph, rotation=rotation, translation=translation, given=True),
         chi2=cost,
         chi2_initial=first,
@@ -188,6 +189,9 @@ def optimise(
         converged=converged,
         factor_bytes=solver.factor_bytes,
     )
+    if cost > result.freedom:
+        diagnose.check_order(graph)
+    return result
 
 
 class _Solver:
@@ -229,12 +233,13 @@ class _Solver:
         if not np.isfinite(cost):
             raise RunError("the cost where optimisation begins is not finite", advice="begin elsewhere: initial=...")
         stale, moved, converged, rejections = True, True, False, 0
+        refused = 0.0
         clock.charge("update")
         for _ in range(iterations):
             rescale = stale or self.direct
             if moved or rescale:
                 self.system.linearise(state, rescale=rescale)
-                if not self.history:
+                if not self.history and not self.damped:
                     self._check_columns()
                 clock.charge("linearise")
             factored = False
@@ -259,10 +264,13 @@ class _Solver:
                 rejections += 1
                 moved = False
                 # What is predicted is below what double precision resolves: this is the optimum.
-                if gain < 1e-13 * cost or (self.direct and -decrease <= 1e-12 * cost and gain < self.tolerance * cost):
+                if gain < max(1e-13 * cost, self._rounding(state, cost)) or (
+                    self.direct and -decrease <= 1e-12 * cost and gain < self.tolerance * cost
+                ):
                     converged = True
                     break
-                self.damping = max(4 * self.damping, 1e-4)
+                refused = max(refused, self.damping)
+                self.damping = 10 * self.damping if self.damped else max(4 * self.damping, 1e-4)
                 if self.precision.policy == "adaptive" and not self.direct:
                     if rejections >= 3 or products >= 2 * STALE:
                         self.fall_back()
@@ -275,15 +283,31 @@ class _Solver:
             rejections = 0
             self.damping = self.damping / 4 if self.damping > 1e-9 else (1e-12 if self.damped else 0.0)
             state, moved, before, cost = trial, True, cost, after
+            if gain < self._rounding(state, before):
+                converged = True
+                break
             if decrease <= self.tolerance * before:
                 if self.precision.policy == "adaptive" and not self.direct and gain > 10 * self.tolerance * before:
                     self.fall_back()
                     continue
-                if self.damping <= 1e-3:
+                # A damped step may gain little far from the optimum: less damping tells, unless it was refused here.
+                less = 1e-3 * self.damping
+                if self.damping <= 1e-10 or less <= refused:
                     converged = True
                     break
+                self.damping = less
+            else:
+                refused = 0.0
             stale = self.precision.policy == "adaptive" and products > STALE
         return state, cost, first, converged
+
+    def _rounding(self, state: State, cost: float) -> float:
+        """Chi2 of poses that are off by their last digits: what remains of measurements that agree."""
+        weight = self.problem.weight
+        if cost > 1e-3 * len(weight):
+            return 0.0
+        off = 4 * np.finfo(float).eps * (1 + np.abs(state.translation).max())
+        return float(off * off * np.vdot(weight, weight))
 
     def _check_columns(self) -> None:
         empty = (self.system.squares.reshape(len(self.problem.fixed), -1)[:, : self.problem.size] == 0).any(1)
@@ -292,11 +316,15 @@ class _Solver:
             raise diagnose.singular(self.graph, int(self.problem.symbolic.order[np.flatnonzero(empty)[0]]))
 
     def _factor_direct(self) -> None:
-        column, least = self.system.factorise("fp64", shift=self.damping)
-        if (column >= 0 or least < SINGULAR) and self.damping == 0:
+        """Factor the damped equations; where damping is too little for their rank, with more of it."""
+        while True:
+            column, _ = self.system.factorise("fp64", shift=self.damping, floor=SINGULAR)
             if column < 0:
-                column = 0
-            raise diagnose.singular(self.graph, int(self.problem.symbolic.order[column]), direction=" in a direction")
+                break
+            if not 0 < self.damping < 1:
+                pose = int(self.problem.symbolic.order[column])
+                raise diagnose.singular(self.graph, pose, direction=" in a direction")
+            self.damping = max(4 * self.damping, 1e-9)
         self.clock.charge("factor")
 
     def _precondition(self) -> bool:
