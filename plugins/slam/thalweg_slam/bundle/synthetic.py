@@ -20,7 +20,14 @@ class SyntheticDrives(Dataset):
     Poses begin where noisy steps lead; all begin at the truth's first.
     """
 
-    example: ClassVar[Mapping[str, Any]] = {"drives": 3, "cameras": 24, "radius": 3.0, "landmarks": 300, "gap": 15}
+    example: ClassVar[Mapping[str, Any]] = {
+        "drives": 3,
+        "cameras": 24,
+        "radius": 3.0,
+        "landmarks": 400,
+        "loops": 6,
+        "gap": 15,
+    }
 
     drives: PositiveInt = 8
     seed: NonNegativeInt = Field(0, description="of the first drive; the others follow")
