@@ -15,6 +15,7 @@ import xarray as xr
 from thalweg import Registry
 from thalweg.arrays import read
 from thalweg.errors import CorruptError, StoreError
+from thalweg.evaluation import entries
 from thalweg.pipeline import Execution, execute
 from thalweg.plan import Plan, plans
 from thalweg.run import STAGES
@@ -197,3 +198,11 @@ def _nothing_half_written(folder: Path) -> None:
         assert found is not None
         if (Path(found.url()) / "zarr.json").exists():
             read(found.url()).load()
+
+
+def test_a_mean_is_over_numbers_only() -> None:
+    scores = xr.DataArray(
+        [[1.0, 3.0]], coords={"statistic": ["rmse"], "threshold": [16, 74]}, dims=("statistic", "threshold")
+    )
+    assert [key for key, _ in entries("ate", scores)] == ["ate/rmse/16", "ate/rmse/74"]
+    assert {key: float(one) for key, one in entries("csi", scores[0])}["csi/mean"] == 2.0

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from thalweg import arrays, files
 from thalweg.arrays import corrupt_chunks, lay_out, put, read, reading
+from thalweg.blocks import block_shape, blocks
 from thalweg.errors import CorruptError, StoreError
 from thalweg.store import Attempt, Committed, Store, mark
 
@@ -28,6 +29,12 @@ def commit(store: Store, digest: str = "d") -> Committed:
     with store.attempt("stage", digest) as attempt:
         write(attempt)
         return attempt.commit({"stage": "stage", "digest": digest}, numbers={"seconds": 1.0})
+
+
+def test_an_array_without_cells_has_no_blocks() -> None:
+    empty = xr.Dataset({"a": (("time", "x"), np.zeros((0, 4)))})
+    assert block_shape((0, 4), (2, 4), 8) == (1, 4)
+    assert list(blocks(empty.chunk())) == []
 
 
 @pytest.mark.parametrize("root", ["local", "memory://thalweg-test"])

@@ -84,12 +84,12 @@ def chunks_of(data: xr.Dataset) -> dict[str, tuple[int, ...]]:
 
 def block_shape(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Whole chunks, as many as fit `BLOCK`, along the last dims first."""
-    size = [min(chunk, length) for chunk, length in zip(chunks, shape, strict=True)]
+    size = [max(1, min(chunk, length)) for chunk, length in zip(chunks, shape, strict=True)]
     for axis in reversed(range(len(shape))):
         room = BLOCK // max(1, prod(size) * itemsize)
         if room < 2:
             break
-        size[axis] = min(shape[axis], size[axis] * max(1, min(room, ceil(shape[axis] / size[axis]))))
+        size[axis] = min(max(1, shape[axis]), size[axis] * max(1, min(room, ceil(shape[axis] / size[axis]))))
     return tuple(size)
 
 

@@ -125,7 +125,7 @@ def finish(
 
 
 def entries(label: str, array: xr.DataArray) -> Iterator[tuple[str, xr.DataArray]]:
-    """A score by its other dims: `csi/74`, ..., and `csi/mean` over them; `lead` is left alone."""
+    """A score by its other dims: `csi/74`, ..., and `csi/mean` over them if they are numbers; `lead` is left alone."""
     others = [dim for dim in array.dims if dim != "lead"]
     if not others:
         yield label, array
@@ -136,7 +136,9 @@ def entries(label: str, array: xr.DataArray) -> Iterator[tuple[str, xr.DataArray
         key = one["entry"].item() if "entry" in one.coords else i
         keys = key if isinstance(key, tuple) else (key,)
         yield "/".join([label, *(f"{each:g}" if isinstance(each, int | float) else str(each) for each in keys)]), one
-    yield f"{label}/mean", array.mean(others)
+    # Over names (of statistics, of quantities in units of their own) a mean says nothing.
+    if all(array[dim].dtype.kind in "iuf" for dim in others):
+        yield f"{label}/mean", array.mean(others)
 
 
 def numbers(
