@@ -44,7 +44,7 @@ LAWS: dict[str, dict[str, Any]] = {
     "mass": {"integral": {"variable": "u", "dims": ["x"], "weights": "trapezoid", "target": "mass"}},
 }
 LAST = {"last-layer": {"spacing": {"x": 1 / (CELLS - 1)}}}
-WEIGHTS = {"values at both ends": 1.0, "mass": 1.0}
+WEIGHTS = {"values at both ends": 1.0, "mass": 10.0}
 
 
 def ways(law: str) -> list[tuple[str, str, Any]]:

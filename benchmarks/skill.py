@@ -4,6 +4,7 @@
 
 Runs the recipe once for each seed (`train.seed`), through the pipeline; what is committed is reused, so the command can
 be interrupted, and given again. A method without a seed is run once. `minutes` is the mean time of a training.
+`--curve nino34-skill/free/lead` prints a score by lead, as the evaluation names it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ from thalweg.plan import plans
 from thalweg.plugins import Registry
 
 
-def labels(execution: Execution, names: list[str]) -> dict[str, float]:
-    """Scores by column: the metric, and `held` where a law was held."""
+def labels(execution: Execution, names: list[str], curve: str | None) -> dict[str, float]:
+    """Scores by column: the metric, and `held` where a law was held; or those of a curve."""
+    if curve is not None:
+        curves = execution.stages["evaluate"].curves
+        if curve not in curves:
+            raise SystemExit(f"there is no curve {curve!r}; there are {', '.join(curves)}")
+        return {f"{at:g}": value for at, value in curves[curve].items()}
     found = {}
     for row in execution.table():
         for version in ("free", "held"):
@@ -48,6 +54,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="change a value of the recipe")
     parser.add_argument("--metrics", nargs="*", default=[], help="columns; all if not given")
+    parser.add_argument("--curve", help="one score along a coordinate, instead of all scores")
     parser.add_argument("--store", default=None)
     options = parser.parse_args()
     registry = Registry.installed()
@@ -61,7 +68,7 @@ def main() -> None:
             if number and not drawn[position]:
                 continue
             row = rows.setdefault(f"{position} {plan.method.name}", defaultdict(list))
-            for column, value in labels(execute(plan, registry=registry), options.metrics).items():
+            for column, value in labels(execute(plan, registry=registry), options.metrics, options.curve).items():
                 row[column].append(value)
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     print(f"| method | {' | '.join(columns)} | seeds |")

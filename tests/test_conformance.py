@@ -21,6 +21,7 @@ from thalweg import (
     LinearLaw,
     Loss,
     LossEnforcer,
+    OperatorEnforcer,
     OutputEnforcer,
     Registry,
     Rows,
@@ -38,6 +39,7 @@ from thalweg.testing import (
     laws,
     losses,
     methods,
+    operators,
     penalties,
     series,
     transforms,
@@ -426,6 +428,13 @@ class Sums(LinearLaw):
         return last.astype("float64").sum(("y", "x")).expand_dims("row", -1).assign_attrs(units="1")
 
 
+class ZeroSum(Sums):
+    """There is as much below zero as above it."""
+
+    def targets(self, context: xr.Dataset) -> xr.DataArray:
+        return 0 * super().targets(context).assign_attrs(units="1")
+
+
 class SumsNarrow(Sums):
     def rows(self, grid: xr.Dataset) -> Rows:
         return Narrow(np.ones((1, 48)))
@@ -607,6 +616,71 @@ class Push(Pull):
 def test_penalties(part: type[LossEnforcer], broken: set[str]) -> None:
     found = failed(penalties.CHECKS, penalties.Case(part(), Smooth(), windowed(series())))
     assert found >= named(broken) if part is PullEach else found == named(broken)
+
+
+class Ends(OperatorEnforcer):
+    """A network that ends in an output of zero sum."""
+
+    takes: ClassVar[tuple[type[Law], ...]] = (ZeroSum,)
+
+    def wrap(self, module: torch.nn.Module, law: Law) -> torch.nn.Module:
+        return Ended(module, self.end)
+
+    def end(self, inputs: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        return output - output.mean((2, 3), keepdim=True)
+
+
+class Ended(torch.nn.Module):
+    def __init__(self, network: Any, end: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.network, self.end = network, end
+        self.given, self.wanted = network.given, network.wanted
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.end(inputs, self.network(inputs))
+
+
+class EndsFree(Ends):
+    def end(self, inputs: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        return output
+
+
+class EndsMute(Ends):
+    def wrap(self, module: torch.nn.Module, law: Law) -> torch.nn.Module:
+        ended = super().wrap(module, law)
+        ended.wanted = ended.given
+        return ended
+
+
+class EndsInPlace(Ends):
+    def end(self, inputs: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        inputs += 1
+        return super().end(inputs, output)
+
+
+class EndsTogether(Ends):
+    def end(self, inputs: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        return super().end(inputs, output - output.mean(0))
+
+
+class EndsDetached(Ends):
+    def end(self, inputs: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        return super().end(inputs, output.detach())
+
+
+@breaks(
+    Ends,
+    operators,
+    {
+        "output_obeys_for_any_weights_and_inputs": EndsFree,
+        "layouts_are_kept": EndsMute,
+        "inputs_are_left_alone": EndsInPlace,
+        "samples_do_not_see_one_another": EndsTogether,
+        "weights_can_be_learned": EndsDetached,
+    },
+)
+def test_operators(part: type[OperatorEnforcer], broken: set[str]) -> None:
+    assert failed(operators.CHECKS, operators.Case(part(), ZeroSum(), windowed(series()))) == named(broken)
 
 
 # Losses

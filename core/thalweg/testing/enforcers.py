@@ -1,14 +1,15 @@
-"""What an enforcer of the `output` site keeps. Sites within a network need one, which the kit cannot make for them."""
+"""What an enforcer of the `output` site keeps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 import xarray as xr
 
-from ..components import Enforcer, Law, LinearLaw, OutputEnforcer, Rows
+from ..components import Enforcer, Law, LinearLaw, OperatorEnforcer, OutputEnforcer, Rows
 from ..samples import Samples
 from ..signature import Signature
 from .components import check_component
@@ -93,17 +94,18 @@ class Case:
 
 def holds_each_law(case: Case) -> None:
     for law in case.laws:
-        _obeyed(law, case.hold((law,)), case.context)
+        obeyed(law, case.hold((law,)), case.context)
 
 
 def holds_its_laws_together(case: Case) -> None:
     """One after the other would break the earlier."""
     held = case.hold(case.laws)
     for law in case.laws:
-        _obeyed(law, held, case.context)
+        obeyed(law, held, case.context)
 
 
-def _obeyed(law: Law, held: xr.Dataset, context: xr.Dataset) -> None:
+def obeyed(law: Law, held: xr.Dataset, context: xr.Dataset) -> None:
+    """Fail unless a law's residual is nothing beside the values."""
     for name, each in law.residual(held, context).data_vars.items():
         largest = float(np.abs(held[name]).max()) if name in held else 1.0
         left = float(np.abs(each).max())
@@ -157,8 +159,15 @@ def laws_for(enforcer: Enforcer, offered: tuple[Law, ...] = ()) -> tuple[Law, ..
     return taken or tuple(law for law in own if isinstance(law, enforcer.takes))
 
 
-def check_enforcer(enforcer: OutputEnforcer, laws: tuple[Law, ...] = (), *, data: xr.Dataset | None = None) -> None:
-    """All that an output enforcer keeps, tried with `laws` on `data`, which was cut into samples with a test split."""
+def check_enforcer(
+    enforcer: OutputEnforcer | OperatorEnforcer, laws: tuple[Law, ...] = (), *, data: xr.Dataset | None = None
+) -> None:
+    """All that an enforcer keeps, tried with `laws` on `data`, which was cut into samples with a test split.
+
+    One of the `operator` site is tried with each law by itself, on a network of the kit.
+    """
+    from . import operators
+
     check_component(enforcer)
     laws = laws or laws_for(enforcer)
     if not laws:
@@ -167,5 +176,9 @@ def check_enforcer(enforcer: OutputEnforcer, laws: tuple[Law, ...] = (), *, data
     if data is None:
         fields = [field for law in laws for field in law.needs().fields]
         data = windowed(series(Signature(tuple({field.name: field for field in fields}.values()))))
+    if isinstance(enforcer, OperatorEnforcer):
+        for each, law in product(operators.CHECKS, laws):
+            each(operators.Case(enforcer, law, data))
+        return
     for each in CHECKS:
         each(Case(enforcer, laws, data))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
-from ..components import Component, Enforcer, LossEnforcer, OutputEnforcer
+from ..components import Component, SamplingEnforcer
 from ..errors import HandshakeError, NameTakenError, OptionError, SourceError, ThalwegError
 from ..plugins import KINDS, SINGULAR, Registry
 from . import components
@@ -88,8 +88,8 @@ def _findings(registry: Registry, plugin: str) -> Iterator[Finding]:
 
 def _of_kind(kind: str, part: Component, made: list[Component]) -> Iterator[Finding]:
     """The checks of its kind, on the first trial that it does not refuse."""
-    if isinstance(part, Enforcer) and not isinstance(part, LossEnforcer | OutputEnforcer):
-        yield Finding(kind, part.name, "holds its laws", None, f"it takes a network to try the {part.site} site")
+    if isinstance(part, SamplingEnforcer):
+        yield Finding(kind, part.name, "holds its laws", None, "it takes a sampler to try the sampling site")
         return
     why = f"nothing of the kit's fits it; call thalweg.testing.check_{kind} with data of your own"
     for trial in trials(part, made):

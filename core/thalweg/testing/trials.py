@@ -18,6 +18,7 @@ from ..components import (
     LossEnforcer,
     Method,
     Metric,
+    OperatorEnforcer,
     OutputEnforcer,
     Transform,
     WholeMetric,
@@ -26,7 +27,7 @@ from ..errors import ThalwegError
 from ..samples import Samples
 from ..scoring import score
 from ..signature import Signature, shake
-from . import datasets, enforcers, laws, losses, methods, metrics, penalties, transforms
+from . import datasets, enforcers, laws, losses, methods, metrics, operators, penalties, transforms
 from .report import Check
 from .scenes import guess, scenes, series, windowed
 
@@ -67,6 +68,10 @@ def trials(part: Component, made: Sequence[Component]) -> Iterator[Trial]:
             for data, chosen in _laws(part, made):
                 pulling = penalties.Case(part, chosen[0], data)
                 yield Trial(penalties.CHECKS, (pulling,), partial(pulling.penalty, pulling.estimate()))
+        case OperatorEnforcer():
+            for data, chosen in _laws(part, made):
+                built = operators.Case(part, chosen[0], data)
+                yield Trial(operators.CHECKS, (built,), partial(built.estimate, 0))
         case Loss():
             yield Trial(losses.CHECKS, (part,), lambda: None)
         case Metric() | WholeMetric():

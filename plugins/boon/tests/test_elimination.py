@@ -114,6 +114,19 @@ def test_output_at_a_boundary_is_of_the_input_there(sides: Any) -> None:
     assert float((before[0] - before[1]).abs().max()) > 0.1
 
 
+def test_blocks_are_matrices_over_channels() -> None:
+    """$(K x')_N = x_N K_{NN}$ and $(K x')_0 = x_0 (K_{00} - K_{0N} K_{NN}^{-1} K_{N0})$, of all channels together."""
+    layer, x = convolution((10,), channels=3), torch.randn(4, 10, 3, dtype=torch.float64)
+    with torch.no_grad():
+        found = held(layer, 0, ("left", "right"))._eliminated(x)
+        units = torch.eye(3, dtype=torch.float64)
+        columns = {end: layer(units[:, None] * _at(10, at)) for end, at in (("0", 0), ("N", -1))}
+    (k00, k0n), (kn0, knn) = ((columns[end][:, 0], columns[end][:, -1]) for end in "0N")
+    assert float((knn - knn.diagonal().diag()).abs().max()) > 0.1
+    torch.testing.assert_close(found[:, -1], x[:, -1] @ knn)
+    torch.testing.assert_close(found[:, 0], x[:, 0] @ (k00 - k0n @ torch.linalg.inv(knn) @ kn0))
+
+
 @pytest.mark.parametrize(
     ("size", "axis", "sides"), [((11,), 0, SIDES[2]), ((8, 7), 1, SIDES[0]), ((6, 6, 5), 1, SIDES[2])]
 )
@@ -181,12 +194,38 @@ def test_columns_are_kept_until_the_weights_change() -> None:
     assert float((changed - first).abs().max()) > 0.1
 
 
+def test_inference_before_training() -> None:
+    made, x = held(convolution((8, 6)), 0, ("left", "right")), torch.randn(2, 8, 6, 2, dtype=torch.float64)
+    with torch.inference_mode():
+        first = made(x)
+    made(x).square().sum().backward()
+    torch.testing.assert_close(made(x).detach(), first)
+
+
+def test_all_dims_at_once() -> None:
+    """The sides of several dims are one batch, and each is eliminated for itself."""
+    x = torch.randn(2, 6, 7, 6, 2, dtype=torch.float64)
+    layer = convolution((6, 7, 6))
+    found = []
+    for each in (layer, Opaque(layer, torch.zeros(2, dtype=torch.float64))):
+        made = held(each, 0, ("left", "right"))
+        for axis in (1, 2):
+            made.add(DirichletClosure(axis, ("left", "right")), Boundary())
+        with torch.no_grad():
+            found.append(made._eliminated(x))
+    torch.testing.assert_close(*found, rtol=1e-7, atol=1e-7)
+
+
 def test_two_dims_at_once() -> None:
     made = held(convolution((8, 9)), 0, ("left", "right"), values={s: torch.tensor(0.0) for s in SIDES[2]})
     other = Boundary()
     other.values = {"right": torch.tensor(0.0)}
     made.add(DirichletClosure(1, ("right",)), other)
-    out = made(torch.randn(2, 8, 9, 2, dtype=torch.float64))
+    x = torch.randn(2, 8, 9, 2, dtype=torch.float64)
+    out = made(x)
+    general = held(Opaque(made.layer, torch.zeros(2, dtype=torch.float64)), 0, ("left", "right"))
+    general.add(DirichletClosure(1, ("right",)), other)
+    torch.testing.assert_close(made._eliminated(x), general._eliminated(x), rtol=1e-8, atol=1e-8)
     assert (out[:, 0] == 0).all() and (out[:, -1] == 0).all() and (out[:, :, -1] == 0).all()
 
 

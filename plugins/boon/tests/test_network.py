@@ -10,13 +10,14 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import HandshakeError, Law, OptionError
-from thalweg.testing import check_component, check_law, series, windowed
+from thalweg.testing import check_enforcer, check_law, series, windowed
 from thalweg_boon.closures import DirichletClosure, NeumannClosure, PeriodicClosure
 from thalweg_boon.enforcers.boon import Boon
 from thalweg_boon.enforcers.boundary_channel import BoundaryChannel
 from thalweg_boon.laws.dirichlet import Dirichlet
 from thalweg_boon.laws.neumann import Neumann
 from thalweg_boon.laws.periodic import Periodic
+from thalweg_boon.layer import Corrected
 from thalweg_boon.stencil import one_sided
 from torch import Tensor, nn
 
@@ -141,7 +142,20 @@ def test_laws_keep_the_contract(law: Law) -> None:
 
 @pytest.mark.parametrize("enforcer", ENFORCERS)
 def test_enforcers_keep_the_contract(enforcer: Any) -> None:
-    check_component(enforcer)
+    ends = {"variable": "field", "left": "field", "right": 2.0}
+    check_enforcer(enforcer, (Dirichlet(**ends), Neumann(**ends, dim="y", spacing=1e3), Periodic(variable="field")))
+
+
+def test_values_are_scaled_as_the_network_is_inside() -> None:
+    """Of both laws, the second of which is wrapped around the first."""
+    bare = Network(("y", "x"))
+    bare.scales = {"u": (5.0, 2.0)}  # type: ignore[assignment]
+    one = Boon().wrap(bare, Dirichlet(variable="u", left=7.0))
+    two = Boon().wrap(one, Neumann(variable="u", dim="y", left=6.0, spacing=1.0))
+    two(torch.randn(1, 5, 6, 2))
+    held = bare.get_submodule("first")
+    assert isinstance(held, Corrected)
+    assert [float(boundary.values["left"]) for _, boundary in held._laws] == [1.0, 3.0]
 
 
 def test_stencils_are_exact_for_their_order() -> None:

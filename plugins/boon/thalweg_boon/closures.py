@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -41,17 +42,15 @@ class Closure(ABC):
         """A line of numbers, laid along the axis of a field."""
         return line.to(field).reshape([-1 if dim == self.axis % field.ndim else 1 for dim in range(field.ndim)])
 
-    def put(self, field: Tensor, left: Tensor | None, right: Tensor | None) -> Tensor:
-        """The field with these outermost cells."""
-        axis = self.axis % field.ndim
-        begin, end = int(left is not None), field.shape[axis] - int(right is not None)
-        face = field.select(axis, 0).shape
-        parts = [field.narrow(axis, begin, end - begin)]
-        if left is not None:
-            parts.insert(0, left.to(field.dtype).expand(face).unsqueeze(axis))
-        if right is not None:
-            parts.append(right.to(field.dtype).expand(face).unsqueeze(axis))
-        return torch.cat(parts, axis)
+    def pieces(self, field: Tensor, *cuts: int) -> list[Tensor]:
+        """The first cells, what lies between, and the last; cut once, so that there is one gradient to put together."""
+        size = field.shape[self.axis]
+        at = sorted({0, 1, *cuts, size - 1, size})
+        return list(field.split([end - begin for begin, end in pairwise(at)], self.axis))
+
+    def face(self, value: Tensor, like: Tensor) -> Tensor:
+        """A value, of the shape of an outermost piece."""
+        return value.to(like.dtype).expand(like.squeeze(self.axis).shape).unsqueeze(self.axis)
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,11 @@ class DirichletClosure(Closure):
         return self.held
 
     def overwrite(self, field: Tensor, values: Faces) -> Tensor:
-        return self.put(field, values.get("left"), values.get("right"))
+        pieces = self.pieces(field)
+        for side, value in values.items():
+            at = 0 if side == "left" else -1
+            pieces[at] = self.face(value, pieces[at])
+        return torch.cat(pieces, self.axis)
 
     def lift(self, field: Tensor, values: Faces) -> Tensor:
         size = field.shape[self.axis]
@@ -91,23 +94,27 @@ class NeumannClosure(Closure):
     def sides(self) -> tuple[Side, ...]:
         return self.held
 
-    def slope(self, field: Tensor, side: Side, *, inner: bool = False) -> Tensor:
-        """The slope at a side; without the outermost cell's share if `inner`."""
+    def slope(self, field: Tensor, side: Side) -> Tensor:
+        """The slope at a side."""
         begin = 0 if side == "left" else field.shape[self.axis] - self.order - 1
-        weights = field.new_tensor(_stencil(side, self.order, self.spacing))
-        if inner:
-            weights[0 if side == "left" else -1] = 0.0
         near = field.narrow(self.axis, begin, self.order + 1)
+        weights = field.new_tensor(_stencil(side, self.order, self.spacing))
         return (near * self.along(weights, field)).sum(self.axis)
 
     def overwrite(self, field: Tensor, values: Faces) -> Tensor:
-        found: dict[Side, Tensor] = {}
+        size = field.shape[self.axis]
+        near = {"left": range(1, 1 + self.order), "right": range(size - 2, size - 2 - self.order, -1)}
+        cuts = {cut for side in self.held for cell in near[side] for cut in (cell, cell + 1)}
+        pieces = self.pieces(field, *cuts)
+        by_cell = dict(zip(sorted({0, 1, *cuts, size - 1}), pieces, strict=True))
+        written = list(pieces)
         for side in self.held:
-            inner = self.slope(field, side, inner=True)
-            found[side] = (values[side].to(field) - inner) / _stencil(side, self.order, self.spacing)[
-                0 if side == "left" else -1
-            ]
-        return self.put(field, found.get("left"), found.get("right"))
+            own, *others = _stencil(side, self.order, self.spacing)[:: 1 if side == "left" else -1]
+            face = self.face(values[side].to(field) / own, pieces[0])
+            for cell, weight in zip(near[side], others, strict=True):
+                face = torch.sub(face, by_cell[cell], alpha=weight / own)
+            written[0 if side == "left" else -1] = face
+        return torch.cat(written, self.axis)
 
     def lift(self, field: Tensor, values: Faces) -> Tensor:
         size = field.shape[self.axis]
@@ -142,8 +149,9 @@ class PeriodicClosure(Closure):
         return ()
 
     def overwrite(self, field: Tensor, values: Faces) -> Tensor:  # noqa: ARG002
-        mean = (field.select(self.axis, 0) + field.select(self.axis, -1)) / 2
-        return self.put(field, mean, mean)
+        first, *rest, last = self.pieces(field)
+        mean = (first + last) / 2
+        return torch.cat([mean, *rest, mean], self.axis)
 
     def lift(self, field: Tensor, values: Faces) -> Tensor:
         gap = (field.select(self.axis, -1) - field.select(self.axis, 0)).unsqueeze(self.axis)

@@ -13,7 +13,7 @@ import torch
 from thalweg import OptionError
 from torch import Tensor
 
-from .elimination import Blocks, Eliminator
+from .elimination import Eliminator
 from .laws._faces import Side
 
 MOST = 4096
@@ -56,11 +56,11 @@ class Columns:
             begin = 1 + number * unknowns
             columns[side] = answers[begin : begin + unknowns] - bias
         found = {
-            (given, to): columns[given].select(axis + 1, 0 if to == "left" else -1).reshape(unknowns, -1)
+            (given, to): columns[given].select(axis + 1, 0 if to == "left" else -1).reshape(1, unknowns, -1)
             for given in sides
             for to in sides
         }
-        return cls(axis, bias, columns, Eliminator.of(Blocks(found), sides, damping=damping))
+        return cls(axis, bias, columns, Eliminator.of(found, sides, damping=damping))
 
 
 def corrected(layer: Callable[[Tensor], Tensor], x: Tensor, found: Sequence[Columns]) -> Tensor:
@@ -69,11 +69,11 @@ def corrected(layer: Callable[[Tensor], Tensor], x: Tensor, found: Sequence[Colu
     for each in found:
         sides: tuple[Side, ...] = tuple(each.columns)
         cells = {side: 0 if side == "left" else -1 for side in sides}
-        before = {side: x.select(each.axis + 1, at).reshape(len(x), -1) for side, at in cells.items()}
+        before = {side: x.select(each.axis + 1, at).reshape(1, len(x), -1) for side, at in cells.items()}
         linear = {
             side: product.select(each.axis + 1, at) - each.bias.select(each.axis, at) for side, at in cells.items()
         }
-        after = {side: face.reshape(len(x), -1) for side, face in linear.items()}
+        after = {side: face.reshape(1, len(x), -1) for side, face in linear.items()}
         for side, added in each.eliminator.added(before, after).items():
-            output = output + torch.tensordot(added, each.columns[side], dims=1)
+            output = output + torch.tensordot(added[0], each.columns[side], dims=1)
     return output

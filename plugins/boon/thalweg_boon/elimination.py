@@ -21,15 +21,8 @@ from torch import Tensor
 
 from .laws._faces import Side
 
-
-@dataclass(frozen=True)
-class Blocks:
-    """$K_{00}, K_{0N}, K_{N0}, K_{NN}$, `(..., inputs, outputs)`, by the sides they lead from and to."""
-
-    by_sides: Mapping[tuple[Side, Side], Tensor]
-
-    def __getitem__(self, sides: tuple[Side, Side]) -> Tensor:
-        return self.by_sides[sides]
+Blocks = Mapping[tuple[Side, Side], Tensor]
+"""$K_{00}, K_{0N}, K_{N0}, K_{NN}$, `(batch, inputs, outputs)`, by the sides they lead from and to."""
 
 
 @dataclass(frozen=True)
@@ -49,28 +42,25 @@ class Eliminator:
         if "left" in sides:
             own = blocks["left", "left"]
             if "right" in sides:
-                own = own - blocks["left", "right"] @ inverse["right"] @ blocks["right", "left"]
+                across = torch.bmm(blocks["left", "right"], inverse["right"])
+                own = torch.baddbmm(own, across, blocks["right", "left"], alpha=-1)
             inverse["left"] = _inverse(own, damping)
         return cls(blocks, inverse)
 
     def added(self, x: Mapping[Side, Tensor], y: Mapping[Side, Tensor]) -> dict[Side, Tensor]:
-        """$\\delta$ and $\\epsilon$, from the input and the output at the sides, `(sample, ..., unknowns)`."""
+        """$\\delta$ and $\\epsilon$, from the input and the output at the sides, `(batch, sample, unknowns)`."""
         found: dict[Side, Tensor] = {}
         for side in ("left", "right"):
             if side not in self.inverse:
                 continue
             output = y[side]
             if side == "left" and "right" in self.inverse:
-                across = _apply(y["right"], self.inverse["right"])
-                output = output + _apply(x["right"] - across, self.blocks["right", "left"])
+                across = torch.baddbmm(x["right"], y["right"], self.inverse["right"], alpha=-1)
+                output = torch.baddbmm(output, across, self.blocks["right", "left"])
             elif side == "right" and "left" in found:
-                output = output + _apply(found["left"], self.blocks["left", "right"])
-            found[side] = x[side] - _apply(output, self.inverse[side])
+                output = torch.baddbmm(output, found["left"], self.blocks["left", "right"])
+            found[side] = torch.baddbmm(x[side], output, self.inverse[side], alpha=-1)
         return found
-
-
-def _apply(rows: Tensor, matrix: Tensor) -> Tensor:
-    return (rows.unsqueeze(-2) @ matrix).squeeze(-2) if matrix.ndim > 2 else rows @ matrix
 
 
 def _inverse(block: Tensor, damping: float) -> Tensor:
@@ -78,11 +68,10 @@ def _inverse(block: Tensor, damping: float) -> Tensor:
     if damping == 0.0:
         inverse: Tensor = torch.linalg.pinv(block)
         return inverse
-    adjoint = block.mH
-    square = adjoint @ block
-    outputs = square.shape[-1]
-    mean = square.diagonal(dim1=-2, dim2=-1).real.mean(-1)[..., None, None]
+    adjoint, outputs = block.mH, block.shape[-1]
+    mean = torch.linalg.vector_norm(block, dim=(-2, -1), keepdim=True).square() / outputs
     tiny = torch.finfo(mean.dtype).tiny ** 0.5
     eye = torch.eye(outputs, dtype=block.dtype, device=block.device)
-    solved: Tensor = torch.linalg.solve(square + (damping**2 * mean + tiny) * eye, adjoint)
+    share = (damping**2 * mean + tiny).to(block.dtype)
+    solved: Tensor = torch.linalg.solve(torch.addcmul(adjoint @ block, share, eye), adjoint)
     return solved

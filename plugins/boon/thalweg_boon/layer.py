@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from . import columns, published, spectral
+from .across import Across
 from .closures import Closure, Faces
 from .laws._faces import Side
 
@@ -34,11 +35,12 @@ class Corrected(nn.Module):
         self.layer, self._damping, self._compat = layer, damping, compat
         self._laws: list[tuple[Closure, Boundary]] = []
         self._kept: tuple[Any, Any] | None = None
+        self._across: tuple[Any, tuple[Across, ...]] | None = None
 
     def add(self, closure: Closure, boundary: Boundary) -> None:
         """One more law; `closure.axis` counts from the first dim of space."""
         self._laws.append((closure, boundary))
-        self._kept = None
+        self._kept = self._across = None
 
     def forward(self, x: Tensor) -> Tensor:
         if self._compat:
@@ -71,7 +73,13 @@ class Corrected(nn.Module):
             return self._kept[1]
         made: Any
         if isinstance(self.layer, spectral.Spectral):
-            made = spectral.Prepared.of(self.layer, sizes, tuple(held.items()), damping=self._damping)
+            # What was made in inference mode is of no use to a gradient.
+            same = (*key[:3], torch.is_inference_mode_enabled())
+            if self._across is None or self._across[0] != same:
+                frequencies = self.layer.frequencies(sizes)
+                axes = tuple(Across(frequencies, sizes, axis, sides, x.dtype) for axis, sides in held.items() if sides)
+                self._across = same, axes
+            made = spectral.Prepared.of(self.layer, self._across[1], damping=self._damping)
         else:
             made = [
                 columns.Columns.of(self.layer, x, axis=axis, sides=sides, damping=self._damping)

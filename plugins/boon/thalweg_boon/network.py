@@ -60,6 +60,7 @@ class Held(nn.Module):
         super().__init__()
         self.network = network
         self.given, self.wanted = layouts(network)
+        self.scales: Mapping[str, tuple[float, float]] = getattr(network, "scales", {})
         values: Mapping[Side, Value] = getattr(law, "values", {})
         self._values = values
         self._variable, self._dim = str(law.variable), str(law.dim)  # type: ignore[attr-defined]
@@ -103,7 +104,7 @@ class Held(nn.Module):
 
     def _hidden(self, value: Tensor) -> Tensor:
         """What layers hold, for all their channels: scaled as the network is inside, without the lead."""
-        offset, scale = getattr(self.network, "scales", {}).get(self._variable, (0.0, 1.0))
+        offset, scale = self.scales.get(self._variable, (0.0, 1.0))
         # A slope has no offset.
         value = (value - (0.0 if isinstance(self._closure, NeumannClosure) else offset)) / scale
         rest = [dim for dim in self.wanted.dims if dim != self._dim]

@@ -2,20 +2,20 @@
 
 $y_0$ and $y_N$ are sums of the spectrum over the frequencies across the boundary, the blocks are the same sums of the
 multipliers, and what is added at the boundary has a spectrum in closed form. Along the boundary the convolution acts on
-each frequency by itself, and so does the correction.
+each frequency by itself, and so does the correction: frequencies along boundaries across several dims are one batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from .elimination import Blocks, Eliminator
+from .across import Across
+from .elimination import Eliminator
 from .laws._faces import Side
 
 
@@ -34,79 +34,30 @@ class Spectral(Protocol):
 
 
 @dataclass(frozen=True)
-class Across:
-    """Sums and spectra across a boundary: space has `sizes`, the boundary lies across dim `axis` of it."""
+class Group:
+    """Boundaries across several dims that hold the same sides."""
 
-    frequencies: tuple[Tensor, ...]
-    sizes: tuple[int, ...]
-    axis: int
-    real: torch.dtype
+    across: tuple[Across, ...]
+    eliminator: Eliminator
 
-    @property
-    def halved(self) -> bool:
-        """Whether only half of the frequencies across are there."""
-        return self.axis == len(self.sizes) - 1
+    @classmethod
+    def of(cls, across: tuple[Across, ...], multipliers: Tensor, *, damping: float) -> Group:
+        sides, shape = across[0].sides, multipliers.shape[-2:]
+        flat = multipliers.reshape(*multipliers.shape[:-2], -1)
+        blocks = torch.cat([each.at(each.to_blocks, flat) for each in across], 1).unflatten(-1, shape)
+        pairs = [(given, to) for given in sides for to in sides]
+        return cls(across, Eliminator.of(dict(zip(pairs, blocks.unbind(), strict=True)), sides, damping=damping))
 
-    @cached_property
-    def phases(self) -> dict[Side, Tensor]:
-        r"""$e^{2\pi i k n / N}$ of the cell $n$ at a side: 0, or $N - 1$, which is $-1$."""
-        angle = -2 * torch.pi / self.sizes[self.axis] * self.frequencies[self.axis].to(self.real)
-        return {
-            "left": torch.polar(torch.ones_like(angle), 0 * angle),
-            "right": torch.polar(torch.ones_like(angle), angle),
-        }
-
-    @cached_property
-    def share(self) -> Tensor:
-        """Of a frequency in a sum over those that are there; the other half is added as the conjugate."""
-        frequency = self.frequencies[self.axis]
-        half = (
-            torch.where(frequency == 0, 0.5, 1.0)
-            if self.halved
-            else torch.ones(len(frequency), device=frequency.device)
-        )
-        return half.to(self.real) / self.sizes[self.axis]
-
-    def at(self, pairs: Sequence[tuple[Side, Side]], spectrum: Tensor) -> tuple[Tensor, ...]:
-        """Faces of a field, `(sample, *kept, c)` to `(sample, *along, c)`, by (side it is seen from, side)."""
-        phases = torch.stack([self.phases[to] * self.phases[given].conj() for given, to in pairs], -1)
-        total: Tensor = torch.tensordot(spectrum.movedim(self.axis + 1, -1), phases * self.share[:, None], dims=1)
-        if self.halved:
-            # The other half is the conjugate, at the opposite frequencies along the boundary.
-            total = total + reflected(total, dims=range(1, len(self.sizes))).conj()
-        faces: tuple[Tensor, ...] = torch.unbind(total, -1)
-        return faces
-
-    def along(self, face: Tensor) -> Tensor:
-        """The spectrum of a face of the input along the boundary, at the frequencies kept."""
-        others = [number for number in range(len(self.sizes)) if number != self.axis]
-        if not others:
-            return face.to(torch.complex64 if face.dtype == torch.float32 else torch.complex128)
-        found: Tensor = torch.fft.fftn(face, dim=tuple(range(1, len(others) + 1)))
-        for dim, number in enumerate(others, start=1):
-            found = found.index_select(dim, self.frequencies[number] % self.sizes[number])
-        return found
-
-    def spread(self, side: Side, face: Tensor) -> Tensor:
-        """The spectrum of a field that is `face` at a side, and 0 elsewhere."""
-        phase = self.phases[side].conj()
-        shape = [-1 if number == self.axis else 1 for number in range(len(self.sizes))]
-        return face.unsqueeze(self.axis + 1) * phase.reshape(1, *shape, 1)
-
-
-def reflected(spectrum: Tensor, *, dims: range) -> Tensor:
-    """At $-k$, along dims that hold all frequencies in the order of the FFT."""
-    for dim in dims:
-        spectrum = spectrum.flip(dim).roll(1, dim)
-    return spectrum
-
-
-def symmetric(multipliers: Tensor) -> Tensor:
-    """The multipliers of the same real map, for which $R(-k) = R(k)^*$ where both are kept."""
-    last = multipliers.ndim - 3
-    zero = multipliers.narrow(last, 0, 1)
-    zero = (zero + reflected(zero, dims=range(last)).conj()) / 2
-    return torch.cat([zero, multipliers.narrow(last, 1, multipliers.shape[last] - 1)], last)
+    def added(self, x: Tensor, spectrum: Tensor) -> Tensor:
+        """The spectrum `(*kept, sample * channel)` of what is added to the layer's input; `spectrum` of its output."""
+        sides = self.across[0].sides
+        given = torch.cat([each.given(x) for each in self.across], 1).unflatten(-1, (len(x), -1))
+        reached = torch.cat([each.at(each.to_faces, spectrum) for each in self.across], 1).unflatten(-1, (len(x), -1))
+        before, after = (dict(zip(sides, faces.unbind(), strict=True)) for faces in (given, reached))
+        found = self.eliminator.added(before, after)
+        faces = torch.stack([found[side] for side in sides]).flatten(-2)
+        parts = faces.split([each.count for each in self.across], 1)
+        return _total([each.spread(part) for each, part in zip(self.across, parts, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -114,60 +65,32 @@ class Prepared:
     """What a correction needs of the weights and the resolution alone."""
 
     multipliers: Tensor
-    across: tuple[Across, ...]
-    eliminators: tuple[Eliminator, ...]
+    groups: tuple[Group, ...]
 
     @classmethod
-    def of(
-        cls, layer: Spectral, sizes: tuple[int, ...], sides: Sequence[tuple[int, tuple[Side, ...]]], *, damping: float
-    ) -> Prepared:
-        """`sides` by axis of space."""
-        frequencies = layer.frequencies(sizes)
-        multipliers = symmetric(layer.multipliers(sizes))
-        found, eliminators = [], []
-        for axis, held in sides:
-            if held:
-                across = Across(frequencies, sizes, axis, multipliers.real.dtype)
-                found.append(across)
-                eliminators.append(Eliminator.of(blocks_of(multipliers, across, held), held, damping=damping))
-        return cls(multipliers, tuple(found), tuple(eliminators))
-
-
-def blocks_of(multipliers: Tensor, across: Across, sides: tuple[Side, ...]) -> Blocks:
-    """The boundary blocks, `(*along, inputs, outputs)`; real where there is nothing along the boundary."""
-    inputs, outputs = multipliers.shape[-2:]
-    flat = multipliers.reshape(1, *multipliers.shape[:-2], inputs * outputs)
-    pairs = [(given, to) for given in sides for to in sides]
-    found = dict(zip(pairs, across.at(pairs, flat), strict=True))
-    shaped = {pair: each[0].reshape(*each.shape[1:-1], inputs, outputs) for pair, each in found.items()}
-    return Blocks({pair: each.real if len(across.sizes) == 1 else each for pair, each in shaped.items()})
+    def of(cls, layer: Spectral, across: Sequence[Across], *, damping: float) -> Prepared:
+        """With `across` of the dims whose boundaries are held."""
+        multipliers = layer.multipliers(across[0].sizes)
+        by_sides: dict[tuple[Side, ...], list[Across]] = {}
+        for each in across:
+            by_sides.setdefault(each.sides, []).append(each)
+        groups = tuple(Group.of(tuple(each), multipliers, damping=damping) for each in by_sides.values())
+        return cls(multipliers, groups)
 
 
 def corrected(layer: Spectral, x: Tensor, prepared: Prepared) -> Tensor:
     """The layer's output, before its boundary is written."""
-    sizes = tuple(x.shape[1:-1])
-    spectrum = layer.analyse(x)
-    if not prepared.across:
-        return layer.synthesise(multiply(spectrum, prepared.multipliers), sizes=sizes)
-    output = multiply(spectrum, prepared.multipliers)
-    added = None
-    for across, eliminator in zip(prepared.across, prepared.eliminators, strict=True):
-        one_dimensional = len(sizes) == 1
-        sides: tuple[Side, ...] = tuple(eliminator.inverse)
-        given = {side: x.select(across.axis + 1, 0 if side == "left" else -1) for side in sides}
-        before = given if one_dimensional else {side: across.along(face) for side, face in given.items()}
-        reached = dict(zip(sides, across.at([("left", side) for side in sides], output), strict=True))
-        after = {side: each.real for side, each in reached.items()} if one_dimensional else reached
-        for side, each in eliminator.added(before, after).items():
-            part = across.spread(side, each.to(output.dtype))
-            added = part if added is None else added + part
-    assert added is not None
-    return layer.synthesise(output + multiply(added, prepared.multipliers), sizes=sizes)
+    *kept, inputs, outputs = prepared.multipliers.shape
+    multipliers = prepared.multipliers.reshape(-1, inputs, outputs)
+    spectrum = layer.analyse(x).reshape(len(x), -1, inputs).transpose(0, 1)
+    output = torch.bmm(spectrum, multipliers)
+    added = _total([group.added(x, output.reshape(*kept, -1)) for group in prepared.groups])
+    output = torch.baddbmm(output, added.reshape(len(output), len(x), inputs), multipliers)
+    return layer.synthesise(output.transpose(0, 1).reshape(len(x), *kept, outputs), sizes=tuple(x.shape[1:-1]))
 
 
-def multiply(spectrum: Tensor, multipliers: Tensor) -> Tensor:
-    """A matrix over channels for each frequency."""
-    *kept, inputs, outputs = multipliers.shape
-    by_mode = spectrum.expand(len(spectrum), *kept, inputs).reshape(len(spectrum), -1, inputs).transpose(0, 1)
-    product = torch.bmm(by_mode, multipliers.reshape(-1, inputs, outputs))
-    return product.transpose(0, 1).reshape(len(spectrum), *kept, outputs)
+def _total(parts: Sequence[Tensor]) -> Tensor:
+    total, *more = parts
+    for each in more:
+        total = total + each
+    return total

@@ -14,7 +14,7 @@ from .dropout import drop
 from .latest import Latest
 from .lean import normalised_linear
 from .plans import plans
-from .relative_position import ReferenceIndex, attention_bias, table_rows
+from .relative_position import ReferenceIndex, attention_bias, relations, table_rows
 from .self_attention import GlobalVectors
 from .shapes import Cells, Vectors
 
@@ -46,6 +46,7 @@ class CuboidCrossAttention(nn.Module):
         self.vectors = vectors if vectors and vectors.count else None
         self._layouts = Latest(partial(plans, column=column, padding=padding))
         self.block = (longest, *column.size)
+        self._relations = Latest(partial(relations, table=self.block if relative else None))
         self.relative_position_bias_table: nn.Parameter | None = None
         if relative:
             self.relative_position_bias_table = nn.Parameter(torch.zeros(table_rows(self.block), heads))
@@ -75,7 +76,8 @@ class CuboidCrossAttention(nn.Module):
                 column_q, project = layouts[0].pad(others[0]), self.l2g_global_kv_net
             column_k, column_v = (self._split(each) for each in project(vectors).chunk(2, -1))
             columns = (column_q, column_k, column_v)
-        bias = attention_bias(self.relative_position_bias_table, self.block, plans=layouts, heads=self.heads, like=q)
+        found = self._relations(*layouts, x.device)
+        bias = attention_bias(self.relative_position_bias_table, found, plans=layouts, heads=self.heads, like=q)
         out = attend(
             padded,
             layouts[1].pad(k),

@@ -34,52 +34,49 @@ def relative_index(queries: Triple, keys: Triple, table: Triple) -> NDArray[np.i
     return row
 
 
+@lru_cache(maxsize=1024)
+def relations(
+    queries: Plan, keys: Plan, device: torch.device, *, table: Triple | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Rows of a table by (query, key), and what is hidden by (cuboid, 1, query, key).
+
+    None where there is no table, or nothing is hidden.
+    """
+    mask = allowed(queries, keys)
+    # What is made in inference mode could not be used to learn.
+    with torch.inference_mode(False):
+        hidden = None if mask is None else ~torch.from_numpy(mask).to(device)[:, None]
+        if table is None:
+            return None, hidden
+        rows = relative_index(queries.cuboid.size, keys.cuboid.size, table)
+        return torch.from_numpy(rows).to(device), hidden
+
+
 def attention_bias(
-    table: nn.Parameter | None, size: Triple, *, plans: tuple[Plan, Plan], heads: int, like: Tensor
+    table: nn.Parameter | None,
+    found: tuple[Tensor | None, Tensor | None],
+    *,
+    plans: tuple[Plan, Plan],
+    heads: int,
+    like: Tensor,
 ) -> Bias | None:
     """What attention adds to its scores: biases from a learned table, and -inf where a key may not be seen.
 
-    In the dtype and on the device of `like`; None if there is nothing to add.
+    `found` by `relations`. In the dtype of `like`; None if there is nothing to add.
     """
     queries, keys = plans
-    hidden = _hidden(queries, keys, like.device)
-    if table is None and hidden is None:
+    rows, hidden = found
+    if rows is None and hidden is None:
         return None
     groups, shape = queries.groups, (queries.length, keys.length)
-    if table is None:
+    if rows is None or table is None:
         bias = like.new_zeros(1, 1, 1)
     else:
-        index = _index(queries.cuboid.size, keys.cuboid.size, size, table.device)
-        bias = functional.embedding(index, table).permute(2, 0, 1).to(like.dtype)
+        bias = functional.embedding(rows, table).permute(2, 0, 1).to(like.dtype)
     bias = bias.expand(groups, heads, *shape)
     if hidden is not None:
         bias = bias.masked_fill(hidden, float("-inf"))
     return bias.reshape(groups * heads, *shape)
-
-
-# Constants to a compiler. They are made outside of inference, where what is made cannot be used to learn.
-@torch.compiler.assume_constant_result
-def _index(queries: Triple, keys: Triple, table: Triple, device: torch.device) -> Tensor:
-    return _placed_index(queries, keys, table, device)
-
-
-@torch.compiler.assume_constant_result
-def _hidden(queries: Plan, keys: Plan, device: torch.device) -> Tensor | None:
-    """(cuboid, 1, query, key); None if every key may be seen."""
-    return _placed_mask(queries, keys, device)
-
-
-@lru_cache(maxsize=1024)
-def _placed_index(queries: Triple, keys: Triple, table: Triple, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.from_numpy(relative_index(queries, keys, table)).to(device)
-
-
-@lru_cache(maxsize=1024)
-def _placed_mask(queries: Plan, keys: Plan, device: torch.device) -> Tensor | None:
-    mask = allowed(queries, keys)
-    with torch.inference_mode(False):
-        return None if mask is None else ~torch.from_numpy(mask).to(device)[:, None]
 
 
 class ReferenceIndex:

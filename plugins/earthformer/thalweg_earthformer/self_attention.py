@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,9 +13,10 @@ from torch.nn import functional
 from .attention import attend, gather
 from .cuboids import Cuboid, Padding, Plan
 from .dropout import drop
+from .latest import Latest
 from .lean import normalised_linear
 from .plans import plan
-from .relative_position import ReferenceIndex, attention_bias, table_rows
+from .relative_position import ReferenceIndex, attention_bias, relations, table_rows
 from .shapes import Cells, Heads, VectorHeads, Vectors
 
 
@@ -58,6 +60,7 @@ class CuboidSelfAttention(nn.Module):
         self.attention_dropout, self.projection_dropout = attention_dropout, projection_dropout
         self.vectors = vectors if vectors and vectors.count else None
         self.updated = updated
+        self._relations = Latest(partial(relations, table=cuboid.size if relative else None))
         self.relative_position_bias_table: nn.Parameter | None = None
         if relative:
             self.relative_position_bias_table = nn.Parameter(torch.zeros(table_rows(cuboid.size), heads))
@@ -100,8 +103,9 @@ class CuboidSelfAttention(nn.Module):
         columns = update = None
         if self.vectors is not None and vectors is not None:
             columns, update = self._with_vectors(self.global_vec_norm(vectors), projected, layout)
+        found = self._relations(layout, layout, x.device)
         bias = attention_bias(
-            self.relative_position_bias_table, self.cuboid.size, plans=(layout, layout), heads=self.heads, like=q
+            self.relative_position_bias_table, found, plans=(layout, layout), heads=self.heads, like=q
         )
         padded = [layout.pad(each) for each in (q, k, v)]
         if columns is not None:

@@ -60,11 +60,24 @@ def test_mean_and_variance_are_of_the_mixture() -> None:
     with torch.inference_mode():
         prior = network.latent(context, drop=False)
         (vectors,) = network.deterministic(context, (targets,), drop=False)
-        parts = [network.decoder(vectors, prior.mean + prior.stddev * each, targets) for each in noise]
+        prepared = network.decoder.prepared(vectors, targets)
+        parts = [network.decoder(prepared, prior.mean + prior.stddev * each) for each in noise]
         means, scales = (torch.stack([part[i] for part in parts]) for i in (0, 1))
         mean, variance = network(context, targets)
     torch.testing.assert_close(mean, means.mean(0))
     torch.testing.assert_close(variance, scales.square().mean(0) + means.var(0))
+
+
+def test_the_decoder_takes_all_three_joined() -> None:
+    decoder = process().decoder
+    vectors, latent, targets = torch.rand(2, 5, 16), torch.rand(2, 8), torch.rand(2, 5, 2)
+    with torch.inference_mode():
+        hidden = torch.cat([vectors, latent.unsqueeze(1).expand(-1, 5, -1), decoder.lift(targets)], -1)
+        for layer in (decoder.first, *decoder.layers):
+            hidden = layer(hidden).relu()
+        mean, scale = decoder(decoder.prepared(vectors, targets), latent)
+        torch.testing.assert_close(mean, decoder.out(hidden)[..., 0])
+        torch.testing.assert_close(scale, 1e-3 + decoder.out(hidden)[..., 1].exp().log1p())
 
 
 def test_dropout_is_on_when_solving_only_if_asked_for() -> None:

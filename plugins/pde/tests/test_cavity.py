@@ -6,6 +6,7 @@ The values are those that ten public codes print, each of the same.
 from __future__ import annotations
 
 import numpy as np
+import xarray as xr
 from thalweg.testing import check_dataset
 from thalweg_pde.datasets.lid_driven_cavity import LidDrivenCavity, Poisson, cavity
 
@@ -51,7 +52,9 @@ def test_the_stream_function_solves_its_equation() -> None:
 
 
 def test_it_keeps_the_contract() -> None:
-    check_dataset(LidDrivenCavity(cells=17, end=0.1, sizes=(2, 1, 1), chunk=2))
+    problem = LidDrivenCavity(cells=17, end=0.1, sizes=(2, 1, 1), chunk=2)
+    check_dataset(problem)
+    xr.testing.assert_identical(problem.open().compute(), problem.model_copy(update={"chunk": 3}).open().compute())
 
 
 def test_vorticity_adds_up_to_the_circulation() -> None:

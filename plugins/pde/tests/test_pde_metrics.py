@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from scipy import stats
+from scipy import integrate, stats
 from thalweg import HandshakeError, score
 from thalweg.signature import Signature
 from thalweg.testing import check_metric
 from thalweg.testing.metrics import example
 from thalweg_pde.metrics.boundary_error import BoundaryError
 from thalweg_pde.metrics.conservation_error import ConservationError
+from thalweg_pde.metrics.gaussian_crps import GaussianCRPS
 from thalweg_pde.metrics.log_likelihood import LogLikelihood
 from thalweg_pde.metrics.relative_l2 import RelativeL2
 from thalweg_pde.metrics.shock_location import ShockLocation
@@ -34,13 +35,14 @@ def test_metrics_keep_the_contract(metric: Any) -> None:
     check_metric(metric)
 
 
-def test_likelihood_keeps_the_contract() -> None:
+@pytest.mark.parametrize("metric", [LogLikelihood(), GaussianCRPS()])
+def test_scores_of_a_spread_keep_the_contract(metric: Any) -> None:
     estimate, truth = example(Signature())
     spread = {f"{name}_variance": abs(each) * 0.01 + 1e-3 for name, each in estimate.data_vars.items()}
-    check_metric(LogLikelihood(), estimate.assign(spread), truth)
-    check_metric(LogLikelihood(), xr.concat([estimate, estimate * 1.1, estimate - 0.1], "member"), truth)
+    check_metric(metric, estimate.assign(spread), truth)
+    check_metric(metric, xr.concat([estimate, estimate * 1.1, estimate - 0.1], "member"), truth)
     with pytest.raises(HandshakeError, match="nothing of its uncertainty"):
-        score(LogLikelihood(), estimate, truth)
+        score(metric, estimate, truth)
 
 
 def fields(values: Any, **more: Any) -> xr.Dataset:
@@ -75,6 +77,21 @@ def test_likelihood_is_the_density() -> None:
     assert value(LogLikelihood(), fields(mean, u_variance=variance), fields(truth)) == pytest.approx(wanted)
     members = xr.concat([fields(mean + shift) for shift in (-1.0, 0.0, 1.0)], "member")
     assert value(LogLikelihood(), members, fields(truth)) == pytest.approx(stats.norm(mean, 1.0).logpdf(truth).mean())
+
+
+def test_crps_of_a_gaussian_is_the_integral() -> None:
+    r"""$\int (F(x) - 1_{x \ge y})^2 dx$."""
+    truth, mean, variance = [[0.3, -2.0, 1.0, 4.0]], [[0.0, 0.0, 1.0, 1.0]], [[0.25, 1.0, 4.0, 0.01]]
+    wanted = []
+    for y, m, v in zip(truth[0], mean[0], variance[0], strict=True):
+        normal = stats.norm(m, v**0.5)
+        below, _ = integrate.quad(lambda x, normal=normal: normal.cdf(x) ** 2, m - 9, y)
+        above, _ = integrate.quad(lambda x, normal=normal: normal.sf(x) ** 2, y, max(y, m) + 20)
+        wanted.append(below + above)
+    found = value(GaussianCRPS(), fields(mean, u_variance=variance), fields(truth))
+    assert found == pytest.approx(np.mean(wanted), rel=1e-6)
+    sure = fields(mean, u_variance=np.zeros((1, 4)))
+    assert value(GaussianCRPS(), sure, fields(truth)) == np.abs(np.subtract(truth, mean)).mean()
 
 
 def test_a_dim_that_is_not_there_is_refused() -> None:

@@ -100,6 +100,22 @@ def test_stefan_front_is_at_the_threshold() -> None:
         np.testing.assert_allclose(-slope / 9.9e-5, threshold * speed, rtol=1e-3)
 
 
+def test_diffusion_solves_its_equation() -> None:
+    def u(x: Any, t: float) -> Any:
+        return Diffusion().solution(np.asarray(t), x, parameter=2.5)
+
+    rate, _, curvature = _slopes(u, time=0.3, x=X)
+    np.testing.assert_allclose(rate, 2.5 * curvature, atol=1e-5)
+    np.testing.assert_array_equal(u(X, 0.0), np.sin(X))
+
+
+def test_a_step_is_carried_along() -> None:
+    problem, x, t = Advection(), np.linspace(0.0, 1.0, 101), np.float64(0.13)
+    start = problem.solution(np.zeros(()), x - 1.5 * t, parameter=1.5)
+    np.testing.assert_array_equal(problem.solution(t, x, parameter=1.5), start)
+    np.testing.assert_array_equal(problem.solution(t, np.array([0.694, 0.696]), parameter=1.5), [1.0, 0.0])
+
+
 def test_porous_medium_solves_its_equation() -> None:
     t, x, d = 0.7, np.linspace(0.1, 0.5, 9), 1e-4
     for m in (1.0, 2.0, 3.0):
@@ -192,4 +208,5 @@ def test_wave_solves_its_equation() -> None:
     second = (u(0.3 + d) - 2 * u(0.3) + u(0.3 - d)) / d**2
     np.testing.assert_allclose(second, problem.solution(squares, time=0.3), atol=1e-3)
     edge = u(0.3)
+    assert abs(integral(integral(edge, problem.axes()["x"]), problem.axes()["y"])) < 1e-14
     assert np.abs(edge[:, 1] - edge[:, 0]).max() < 0.03 * np.abs(edge).max()

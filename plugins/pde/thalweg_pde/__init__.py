@@ -43,12 +43,14 @@ def register_laws(register: Register[Law]) -> None:
 def register_metrics(register: Register[Metric | WholeMetric]) -> None:
     from .metrics.boundary_error import BoundaryError
     from .metrics.conservation_error import ConservationError
+    from .metrics.gaussian_crps import GaussianCRPS
     from .metrics.log_likelihood import LogLikelihood
     from .metrics.relative_l2 import RelativeL2
     from .metrics.shock_location import ShockLocation
 
     register("boundary-error", BoundaryError)
     register("conservation-error", ConservationError)
+    register("gaussian-crps", GaussianCRPS)
     register("log-likelihood", LogLikelihood)
     register("relative-l2", RelativeL2)
     register("shock-location", ShockLocation)

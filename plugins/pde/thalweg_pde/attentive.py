@@ -84,18 +84,27 @@ class Deterministic(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Mean and standard deviation at targets, from their vectors, the latent one and their places."""
+    """Mean and standard deviation at targets, from their vectors, the latent one and their places, all joined.
+
+    What the first layer makes of a target is the same for each latent vector: `prepared` has it.
+    """
 
     def __init__(self, dims: int, width: int, size: int) -> None:
         super().__init__()
         self.lift = nn.Linear(dims, width)
-        whole = 2 * width + size
-        self.layers = nn.ModuleList(nn.Linear(whole, whole) for _ in range(3))
-        self.out = nn.Linear(whole, 2)
+        self.parts = [width, size, width]
+        whole = sum(self.parts)
+        self.first, self.out = nn.Linear(whole, whole), nn.Linear(whole, 2)
+        self.layers = nn.ModuleList(nn.Linear(whole, whole) for _ in range(2))
 
-    def forward(self, vectors: Tensor, latent: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        spread = latent.unsqueeze(-2).expand(*vectors.shape[:-1], -1)
-        hidden = torch.cat([vectors, spread, self.lift(targets)], -1)
+    def prepared(self, vectors: Tensor, targets: Tensor) -> Tensor:
+        of_vectors, _, of_places = self.first.weight.split(self.parts, -1)
+        joined = functional.linear(vectors, of_vectors, self.first.bias)
+        return joined + functional.linear(self.lift(targets), of_places)
+
+    def forward(self, prepared: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+        _, of_latent, _ = self.first.weight.split(self.parts, -1)
+        hidden = functional.relu(prepared + functional.linear(latent, of_latent).unsqueeze(-2))
         for layer in self.layers:
             hidden = functional.relu(layer(hidden))
         mean, scale = self.out(hidden).unbind(-1)
@@ -133,7 +142,8 @@ class AttentiveNeuralProcess(nn.Module):
             filled = torch.cat([places, torch.where(known, values, 0.0).unsqueeze(-1)], -1)
             posterior, prior = self.latent(filled, drop=drop), self.latent(context, drop=drop)
             vectors, latent = self.deterministic(context, targets, drop=drop), posterior.rsample()
-            found = [self.decoder(each, latent, at) for each, at in zip(vectors, targets, strict=True)]
+            pairs = zip(vectors, targets, strict=True)
+            found = [self.decoder(self.decoder.prepared(each, at), latent) for each, at in pairs]
         means = tuple(mean for mean, _ in found)
         mean, scale = torch.cat(means, -1), torch.cat([each for _, each in found], -1)
         density = Normal(mean, scale).log_prob(torch.where(known, values, mean.detach()))
@@ -149,12 +159,13 @@ class AttentiveNeuralProcess(nn.Module):
             return self._mixture(context, targets, noise)
 
     def _mixture(self, context: Tensor, targets: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        prior, vectors = self.latent(context, drop=self.drops), None
+        prior, prepared = self.latent(context, drop=self.drops), None
         origin, total, squares, within = (torch.zeros((), device=context.device) for _ in range(4))
         for number, each in enumerate(noise):
-            if vectors is None or self.drops:
+            if prepared is None or self.drops:
                 (vectors,) = self.deterministic(context, (targets,), drop=self.drops)
-            mean, scale = self.decoder(vectors, prior.mean + prior.stddev * each, targets)
+                prepared = self.decoder.prepared(vectors, targets)
+            mean, scale = self.decoder(prepared, prior.mean + prior.stddev * each)
             # Sums about the first draw lose no digits.
             origin = mean if number == 0 else origin
             gap = mean - origin

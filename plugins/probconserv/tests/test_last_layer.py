@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 from thalweg import HandshakeError, Hold, LinearLaw, Registry, Samples
 from thalweg.estimates import context_of
-from thalweg.testing import series, windowed
+from thalweg.testing import check_enforcer, series, windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
 from thalweg_probconserv.enforcers.additive import Additive
 from thalweg_probconserv.enforcers.last_layer import LastLayer
@@ -134,3 +134,8 @@ def test_others_are_refused() -> None:
     with pytest.raises(HandshakeError, match="not known before"):
         LastLayer().wrap(Network(), Integral(variable="u", target="budget"))(inputs()[0])
     assert "last-layer" in Registry.installed().parts("enforcers")
+
+
+@pytest.mark.parametrize("by", ["additive", "multiplicative"])
+def test_conformance(by: Any) -> None:
+    check_enforcer(LastLayer(by=by))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
-from thalweg import HandshakeError, Hold, LinearLaw, Registry, Samples
+from thalweg import HandshakeError, Hold, LinearLaw, Registry, Samples, TensorLaw
 from thalweg.estimates import context_of
 from thalweg.learning import to_tensor
 from thalweg.learning.tensors import grid_of
@@ -21,6 +23,7 @@ from thalweg_probconserv.laws.boundary_flux import BoundaryFlux
 from thalweg_probconserv.laws.integral import Integral
 from thalweg_probconserv.laws.periodic import Periodic
 from thalweg_probconserv.laws.point_observations import PointObservations
+from torch import Tensor
 
 LAWS = [
     Integral(variable="field", weights="trapezoid"),
@@ -84,6 +87,30 @@ def test_learning_under_it_leads_to_the_law(tmp_path: Path) -> None:
     assert left[0] > 0.25
     assert left[1] < left[0]
     assert left[2] < left[0] / 4
+
+
+class Excess(TensorLaw):
+    """A field is `level`; the residual is one field of tensors."""
+
+    example: ClassVar[Mapping[str, Any]] = {"variable": "field", "level": 1.0}
+    variable: str
+    level: float
+
+    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+        return fields[[self.variable]] - self.level
+
+    def tensor_residual(self, estimate: Mapping[str, Tensor], context: xr.Dataset, *, grid: xr.Dataset) -> Tensor:  # noqa: ARG002
+        return estimate[self.variable] - self.level
+
+
+def test_a_law_of_tensors_says_its_own_residual() -> None:
+    """Also at scattered points, and with weight 3: 3 * mean (1, 4, 9, 16)."""
+    points = torch.tensor([[2.0, 3.0], [4.0, 5.0]], requires_grad=True)
+    found = Penalty(weight=3.0).penalty(
+        Excess(variable="field", level=1.0), {"field": points}, xr.Dataset(), grid=xr.Dataset()
+    )
+    assert found.item() == 22.5
+    torch.testing.assert_close(torch.autograd.grad(found, points)[0], 3 * 2 * (points - 1) / 4)
 
 
 def test_points_are_refused_under_rows_over_fields(samples: Samples) -> None:

@@ -40,8 +40,9 @@ class Ended(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         output: Tensor = self.network(inputs)
         names = self.wanted.names
-        found = self._dataset(output, self.wanted)
-        context = self._dataset(inputs, self.given)
+        found = self._dataset(output, self.wanted, lead=1)
+        # The last input is lead 0.
+        context = self._dataset(inputs, self.given, lead=1 - inputs.shape[1])
         if "lead" in self.wanted.dims:
             context = context.assign_coords(target_lead=np.arange(1, found.sizes["lead"] + 1))
         channels = list(torch.unbind(output, -1))
@@ -61,12 +62,14 @@ class Ended(nn.Module):
         moved: Tensor = held.to(field.dtype).reshape(ordered.shape).permute(back)
         return moved
 
-    def _dataset(self, tensor: Tensor, layout: Layout) -> xr.Dataset:
+    def _dataset(self, tensor: Tensor, layout: Layout, *, lead: int) -> xr.Dataset:
         """What laws read: values are known here, and nothing is learned through them."""
         dims = ("sample", *layout.dims)
         values = tensor.detach().cpu().numpy()
         sizes = dict(zip(dims, values.shape[:-1], strict=True))
         coords = {dim: np.arange(size) * self.spacing.get(dim, 1.0) for dim, size in sizes.items() if dim != "sample"}
+        if "lead" in sizes:
+            coords["lead"] = lead + np.arange(sizes["lead"])
         return xr.Dataset({name: (dims, values[..., i]) for i, name in enumerate(layout.names)}, coords)
 
 

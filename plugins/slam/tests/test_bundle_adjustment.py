@@ -6,12 +6,13 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 from thalweg.errors import EstimateError, OptionError, SourceError
-from thalweg_slam.bundle import Bundle, Prior, adjust, covariance, findings, inspect, read_bal
+from thalweg_slam.bundle import Bundle, Prior, adjust, covariance, findings, inspect, read_bal, read_gbp
 from thalweg_slam.bundle.direct import Pattern, direct_step
 from thalweg_slam.bundle.equations import Equations
 from thalweg_slam.bundle.half import CARRIERS
@@ -223,6 +224,22 @@ def test_bal_ends_at_the_published_cost() -> None:
     for products in ("float64", "float32", "float16", "bfloat16"):
         found = adjust(bundle, solver="cgnr", products=products).cost  # type: ignore[arg-type]
         assert found == pytest.approx(30378.636, rel=1e-6 if products == "float64" else 1e-5), products
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "cost"),
+    [("fr1desk", 19816.48), ("fr1desk_small", 4242.60), ("fr1xyz_av", 17431.16), ("fr2robot2", 1944.60)],
+)
+@pytest.mark.parametrize("precision", ["double", "mixed", "mixed-adaptive"])
+def test_keyframe_windows_end_no_higher_than_by_ceres(name: str, cost: float, precision: Any) -> None:
+    """Costs of Ceres 2.1, DENSE_SCHUR, with the same rule when to stop (benchmarks/bundle_adjustment.py)."""
+    file = BAL.with_name(f"tum_{name}.txt.gz")
+    if not file.exists():
+        pytest.skip(f"no {file.name} in the shared data")
+    result = adjust(read_gbp(file), precision=precision, check=False)
+    assert result.cost < 1.001 * cost
+    assert (np.diff(result.costs) <= 0).all()
 
 
 def test_covariance_is_the_inverse_of_the_information() -> None:

@@ -21,14 +21,21 @@ from thalweg.plan import plans_of
 from thalweg.plugins import Registry
 from thalweg.recipe import Recipe
 from thalweg.samples import Samples
-from thalweg.testing import check_dataset, check_method
+from thalweg.testing import check_dataset, check_law, check_method
 from thalweg_slam import Trajectory
-from thalweg_slam.bundle import Bundle, read_bundles, windows, write_bundles
+from thalweg_slam.bundle import Bundle, adjust_windows, read_bundles, windows, write_bundles
+from thalweg_slam.bundle.drive import Road, drive
 from thalweg_slam.bundle.layout import bundle_of, dataset
+from thalweg_slam.bundle.loops import loop_graph
 from thalweg_slam.bundle.method import WindowedBundleAdjustment
 from thalweg_slam.bundle.source import BundleFile
 from thalweg_slam.bundle.state import Sightings, State
+from thalweg_slam.bundle.synthetic import SyntheticDrives
+from thalweg_slam.graph import LOOP, ODOMETRY
+from thalweg_slam.laws.loop_closure import LoopClosure
+from thalweg_slam.layout import graph_of, poses_of, with_steps
 from thalweg_slam.metrics.ate import AbsoluteTrajectoryError
+from thalweg_slam.residuals import errors, whitened
 
 SHARED = Path(os.environ.get("THALWEG_SHARED") or Path(__file__).resolve().parents[3] / ".." / "shared")
 SLAM = SHARED / "data" / "slam"
@@ -64,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def drive(folder: Path, **options: Any) -> BundleFile:
+def drive_file(folder: Path, **options: Any) -> BundleFile:
     names = {"path": "factors", "poses": "poses", "calibration": "calibration", "truth": "truth"}
     files = {name: str(folder / f"{file}.txt") for name, file in names.items()}
     return BundleFile(format="stereo", **files, **options)
@@ -72,19 +79,19 @@ def drive(folder: Path, **options: Any) -> BundleFile:
 
 def test_dataset(folder: Path) -> None:
     with dask.config.set(scheduler="synchronous"):
-        check_dataset(drive(folder))
-        check_dataset(drive(folder, window=4, stride=2))
+        check_dataset(drive_file(folder))
+        check_dataset(drive_file(folder, window=4, stride=2))
 
 
 def test_method(folder: Path) -> None:
-    check_method(WindowedBundleAdjustment(), drive(folder, window=4, stride=2).open())
-    check_method(WindowedBundleAdjustment(window=4, stride=2), drive(folder).open())
+    check_method(WindowedBundleAdjustment(), drive_file(folder, window=4, stride=2).open())
+    check_method(WindowedBundleAdjustment(window=4, stride=2), drive_file(folder).open())
 
 
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
 @pytest.mark.parametrize("options", [{}, {"window": 4, "stride": 2}, {"window": 4, "solver": "cgnr"}], ids=repr)
 def test_exact_sightings_give_the_way(folder: Path, scheduler: Any, options: dict[str, Any]) -> None:
-    samples = Samples.of(drive(folder).open())
+    samples = Samples.of(drive_file(folder).open())
     inputs, truth = samples.inputs(slice(None)), samples.truth(slice(None))
     found = WindowedBundleAdjustment(scheduler=scheduler, **options).solve(inputs, samples.wanted)
     # The first camera is held where the file has it: nothing need be aligned.
@@ -95,8 +102,8 @@ def test_exact_sightings_give_the_way(folder: Path, scheduler: Any, options: dic
 
 
 def test_windows_come_back_from_the_layout(folder: Path) -> None:
-    whole = bundle_of(Samples.of(drive(folder).open()).inputs(slice(None)), 0)
-    inputs = Samples.of(drive(folder, window=4, stride=2, sigma=0.5).open()).inputs(slice(None))
+    whole = bundle_of(Samples.of(drive_file(folder).open()).inputs(slice(None)), 0)
+    inputs = Samples.of(drive_file(folder, window=4, stride=2, sigma=0.5).open()).inputs(slice(None))
     parts = windows(whole, size=4, stride=2)
     assert inputs.sizes["sample"] == len(parts) == 4
     assert inputs["first_camera"].values.tolist() == [0, 2, 4, 5]
@@ -108,7 +115,7 @@ def test_windows_come_back_from_the_layout(folder: Path) -> None:
 
 
 def test_a_store_is_the_same_data(folder: Path, tmp_path: Path) -> None:
-    source = drive(folder, window=4, stride=2)
+    source = drive_file(folder, window=4, stride=2)
     data = source.open().load()
     inputs = Samples.of(data).inputs(slice(None))
     bundles = [bundle_of(inputs, number) for number in range(4)]
@@ -122,6 +129,58 @@ def test_a_store_is_the_same_data(folder: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(known[3].rotation, truths[3].rotation)
     stored = BundleFile(path=str(tmp_path / "a.zarr"), format="zarr").open().load()
     xr.testing.assert_equal(stored.drop_vars("first_camera"), data.drop_vars("first_camera"))
+
+
+@pytest.fixture(scope="module")
+def drives() -> xr.Dataset:
+    return SyntheticDrives(**SyntheticDrives.example).open()
+
+
+def test_parts_of_drives(drives: xr.Dataset) -> None:
+    with dask.config.set(scheduler="synchronous"):
+        check_dataset(SyntheticDrives(**SyntheticDrives.example))
+    check_method(WindowedBundleAdjustment(window=6, stride=3), drives)
+    check_law(LoopClosure(), drives)
+
+
+def test_loops_say_where_the_truth_is_within_their_covariance() -> None:
+    """And windows say so of their steps: residuals at the truth are drawn from a standard normal."""
+    found: dict[str, list[np.ndarray]] = {"loops": [], "steps": []}
+    for seed in range(2):
+        bundle, truth = drive(seed, Road(cameras=60, radius=6.0, landmarks=500))
+        graphs = {"loops": loop_graph(bundle, shared=10, gap=30), "steps": adjust_windows(bundle, size=10, stride=5)}
+        assert (graphs["loops"].edges[:, 1] - graphs["loops"].edges[:, 0] >= 30).all()
+        for name, graph in graphs.items():
+            each = whitened(graph, (truth.translation, truth.rotation), edges=np.arange(len(graph.edges)))
+            found[name].append(each)
+    for name, parts in found.items():
+        values = np.concatenate(parts)
+        assert values.size > 500, name
+        assert abs(values.mean()) < 0.25, name
+        assert values.std() == pytest.approx(1, abs=0.2), name
+
+
+def test_steps_of_an_estimate_are_odometry(drives: xr.Dataset) -> None:
+    samples = Samples.of(drives)
+    inputs = samples.inputs(slice(None))
+    estimate = WindowedBundleAdjustment().solve(inputs, samples.wanted)
+    loops = graph_of(inputs, 0)
+    at, turned = poses_of(estimate, 0)
+    graph = with_steps(replace(loops, translation=at, rotation=turned), estimate["step_information"].values[0])
+    assert (graph.kind == ODOMETRY).sum() == 23
+    assert (graph.kind == LOOP).sum() == len(loops.edges) > 0
+    # The steps are those of the estimate: they leave nothing.
+    assert np.abs(errors(graph, (at, turned), edges=np.arange(23))).max() < 1e-6
+    assert np.linalg.eigvalsh(graph.information[:23]).min() > 0
+    again = with_steps(graph, estimate["step_information"].values[0])
+    np.testing.assert_array_equal(again.edges, graph.edges)
+
+
+def test_single_cameras_close_no_loops() -> None:
+    with pytest.raises(OptionError, match="loops of 'bal' cameras"):
+        loop_graph(_bal())
+    with pytest.raises(OptionError, match="loops = 20"):
+        Registry.installed().make("datasets", {"bundle": {"path": "a", "format": "bal", "loops": 20}})
 
 
 def _bal() -> Bundle:
@@ -150,7 +209,7 @@ def test_a_store_of_cameras_without_a_calibration(tmp_path: Path) -> None:
 
 def test_what_does_not_fit(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"bundles of 'stereo', .* and 'bal'"):
-        inputs = Samples.of(drive(folder).open()).inputs(slice(None))
+        inputs = Samples.of(drive_file(folder).open()).inputs(slice(None))
         dataset([bundle_of(inputs, 0), _bal()], [None, None], first=[0, 0], attrs={})
     with pytest.raises(SourceError, match=r"\['bal', 'stereo'\]"):
         write_bundles(tmp_path / "a.zarr", [bundle_of(inputs, 0), _bal()])
@@ -158,7 +217,7 @@ def test_what_does_not_fit(folder: Path, tmp_path: Path) -> None:
         read_bundles(tmp_path / "absent.zarr")
     (folder / "short.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n")
     with pytest.raises(SourceError, match="1 poses"):
-        drive(folder).model_copy(update={"truth": str(folder / "short.txt")}).open()
+        drive_file(folder).model_copy(update={"truth": str(folder / "short.txt")}).open()
     registry = Registry.installed()
     for options in ({"format": "stereo"}, {"poses": "a", "calibration": "b"}, {"format": "zarr", "window": 3}):
         with pytest.raises(OptionError):
@@ -166,7 +225,7 @@ def test_what_does_not_fit(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_window_that_is_not_determined_is_named(folder: Path) -> None:
-    data = drive(folder).open().load()
+    data = drive_file(folder).open().load()
     ends = data["sighting_ends"].values
     # Camera 4 sees nothing any more.
     ends[(ends[..., 0] == 4)] = -1
@@ -196,15 +255,34 @@ def run(tree: dict[str, Any], store: Path) -> dict[str, float]:
 
 
 def test_a_recipe_of_a_drive(folder: Path, tmp_path: Path) -> None:
-    numbers = run(recipe(drive(folder)), tmp_path)
+    numbers = run(recipe(drive_file(folder)), tmp_path)
     assert numbers["ate/max/mean/free"] < 1e-3
     assert numbers["rpe/rot_rmse_deg/mean/free"] < 1e-2
 
 
+def test_a_recipe_of_drives_with_their_loops(tmp_path: Path) -> None:
+    tree = {
+        "name": "drives",
+        "ingest": {"synthetic-drives": {"drives": 2, "cameras": 60, "radius": 6.0, "landmarks": 500, "loops": 10}},
+        "train": {"method": {"windowed-bundle-adjustment": {"window": 8, "stride": 4}}},
+        "constrain": [{"hold": "loop-closure", "by": {"pose-graph": {"precision": "double", "initial": "estimate"}}}],
+        "evaluate": ["ate"],
+    }
+    numbers = run(tree, tmp_path)
+    assert numbers["ate/rmse/mean/held"] < 0.7 * numbers["ate/rmse/mean/free"]
+    assert numbers["violation/loop-closure/held"] < 1 < numbers["violation/loop-closure/free"]
+
+
+def test_a_drive_without_loops_has_nothing_to_hold(folder: Path, tmp_path: Path) -> None:
+    tree = recipe(drive_file(folder, loops=10), constrain=[{"hold": "loop-closure", "by": "pose-graph"}])
+    with pytest.raises(EstimateError, match="sample 0 has no loop"):
+        run(tree, tmp_path)
+
+
 def test_parts_that_are_not_of_bundles(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(HandshakeError, match="dead-reckoning needs 'node_id'"):
-        run(recipe(drive(folder), train={"method": "dead-reckoning"}), tmp_path)
-    tree = recipe(drive(folder), constrain=[{"hold": "loop-closure", "by": "pose-graph"}])
+        run(recipe(drive_file(folder), train={"method": "dead-reckoning"}), tmp_path)
+    tree = recipe(drive_file(folder), constrain=[{"hold": "loop-closure", "by": "pose-graph"}])
     with pytest.raises((HandshakeError, EstimateError), match="node_id"):
         run(tree, tmp_path)
 

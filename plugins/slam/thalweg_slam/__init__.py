@@ -92,10 +92,12 @@ def __getattr__(name: str) -> Any:
 @hookimpl
 def register_datasets(register: Register[Dataset]) -> None:
     from .bundle.source import BundleFile
+    from .bundle.synthetic import SyntheticDrives
     from .datasets.pose_graph import PoseGraph
     from .datasets.synthetic_tours import SyntheticTours
 
     register("bundle", BundleFile)
+    register("synthetic-drives", SyntheticDrives)
     register("pose-graph", PoseGraph)
     register("synthetic-tours", SyntheticTours)
 

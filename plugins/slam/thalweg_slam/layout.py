@@ -8,6 +8,9 @@
 Graphs are padded to the largest: poses after the last lie at the origin and have -1 as `trajectory`, edges after the
 last have -1 as `edge_ends`. A truth that is not known is NaN.
 
+An estimate may say how sure it is of its steps, `step_information(sample, node, triangle)` from each pose to the next:
+these are then the graph's odometry, in place of what the inputs measure.
+
 Rectangles, because a sample is then a slice of every field: Dask maps over problems, and core's stores, batches and
 plans know all sizes beforehand. Padding costs memory in proportion to the largest graph (on disk it is compressed
 away), so graphs of very different sizes belong in runs of their own, or in the ragged form of `formats.store`.
@@ -16,6 +19,7 @@ away), so graphs of very different sizes belong in runs of their own, or in the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +28,8 @@ from thalweg import Signature
 from thalweg.errors import HandshakeError, SourceError
 
 from .formats._assembly import triangle, upper
-from .graph import Graph
-from .poses import Array, identity
+from .graph import ODOMETRY, Graph
+from .poses import Array, between, identity
 from .problem import Problem
 
 INPUTS = (
@@ -44,7 +48,7 @@ TRUTH = ("position", "rotation", "trajectory")
 SAMPLES: Mapping[str, Any] = {"kind": "pairs", "dim": "sample", "inputs": list(INPUTS), "truth": list(TRUTH)}
 NOT_FINITE = float("nan")
 
-_DIMS = {
+DIMS = {
     "node_id": ("node",),
     "fixed": ("node",),
     "trajectory": ("node",),
@@ -77,9 +81,7 @@ def fields(nodes: int, edges: int, *, dims: int) -> dict[str, tuple[tuple[str, .
         "turn": turns(dims),
         "triangle": 6 if dims == 2 else 21,
     }
-    return {
-        name: (each, tuple(sizes[dim] for dim in each), _TYPES.get(name, "float64")) for name, each in _DIMS.items()
-    }
+    return {name: (each, tuple(sizes[dim] for dim in each), _TYPES.get(name, "float64")) for name, each in DIMS.items()}
 
 
 def attributes(*, dims: int, convention: str, loops: int) -> dict[str, dict[str, Any]]:
@@ -204,12 +206,33 @@ def estimate_of(poses: Sequence[tuple[Array, Array]], inputs: xr.Dataset) -> xr.
     )
 
 
+def with_steps(graph: Graph, information: Array) -> Graph:
+    """The graph with the steps between its own poses as odometry, weighed by (N, triangle), in place of any other."""
+    count = len(graph)
+    steps = np.column_stack([np.arange(count - 1), np.arange(1, count)])
+    now, then = ((graph.translation[at], graph.rotation[at]) for at in (slice(0, -1), slice(1, None)))
+    shift, turn = between(now, then)
+    rest = graph.kind != ODOMETRY
+
+    def joined(own: Array, given: Array) -> Array:
+        return np.concatenate([own, given[rest]])
+
+    return replace(
+        graph,
+        edges=joined(steps, graph.edges),
+        edge_translation=joined(shift, graph.edge_translation),
+        edge_rotation=joined(turn, graph.edge_rotation),
+        information=joined(upper(information[: count - 1]), graph.information),
+        kind=joined(np.full(count - 1, ODOMETRY, np.uint8), graph.kind),
+    )
+
+
 def dataset(
     parts: Mapping[str, Any], *, dims: int, convention: str, loops: int, attrs: Mapping[str, Any]
 ) -> xr.Dataset:
     """Arrays (sample, ...) as the dataset that the pipeline takes."""
     named = attributes(dims=dims, convention=convention, loops=loops)
-    variables = {name: (("sample", *_DIMS[name]), parts[name], named[name]) for name in _DIMS}
+    variables = {name: (("sample", *DIMS[name]), parts[name], named[name]) for name in DIMS}
     count = parts["position"].shape[0]
     return xr.Dataset(variables, {"sample": np.arange(count)}, {**attrs, "samples": dict(SAMPLES)})
 

@@ -56,6 +56,27 @@ def test_small_is_built_for_radar(name: str) -> None:
     assert sum(each.numel() for each in network.parameters()) < 1_000_000
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL)
+def test_small_learns(name: str) -> None:
+    """A batch of echoes that move, by ten updates."""
+    torch.manual_seed(0)
+    learner = make(name, preset="small")
+    network = learner.build(signature(), signature(frames=12)).train()
+    time, y, x = torch.arange(25.0)[:, None, None], torch.arange(64.0)[:, None], torch.arange(64.0)
+    fields = torch.stack([torch.exp(-((y - row) ** 2 + (x - 20 - time) ** 2) / 50) for row in (24, 40)])[..., None]
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    losses = []
+    for step in range(10):
+        own = learner.objective(network, fields[:, :13], fields[:, 13:], step=step)
+        loss = (network(fields[:, :13]) - fields[:, 13:]).square().mean() if own is None else own[1]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
 def test_what_stands_beside_a_preset_wins() -> None:
     assert make("unet", preset="small").model_dump().items() >= {"widths": (16, 32, 64), "centre": 128}.items()
     assert make("unet", preset="small", centre=64).centre == 64

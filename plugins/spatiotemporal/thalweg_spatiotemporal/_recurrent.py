@@ -1,14 +1,15 @@
-"""What the four recurrent learners share: scheduled sampling."""
+"""What the four recurrent learners share: how they are built, and scheduled sampling."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, PositiveInt
 from thalweg import Signature
 from thalweg.learning import Layout
 
-from ._frames import FrameLearner, same_variables
+from ._frames import FrameLearner, Odd, maps, same_variables
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,13 +31,32 @@ class RecurrentLearner(FrameLearner):
     teacher: float = Field(1.0, ge=0, le=1, description="probability at first that the truth is fed, not the estimate")
     teacher_steps: PositiveInt = Field(50_000, description="steps in which it falls to 0")
 
+    def check(self, given: Signature) -> None:
+        maps(given, taker=self.name)
+
+    @abstractmethod
+    def recurrent(self, *, steps: int, channels: int, size: tuple[int, int]) -> Recurrent:
+        """The network that makes `steps` frames of so many channels, rows and columns."""
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        same_variables(given, wanted, because=f"{self.name} feeds its frames to itself")
+        network = self.recurrent(
+            steps=wanted.sizes["lead"], channels=len(Layout.of(given).names), size=maps(given, taker=self.name)
+        )
+        if self.from_last:
+            from thalweg.learning import zeroed
+
+            zeroed(network.out)
+            network.from_last = True
+        return network
+
     def objective(
         self, network: nn.Module, inputs: Tensor, truth: Tensor, *, step: int
     ) -> tuple[Tensor, Tensor] | None:
         from ._sampling import next_frames
         from .networks._recurrent import Recurrent
 
-        # Under an operator enforcer it is inside another network, which takes inputs only: it has no teacher.
+        # Under an operator enforcer, or in moving coordinates, it is inside another network, which takes inputs only.
         if not network.training or not isinstance(network, Recurrent):
             return None
         probability = self.teacher * max(0.0, 1 - step / self.teacher_steps)
@@ -45,21 +65,15 @@ class RecurrentLearner(FrameLearner):
         )
         return estimate, loss + self.penalty(network)
 
-    def started(self, network: Recurrent, head: nn.Module) -> Recurrent:
-        """The network, which begins `from_last` if so wanted; `head` is its last layer."""
-        if self.from_last:
-            from thalweg.learning import zeroed
-
-            zeroed(head)
-            network.from_last = True
-        return network
-
     def penalty(self, network: nn.Module) -> Tensor | float:  # noqa: ARG002
         """What is added to the loss for the weights themselves; nothing by default."""
         return 0.0
 
 
-def channels(given: Signature, wanted: Signature, *, taker: str) -> int:
-    """The channels of a frame. Raises `HandshakeError` where the frames that are made are not those that are fed."""
-    same_variables(given, wanted, because=f"{taker} feeds its frames to itself")
-    return len(Layout.of(given).names)
+class LayeredLearner(RecurrentLearner):
+    """Layers alike, on squares of cells."""
+
+    hidden: PositiveInt = Field(128, description="channels of a layer")
+    layers: PositiveInt = 4
+    kernel: Odd = Field(5, description="side of the convolutions, in patches")
+    patch: PositiveInt = Field(4, description="side of the squares of cells that become channels")

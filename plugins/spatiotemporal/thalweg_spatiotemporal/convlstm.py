@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
-from thalweg import Signature
+from pydantic import Field
 
-from ._frames import Odd, maps
-from ._recurrent import RecurrentLearner, channels
+from ._recurrent import LayeredLearner
 
 if TYPE_CHECKING:
-    from torch import nn
+    from .networks._recurrent import Recurrent
 
 
-class ConvLSTM(RecurrentLearner):
+class ConvLSTM(LayeredLearner):
     """Layers of convolutional LSTM that feed their frames to themselves.
 
     `(sample, lead, y, x)` of any size, continued by its edge to a multiple of `patch`; inputs and truth are the same
@@ -29,27 +27,19 @@ class ConvLSTM(RecurrentLearner):
     example: ClassVar[Mapping[str, Any]] = {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}
 
     preset: Literal["", "small"] = ""
-    hidden: PositiveInt = Field(128, description="channels of a layer")
-    layers: PositiveInt = 4
-    kernel: Odd = Field(5, description="side of the convolutions, in patches")
-    patch: PositiveInt = Field(4, description="side of the squares of cells that become channels")
     unused: bool = Field(
         False, description="also hold, frozen, the weights that OpenSTL's cell declares and never applies"
     )
 
-    def check(self, given: Signature) -> None:
-        maps(given, taker=self.name)
-
-    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+    def recurrent(self, *, steps: int, channels: int, size: tuple[int, int]) -> Recurrent:  # noqa: ARG002
         from .networks.convlstm import ConvLSTM as Network
 
-        network = Network(
-            steps=wanted.sizes["lead"],
-            channels=channels(given, wanted, taker=self.name),
+        return Network(
+            steps=steps,
+            channels=channels,
             hidden=self.hidden,
             layers=self.layers,
             kernel=self.kernel,
             patch=self.patch,
             unused=self.unused,
         )
-        return self.started(network, network.out)

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
-from thalweg import Signature
 
-from ._frames import Odd, maps
-from ._recurrent import RecurrentLearner, channels
+from ._frames import Odd
+from ._recurrent import LayeredLearner
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+
+    from .networks._recurrent import Recurrent
 
 
-class E3DLSTM(RecurrentLearner):
+class E3DLSTM(LayeredLearner):
     """Layers of LSTM that convolve in space and time and recall their last `tau` states by attention.
 
     Minimised is the mean square plus the mean absolute error. `(sample, lead, y, x)`, continued by its edge to a
@@ -31,25 +32,20 @@ class E3DLSTM(RecurrentLearner):
 
     preset: Literal["", "enso", "small"] = ""
     hidden: PositiveInt = Field(64, description="channels of a layer")
-    layers: PositiveInt = 4
     kernel: Odd = Field(5, description="side of the convolutions in space, in patches; in time they span 2 frames")
     window: PositiveInt = Field(2, description="frames that a layer sees at once")
     tau: PositiveInt = Field(2, description="states that a layer remembers")
-    patch: PositiveInt = Field(4, description="side of the squares of cells that become channels")
     recall: Literal["states", "positions"] = Field(
         "states", description="one weight per remembered state, or one per state and position: much more memory"
     )
 
-    def check(self, given: Signature) -> None:
-        maps(given, taker=self.name)
-
-    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+    def recurrent(self, *, steps: int, channels: int, size: tuple[int, int]) -> Recurrent:
         from .networks import e3dlstm as networks
 
-        network = networks.E3DLSTM(
-            steps=wanted.sizes["lead"],
-            size=maps(given, taker=self.name),
-            channels=channels(given, wanted, taker=self.name),
+        return networks.E3DLSTM(
+            steps=steps,
+            size=size,
+            channels=channels,
             hidden=self.hidden,
             layers=self.layers,
             kernel=(2, self.kernel, self.kernel),
@@ -58,7 +54,6 @@ class E3DLSTM(RecurrentLearner):
             patch=self.patch,
             over=self.recall,
         )
-        return self.started(network, network.out)
 
     def loss(self, estimate: Tensor, truth: Tensor) -> Tensor:
         error = estimate.float() - truth

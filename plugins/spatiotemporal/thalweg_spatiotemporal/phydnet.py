@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, model_validator
-from thalweg import Signature
 
-from ._frames import Odd, maps
-from ._recurrent import RecurrentLearner, channels
+from ._frames import Odd
+from ._recurrent import RecurrentLearner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from .networks._recurrent import Recurrent
 
 Sixteens = Annotated[int, Field(gt=0, multiple_of=16)]
 
@@ -50,21 +51,17 @@ class PhyDNet(RecurrentLearner):
             raise ValueError("`from_last` learns differences, which are not all between 0 and 1: set `output: linear`")
         return self
 
-    def check(self, given: Signature) -> None:
-        maps(given, taker=self.name)
-
-    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+    def recurrent(self, *, steps: int, channels: int, size: tuple[int, int]) -> Recurrent:  # noqa: ARG002
         from .networks.phydnet import PhyDNet as Network
 
-        network = Network(
-            steps=wanted.sizes["lead"],
-            channels=channels(given, wanted, taker=self.name),
+        return Network(
+            steps=steps,
+            channels=channels,
             width=self.width,
             residual=self.residual,
             kernel=self.kernel,
             output=self.output,
         )
-        return self.started(network, network.decode[-1])
 
     def penalty(self, network: nn.Module) -> Tensor | float:
         from .networks.phydnet import PhyDNet as Network

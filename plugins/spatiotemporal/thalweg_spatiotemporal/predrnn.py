@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
-from thalweg import Signature
-
-from ._frames import Odd, maps
-from ._recurrent import RecurrentLearner, channels
+from ._recurrent import LayeredLearner
 
 if TYPE_CHECKING:
-    from torch import nn
+    from .networks._recurrent import Recurrent
 
 
-class PredRNN(RecurrentLearner):
+class PredRNN(LayeredLearner):
     """Layers of LSTM with a second memory that zigzags through all of them; they feed their frames to themselves.
 
     `(sample, lead, y, x)` of any size, continued by its edge to a multiple of `patch`; inputs and truth are the same
@@ -29,23 +25,15 @@ class PredRNN(RecurrentLearner):
     example: ClassVar[Mapping[str, Any]] = {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}
 
     preset: Literal["", "small"] = ""
-    hidden: PositiveInt = Field(128, description="channels of a layer")
-    layers: PositiveInt = 4
-    kernel: Odd = Field(5, description="side of the convolutions, in patches")
-    patch: PositiveInt = Field(4, description="side of the squares of cells that become channels")
 
-    def check(self, given: Signature) -> None:
-        maps(given, taker=self.name)
-
-    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+    def recurrent(self, *, steps: int, channels: int, size: tuple[int, int]) -> Recurrent:  # noqa: ARG002
         from .networks.predrnn import PredRNN as Network
 
-        network = Network(
-            steps=wanted.sizes["lead"],
-            channels=channels(given, wanted, taker=self.name),
+        return Network(
+            steps=steps,
+            channels=channels,
             hidden=self.hidden,
             layers=self.layers,
             kernel=self.kernel,
             patch=self.patch,
         )
-        return self.started(network, network.out)

@@ -40,3 +40,16 @@ def position(field: xr.DataArray, dim: str) -> xr.DataArray:
     numbers = dim in field.coords and field[dim].dtype.kind in "fiu"
     values = field[dim].values if numbers else np.arange(field.sizes[dim])
     return xr.DataArray(values.astype("float64"), dims=dim)
+
+
+def spread(estimate: xr.Dataset, name: str) -> xr.DataArray:
+    """The variance of an estimate: `NAME_variance`, or the unbiased one of its members. Raises `HandshakeError`."""
+    if f"{name}_variance" in estimate:
+        return estimate[f"{name}_variance"].astype("float64")
+    if estimate[name].sizes.get("member", 1) > 1:
+        return estimate[name].astype("float64").var("member", ddof=1, skipna=False)
+    raise HandshakeError(
+        f"the estimate of {name!r} says nothing of its uncertainty",
+        allowed=f"{name}_variance, or two members or more",
+        advice="score a method with a variance, such as deep-ensemble",
+    )

@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 import xarray as xr
 from pydantic import PositiveFloat
-from thalweg import HandshakeError, Metric, Signature
+from thalweg import Metric, Signature
 from thalweg.fields import chosen
 
-from ._fields import known
+from ._fields import known, spread
 
 
 class LogLikelihood(Metric):
@@ -35,17 +35,7 @@ class LogLikelihood(Metric):
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
         name = chosen(Signature.of(truth), self.variable).name
         mean, right = known(estimate, truth, variable=self.variable)
-        if f"{name}_variance" in estimate:
-            variance = estimate[f"{name}_variance"].astype("float64")
-        elif estimate[name].sizes.get("member", 1) > 1:
-            variance = estimate[name].astype("float64").var("member", ddof=1, skipna=False)
-        else:
-            raise HandshakeError(
-                f"the estimate of {name!r} says nothing of its uncertainty",
-                allowed=f"{name}_variance, or two members or more",
-                advice="score a method with a variance, such as deep-ensemble",
-            )
-        variance = variance.clip(min=self.floor, keep_attrs=False)
+        variance = spread(estimate, name).clip(min=self.floor, keep_attrs=False)
         misfit = (right - mean) ** 2 / variance
         return {"log_density": -0.5 * (misfit + np.log(2 * np.pi * variance))}
 

@@ -12,6 +12,7 @@ _HOMES = {
     "covariance": "information",
     "findings": "diagnosis",
     "inspect": "diagnosis",
+    "loop_graph": "loops",
     "marginalise": "marginal",
     "Prior": "prior",
     "read_bundles": "store",

@@ -7,6 +7,7 @@
 
 A sample is a window of cameras, padded to the largest as pose graphs are (`thalweg_slam.layout`): -1 as `trajectory`
 and `sighting_ends`, NaN as `point_position`. Poses of the truth are camera to world; NaN where they are not known.
+Where loops were sought the inputs are those of a pose graph as well, whose edges are the loops.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ import xarray as xr
 from thalweg import Signature
 from thalweg.errors import HandshakeError, SourceError
 
-from ..layout import TRUTH, attributes
+from ..graph import Graph
+from ..layout import DIMS, TRUTH, attributes, packed
+from ..layout import INPUTS as GRAPHS
 from ..poses import identity
+from ..problem import Problem
 from ..trajectory import Trajectory
 from .problem import Array, Bundle
 
@@ -34,8 +38,9 @@ def dataset(
     *,
     first: Sequence[int],
     attrs: Mapping[str, Any],
+    loops: Sequence[Graph] = (),
 ) -> xr.Dataset:
-    """Bundles, the truth of their cameras, and the numbers of their first cameras.
+    """Bundles, the truth of their cameras, the numbers of their first cameras, and their loops.
 
     Raises `SourceError` unless all are of one camera.
     """
@@ -81,8 +86,17 @@ def dataset(
         **{name: told[name] for name in TRUTH},
     }
     variables = {name: (("sample", *each), np.stack(fields[name]), units[name]) for name, each in dims.items()}
+    samples = dict(SAMPLES)
+    if loops:
+        # A field of no size cannot be stored.
+        most = max(1, *(len(each.edges) for each in loops))
+        made = [packed(Problem(each), nodes=nodes, edges=most) for each in loops]
+        told = attributes(dims=3, convention="log", loops=most)
+        for name in (name for name in GRAPHS if name not in variables):
+            variables[name] = (("sample", *DIMS[name]), np.stack([each[name] for each in made]), told[name])
+        samples["inputs"] = [*dict.fromkeys((*INPUTS, *GRAPHS))]
     coords = {"sample": np.arange(len(bundles)), "first_camera": ("sample", list(first))}
-    return xr.Dataset(variables, coords, {**attrs, "samples": dict(SAMPLES)})
+    return xr.Dataset(variables, coords, {**attrs, "samples": samples})
 
 
 def bundle_of(inputs: xr.Dataset, number: int) -> Bundle:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from thalweg import Signature, Solver
 from thalweg.errors import ThalwegError
 
+from ..formats._assembly import triangle
 from ..layout import estimate_of
 from .layout import bundle_of, needs_bundles
 
 if TYPE_CHECKING:
+    from ..graph import Graph
     from ..poses import Array
     from .problem import Bundle
 
@@ -21,8 +24,9 @@ class WindowedBundleAdjustment(Solver):
     """Poses of cameras from where points were seen: least squares of reprojection errors over each sample.
 
     With `window`, over windows of its cameras, which Dask maps, and whose relative poses are chained. Beside the poses
-    the estimate gets `cost`, `iterations`, `products` (of conjugate gradients) and `left_out` (observations of points
-    behind a camera) along `sample`. Nothing to learn.
+    the estimate gets `step_information`, how sure each step from a pose to the next is, and `cost`, `iterations`,
+    `products` (of conjugate gradients) and `left_out` (observations of points behind a camera) along `sample`.
+    Nothing to learn.
     """
 
     cite: ClassVar[str] = "10.1007/3-540-44480-7_21 10.1007/978-3-642-15552-9_3"
@@ -40,28 +44,34 @@ class WindowedBundleAdjustment(Solver):
 
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:  # noqa: ARG002
         poses: list[tuple[Array, Array]] = []
+        sure = np.zeros((inputs.sizes["sample"], inputs.sizes["node"], 21))
         told: dict[str, list[float]] = {"cost": [], "iterations": [], "products": [], "left_out": []}
         for number in range(inputs.sizes["sample"]):
             bundle = bundle_of(inputs, number)
             try:
-                found, report = self._odometry(bundle)
+                graph = self._odometry(bundle)
             except ThalwegError as error:
                 error.given = f"{bundle.attrs['source']}: {error.given}"
                 raise
-            poses.append(found)
+            report = graph.attrs["windows"]
+            poses.append((graph.translation, graph.rotation))
+            sure[number, : len(graph.edges)] = triangle(graph.information)
             told["cost"].append(sum(each["cost"] for each in report))
             told["iterations"].append(sum(each["iterations"] for each in report))
             told["products"].append(sum(each["inner"] for each in report))
             told["left_out"].append(sum(each["left_out"] for each in report))
         return estimate_of(poses, inputs).assign(
-            {name: ("sample", each, {"units": "1"}) for name, each in told.items()}
+            {
+                "step_information": (("sample", "node", "triangle"), sure, {"units": "1"}),
+                **{name: ("sample", each, {"units": "1"}) for name, each in told.items()},
+            }
         )
 
-    def _odometry(self, bundle: Bundle) -> tuple[tuple[Array, Array], list[dict[str, float]]]:
+    def _odometry(self, bundle: Bundle) -> Graph:
         from .odometry import adjust_windows
 
         size = self.window or len(bundle)
-        graph = adjust_windows(
+        return adjust_windows(
             bundle,
             size=min(size, len(bundle)),
             stride=self.stride,
@@ -71,4 +81,3 @@ class WindowedBundleAdjustment(Solver):
             width=self.width,
             scheduler=self.scheduler,
         )
-        return (graph.translation, graph.rotation), graph.attrs["windows"]

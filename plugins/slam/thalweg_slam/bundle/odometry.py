@@ -174,7 +174,7 @@ def chain(bundle: Bundle, solved: Sequence[Solved]) -> Graph:
         k = pair - each.cameras[0]
         turns[pair], moves[pair] = each.turns[k], scale * each.moves[k]
         gain = np.diag([scale] * 3 + [1.0] * 3)
-        information[pair] = _inverse(gain @ each.covariances[k] @ gain)
+        information[pair] = inverse(gain @ each.covariances[k] @ gain)
     place, turn = np.zeros((count, 3)), np.tile(np.eye(3), (count, 1, 1))
     first = exponential(bundle.cameras[:1, :3])[0].T
     turn[0], place[0] = first, -first @ bundle.cameras[0, 3:6]
@@ -244,6 +244,7 @@ def _adjoint(turn: Array, move: Array) -> Array:
     return out
 
 
-def _inverse(spread: Array) -> Array:
+def inverse(spread: Array) -> Array:
+    """Of a covariance, whose smallest deviations count as a millionth of its largest."""
     values, vectors = np.linalg.eigh(0.5 * (spread + spread.T))
     return np.asarray((vectors / np.maximum(values, 1e-12 * values[-1])) @ vectors.T)

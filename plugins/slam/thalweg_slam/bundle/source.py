@@ -46,6 +46,8 @@ class BundleFile(Dataset):
     sigma: PositiveFloat | None = Field(None, description="of a measurement, px; None: what a store says, or 1")
     window: NonNegativeInt = Field(0, description="cameras of a window; 0: all of them, one sample")
     stride: PositiveInt = Field(1, description="from window to window")
+    loops: NonNegativeInt = Field(0, description="points that two cameras share where a loop closes; 0: none is sought")
+    gap: PositiveInt = Field(30, description="cameras between the two, at least")
 
     @model_validator(mode="after")
     def _files(self) -> Self:
@@ -53,6 +55,11 @@ class BundleFile(Dataset):
             raise OptionError(
                 f"format = {self.format!r}, poses = {self.poses!r}, calibration = {self.calibration!r}",
                 allowed="both files with `stereo`, and with no other format",
+            )
+        if self.loops and (self.window or self.format != "stereo"):
+            raise OptionError(
+                f"loops = {self.loops!r}, window = {self.window!r}, format = {self.format!r}",
+                allowed="loops of whole drives of a stereo camera, which measures lengths",
             )
         if self.format == "zarr" and (self.truth or self.window):
             raise OptionError(
@@ -84,7 +91,8 @@ class BundleFile(Dataset):
         )
 
     def _file(self) -> xr.Dataset:
-        # Not at the top: it loads numba.
+        # Not at the top: they load numba.
+        from .loops import loop_graph
         from .odometry import Window, windows
 
         bundle = replace(self._bundle(), sigma=self.sigma or 1.0)
@@ -98,6 +106,7 @@ class BundleFile(Dataset):
             [None if truth is None else truth[each.cameras] for each in parts],
             first=[int(each.cameras[0]) for each in parts],
             attrs={"title": str(bundle.attrs["source"])},
+            loops=[loop_graph(bundle, shared=self.loops, gap=self.gap)] if self.loops else [],
         )
 
     def _bundle(self) -> Bundle:

@@ -13,7 +13,7 @@ from thalweg.errors import EstimateError, ThalwegError
 
 from ..graph import LOOP, Graph
 from ..laws.loop_closure import LoopClosure
-from ..layout import estimate_of, graph_of, needs_poses, poses_of
+from ..layout import estimate_of, graph_of, needs_poses, poses_of, with_steps
 
 if TYPE_CHECKING:
     from ..posegraph.optimise import Result
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 class PoseGraphOptimisation(OutputEnforcer):
     """The trajectory with the least squares of all its edges, odometry and loops, found by Gauss-Newton.
 
-    The first pose (or what else the graph fixes) stays where the estimate has it. Beside the poses the estimate gets
-    `chi2`, `iterations` and `products` (of conjugate gradients) along `sample`.
+    The first pose (or what else the graph fixes) stays where the estimate has it. An estimate that says how sure it is
+    of its steps (`step_information`) has them in the graph in place of the odometry that was measured. Beside the poses
+    the estimate gets `chi2`, `iterations` and `products` (of conjugate gradients) along `sample`.
     """
 
     cite: ClassVar[str] = "10.1109/MITS.2010.939925 10.1109/ICRA.2015.7139836"
@@ -49,7 +50,10 @@ class PoseGraphOptimisation(OutputEnforcer):
         for number in range(estimate.sizes["sample"]):
             graph = graph_of(context, number)
             at = poses_of(estimate, number, count=len(graph))
-            found = self._optimised(replace(graph, translation=at[0], rotation=at[1], given=True))
+            graph = replace(graph, translation=at[0], rotation=at[1], given=True)
+            if "step_information" in estimate:
+                graph = with_steps(graph, estimate["step_information"].isel(sample=number).values)
+            found = self._optimised(graph)
             poses.append(at if found is None else (found.graph.translation, found.graph.rotation))
             chi2.append(np.nan if found is None else found.chi2)
             iterations.append(0 if found is None else len(found.history))

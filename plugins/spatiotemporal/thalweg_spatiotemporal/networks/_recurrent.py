@@ -32,6 +32,9 @@ class Recurrent(nn.Module, ABC):
     from all of them.
     """
 
+    out: nn.Module
+    """The last layer, which makes a frame."""
+
     def __init__(self, *, steps: int, patch: int) -> None:
         super().__init__()
         self.steps, self.patch = steps, patch

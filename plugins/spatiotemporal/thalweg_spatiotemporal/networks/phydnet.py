@@ -96,11 +96,8 @@ class PhyDNet(Recurrent):
         )
         self.decode_physical = nn.Sequential(_up(latent, latent, 1), _up(latent, latent, 1))
         self.decode_residual = nn.Sequential(_up(latent, latent, 1), _up(latent, latent, 1))
-        self.decode = nn.Sequential(
-            _up(latent, width, 2),
-            _up(width, width, 1),
-            nn.ConvTranspose2d(width, channels, 3, stride=2, padding=1, output_padding=1),
-        )
+        self.decode = nn.Sequential(_up(latent, width, 2), _up(width, width, 1))
+        self.out = nn.ConvTranspose2d(width, channels, 3, stride=2, padding=1, output_padding=1)
 
     def moment_loss(self) -> Float[Tensor, ""]:
         """That of the physical cell; the publication adds it to the loss of the frames with weight 1."""
@@ -121,7 +118,7 @@ class PhyDNet(Recurrent):
         for number, cell in enumerate(self.cells):
             plane, kept = cell(plane, *states[2 * number : 2 * number + 2])
             after += [plane, kept]
-        made = self.decode(self.decode_physical(physical) + self.decode_residual(plane))
+        made = self.out(self.decode(self.decode_physical(physical) + self.decode_residual(plane)))
         made = made[..., : frame.shape[2], : frame.shape[3]]
         return made.sigmoid() if self.output == "sigmoid" else made, (physical, *after)
 

@@ -1,0 +1,134 @@
+"""What an enforcer of the `operator` site keeps, on a small network of the kit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import xarray as xr
+
+from ..components import Law, OperatorEnforcer
+from ..estimates import context_of
+from ..samples import Samples
+from .enforcers import obeyed
+from .report import Check, ensure
+from .scenes import BATCH
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .small_network import SmallNetwork
+
+SEEDS = (0, 1, 2)
+"""Of weights and inputs."""
+
+
+@dataclass
+class Case:
+    """An enforcer, a law that it takes, and samples whose shapes networks are made for."""
+
+    enforcer: OperatorEnforcer
+    law: Law
+    data: xr.Dataset
+
+    @cached_property
+    def samples(self) -> Samples:
+        return Samples.of(self.data, "test")
+
+    def inputs(self, seed: int) -> xr.Dataset:
+        """As samples have them, with values of no scene: between 0.1 and 0.9."""
+        found, draw = self.samples.inputs(BATCH), np.random.default_rng(seed)
+        made = {
+            name: array.copy(data=draw.uniform(0.1, 0.9, array.shape).astype(array.dtype))
+            for name, array in found.data_vars.items()
+            if array.dtype.kind == "f"
+        }
+        return found.assign(made)
+
+    def network(self, seed: int) -> SmallNetwork:
+        """Under the law."""
+        from ..learning import Layout
+        from .small_network import SmallNetwork
+
+        bare = SmallNetwork(Layout.of(self.samples.given), Layout.of(self.samples.wanted), seed=seed)
+        return cast("SmallNetwork", self.enforcer.wrap(bare, self.law))
+
+    def tensor(self, seed: int) -> Tensor:
+        from ..learning import to_tensor
+
+        return to_tensor(self.inputs(seed))
+
+    def estimate(self, seed: int) -> xr.Dataset:
+        import torch
+
+        from ..learning import to_dataset
+
+        with torch.no_grad():
+            output = self.network(seed)(self.tensor(seed))
+        return to_dataset(output, wanted=self.samples.wanted, inputs=self.inputs(seed))
+
+
+def output_obeys_for_any_weights_and_inputs(case: Case) -> None:
+    truth = case.samples.truth(BATCH) if case.law.oracle else None
+    for seed in SEEDS:
+        obeyed(case.law, case.estimate(seed), context_of(case.inputs(seed), case.samples.wanted, truth))
+
+
+def layouts_are_kept(case: Case) -> None:
+    """So that another enforcer can wrap what this one gives."""
+    from ..learning import Layout, layouts
+
+    network = case.network(SEEDS[0])
+    given, wanted = layouts(network)
+    ensure(given == Layout.of(case.samples.given), f"the network it gives takes {given}")
+    ensure(wanted == Layout.of(case.samples.wanted), f"the network it gives says that it gives {wanted}")
+    output, shape = network(case.tensor(SEEDS[0])), (BATCH.stop, *wanted.shape)
+    ensure(tuple(output.shape) == shape, f"the output has shape {tuple(output.shape)}, not {shape}")
+
+
+def inputs_are_left_alone(case: Case) -> None:
+    tensor = case.tensor(SEEDS[0])
+    case.network(SEEDS[0])(tensor)
+    ensure(bool((tensor == case.tensor(SEEDS[0])).all()), "the network it gives changes its inputs; copy them")
+
+
+def samples_do_not_see_one_another(case: Case) -> None:
+    import torch
+
+    network, tensor = case.network(SEEDS[0]).eval(), case.tensor(SEEDS[0])
+    with torch.no_grad():
+        together, apart = network(tensor.clone()), torch.cat([network(each[None].clone()) for each in tensor])
+    gap, largest = float((together - apart).abs().max()), float(apart.abs().max())
+    ensure(gap <= 1e-4 * largest, f"solved one by one, the output differs by {gap:.3g} of {largest:.3g}")
+
+
+def weights_can_be_learned(case: Case) -> None:
+    """Down the gradient, a squared error falls."""
+    import torch
+
+    network, tensor = case.network(SEEDS[0]), case.tensor(SEEDS[0])
+    aim = torch.rand(network(tensor).shape, generator=torch.Generator().manual_seed(1))
+    weights = [each for each in network.parameters() if each.requires_grad]
+    error = (network(tensor) - aim).square().mean()
+    found = torch.autograd.grad(error, weights, allow_unused=True) if error.requires_grad else ()
+    before = float(error.detach())
+    gradients = [torch.zeros(()) if each is None else each for each in found]
+    ensure(all(bool(torch.isfinite(each).all()) for each in gradients), "a gradient of a weight is not finite")
+    norm = float(sum(each.double().square().sum() for each in gradients))
+    ensure(norm > 0, "no weight of the network has a gradient")
+    with torch.no_grad():
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.sub_(gradient, alpha=1e-3 * before / norm)
+        after = float((network(tensor) - aim).square().mean())
+    ensure(after < before, f"a step down the gradient goes from {before:.6g} to {after:.6g}")
+
+
+CHECKS: tuple[Check, ...] = (
+    output_obeys_for_any_weights_and_inputs,
+    layouts_are_kept,
+    inputs_are_left_alone,
+    samples_do_not_see_one_another,
+    weights_can_be_learned,
+)

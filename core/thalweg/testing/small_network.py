@@ -1,0 +1,54 @@
+"""A network for enforcers to wrap: cells take from their neighbours, linearly, between two layers of their own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..learning import Layout
+
+WIDTH = 4
+
+
+class SmallNetwork(nn.Module):
+    """`(sample, *given.dims, channel)` to `(sample, *wanted.dims, channel)`, in units, of random weights."""
+
+    def __init__(self, given: Layout, wanted: Layout, *, seed: int) -> None:
+        super().__init__()
+        self.given, self.wanted = given, wanted
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.into = nn.Linear(_channels(given), WIDTH)
+            self.across = Across()
+            self.out = nn.Linear(WIDTH, _channels(wanted))
+
+    def linear_layers(self) -> tuple[str, ...]:
+        """Those that map fields to fields linearly."""
+        return ("across",)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        cells = inputs.movedim(1, -2).flatten(-2) if "lead" in self.given.dims else inputs
+        output: Tensor = self.out(torch.tanh(self.across(torch.tanh(self.into(cells)))))
+        if "lead" not in self.wanted.dims:
+            return output
+        return output.reshape(*output.shape[:-1], -1, len(self.wanted.names)).movedim(-2, 1)
+
+
+class Across(nn.Module):
+    """Each cell, its neighbours before and after along each dim of space, and a mixture of channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for dim in range(1, x.ndim - 1):
+            x = x + 0.5 * x.roll(1, dim) - 0.3 * x.roll(-1, dim)
+        mixed: Tensor = self.mix(x)
+        return mixed
+
+
+def _channels(layout: Layout) -> int:
+    """Of a cell: leads are channels too."""
+    leads = layout.sizes[0] if "lead" in layout.dims else 1
+    return leads * len(layout.names)
