@@ -71,39 +71,16 @@ class Problem:
 
     def cost(self, state: State) -> float:
         kernel: Any = linearise3.cost if self.size == 6 else linearise2.cost
-        return float(
-            kernel(
-                state.rotation,
-                state.translation,
-                state.frame,
-                self.ends,
-                *self.measured,
-                self.weight,
-                self.vector,
-                self.loss,
-                self.scale,
-                self.loops,
-            )
-        )
+        return float(kernel(*self._residuals(state)))
 
     def linearise(self, state: State, *, jacobian: Array, gradient: Array, squares: Array) -> None:
         kernel: Any = linearise3.linearise if self.size == 6 else linearise2.linearise
-        kernel(
-            state.rotation,
-            state.translation,
-            state.frame,
-            self.ends,
-            *self.measured,
-            self.weight,
-            self.vector,
-            self.loss,
-            self.scale,
-            self.loops,
-            self.fixed,
-            jacobian,
-            gradient,
-            squares,
-        )
+        kernel(*self._residuals(state), self.fixed, jacobian, gradient, squares)
+
+    def _residuals(self, state: State) -> tuple[Any, ...]:
+        """What residuals and their weights follow from, as kernels take it."""
+        poses = (state.rotation, state.translation, state.frame)
+        return (*poses, self.ends, *self.measured, self.weight, self.vector, self.loss, self.scale, self.loops)
 
     def moved(self, state: State, step: Array) -> State:
         if self.size == 3:
