@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -15,11 +15,10 @@ from ..samples import Samples
 from .enforcers import obeyed
 from .report import Check, ensure
 from .scenes import BATCH
+from .small_network import small_network
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from .small_network import SmallNetwork
+    from torch import Tensor, nn
 
 SEEDS = (0, 1, 2)
 """Of weights and inputs."""
@@ -47,13 +46,12 @@ class Case:
         }
         return found.assign(made)
 
-    def network(self, seed: int) -> SmallNetwork:
+    def network(self, seed: int) -> nn.Module:
         """Under the law."""
         from ..learning import Layout
-        from .small_network import SmallNetwork
 
-        bare = SmallNetwork(Layout.of(self.samples.given), Layout.of(self.samples.wanted), seed=seed)
-        return cast("SmallNetwork", self.enforcer.wrap(bare, self.law))
+        bare = small_network(Layout.of(self.samples.given), Layout.of(self.samples.wanted), seed=seed)
+        return self.enforcer.wrap(bare, self.law)
 
     def tensor(self, seed: int) -> Tensor:
         from ..learning import to_tensor
