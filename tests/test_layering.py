@@ -58,9 +58,9 @@ def test_a_package_is_imported_where_it_may_be(package: str) -> None:
     assert not [path for path in users if not path.startswith(MAY_IMPORT[package])]
 
 
-def test_core_imports_torch_in_learning_and_the_network_of_its_kit_only() -> None:
+def test_core_imports_torch_in_learning_only() -> None:
     users = [path for path, tree in sources() if path.startswith("core/") and "torch" in imported(tree, inside=False)]
-    allowed = ("core/thalweg/learning/", "core/thalweg/testing/small_network.py")
+    allowed = "core/thalweg/learning/"
     assert not [path for path in users if not path.startswith(allowed)]
 
 

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 class Unscaled(nn.Module):
     """A network that takes and gives fields in their units, for an enforcer to wrap.
 
-    `given` and `wanted` say which variable is which channel, and along which dims they lie.
+    `given` and `wanted` say which variable is which channel, and along which dims they lie; `scales` how the network
+    inside has them.
     """
 
     def __init__(self, network: nn.Module, given: Layout, wanted: Layout, scales: Scales) -> None:
         super().__init__()
-        self.network, self.given, self.wanted = network, given, wanted
+        self.network, self.given, self.wanted, self.scales = network, given, wanted, scales
         self._given, self._wanted = Scaler(given, scales), Scaler(wanted, scales)
 
     def forward(self, inputs: Tensor) -> Tensor:
