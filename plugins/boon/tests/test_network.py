@@ -10,6 +10,7 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import HandshakeError, Law, OptionError
+from thalweg.learning.network import Unscaled
 from thalweg.testing import check_enforcer, check_law, series, windowed
 from thalweg_boon.closures import DirichletClosure, NeumannClosure, PeriodicClosure
 from thalweg_boon.enforcers.boon import Boon
@@ -149,8 +150,9 @@ def test_enforcers_keep_the_contract(enforcer: Any) -> None:
 def test_values_are_scaled_as_the_network_is_inside() -> None:
     """Of both laws, the second of which is wrapped around the first."""
     bare = Network(("y", "x"))
-    bare.scales = {"u": (5.0, 2.0)}  # type: ignore[assignment]
-    one = Boon().wrap(bare, Dirichlet(variable="u", left=7.0))
+    scales = {"u0": (0.0, 1.0), "alpha": (0.0, 1.0), "u": (5.0, 2.0), "v": (0.0, 1.0)}
+    learned = Unscaled(bare, bare.given, bare.wanted, scales)  # type: ignore[arg-type]
+    one = Boon().wrap(learned, Dirichlet(variable="u", left=7.0))
     two = Boon().wrap(one, Neumann(variable="u", dim="y", left=6.0, spacing=1.0))
     two(torch.randn(1, 5, 6, 2))
     held = bare.get_submodule("first")
