@@ -35,6 +35,11 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "overlapping-windows": {"SPLIT": {"by": "window_start", "train": [0, 59], "test": [60, 120]}},
     "train-option": {"train": {"method": "convlstm", "epochs": "many"}},
     "judge-that-does-not-fit": {"train": {"method": "convlstm", "judge": {"nino34-skill": {"leads": 12}}}},
+    "law-of-no-input": {
+        "constrain": [
+            {"hold": {"integral": {"variable": "temperature", "target": "row(last(temprature))"}}, "by": "hard"}
+        ]
+    },
     "window-too-long": {"WINDOWS": {"inputs": 100, "targets": 40}},
     "unknown-variable": {"evaluate": [{"rmse": {"variable": "rain"}}]},
     "option-of-another": {"train": {"method": "persistence", "epochs": 3}},

@@ -199,6 +199,10 @@ class Law(Component):
     oracle: ClassVar[bool] = False
     """Whether it looks at the truth (as `truth_NAME` in the context), which a recipe must allow in so many words."""
 
+    def reads(self) -> tuple[str, ...]:
+        """Names of the inputs that it reads beside the estimate; a plan that lacks one is refused."""
+        return ()
+
     @abstractmethod
     def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
         """Zero where the law holds, with units.

@@ -7,7 +7,7 @@ from typing import Any
 
 from .components import Component, Hold, Law, Learner, Method, OutputEnforcer, Steered
 from .errors import HandshakeError, ThalwegError
-from .signature import Signature, shake
+from .signature import Field, Signature, shake
 
 
 def shake_hands(
@@ -27,7 +27,7 @@ def shake_hands(
     at(place, method.check, given)
     for i, hold in enumerate(holds):
         for law in hold.laws:
-            _law(hold, law, method, wanted, where=f"constrain[{i}]")
+            _law(hold, law, method, given=given, wanted=wanted, where=f"constrain[{i}]")
         at(f"constrain[{i}].by.{hold.enforcer.name}", hold.enforcer.check, wanted)
         _site(hold, method, where=f"constrain[{i}]")
     for i, (label, metric) in enumerate(metrics.items()):
@@ -35,7 +35,7 @@ def shake_hands(
         at(f"evaluate[{i}].{label}", metric.check, wanted)
 
 
-def _law(hold: Hold, law: Law, method: Method, wanted: Signature, *, where: str) -> None:
+def _law(hold: Hold, law: Law, method: Method, *, given: Signature, wanted: Signature, where: str) -> None:
     enforcer = hold.enforcer
     if not isinstance(law, enforcer.takes):
         raise HandshakeError(
@@ -53,6 +53,8 @@ def _law(hold: Hold, law: Law, method: Method, wanted: Signature, *, where: str)
         )
     at(f"{where}.hold.{law.name}", shake, wanted, law.needs(), giver=method.name, taker=law.name)
     at(f"{where}.hold.{law.name}", law.check, wanted)
+    read = Signature(tuple(map(Field, law.reads())))
+    at(f"{where}.hold.{law.name}", shake, given, read, giver="preprocess", taker=law.name)
 
 
 def _site(hold: Hold, method: Method, *, where: str) -> None:

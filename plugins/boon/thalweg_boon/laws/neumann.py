@@ -37,6 +37,9 @@ class Neumann(LinearLaw):
         some_side(self.values)
         return self
 
+    def reads(self) -> tuple[str, ...]:
+        return tuple(value for value in self.values.values() if isinstance(value, str))
+
     def check(self, given: Signature) -> None:
         has_cells(given, variable=self.variable, dim=self.dim, count=self.order + 1)
 

@@ -41,6 +41,9 @@ class AdvectionBudget(LinearLaw):
                 advice="select one level or channel in preprocess",
             )
 
+    def reads(self) -> tuple[str, ...]:
+        return self.variable, self.motion_of or self.variable
+
     def rows(self, grid: xr.Dataset) -> Rows:
         dims = tuple(str(dim) for dim in grid[self.variable].dims if dim not in ("sample", "lead", "member"))
         return _Ones(self.variable, dims)

@@ -61,6 +61,14 @@ def parsed(expression: str) -> ast.expr:
     return tree
 
 
+def fields_of(expression: str) -> tuple[str, ...]:
+    """The inputs in it: what `last` and `mean` are of. Another name may be a coordinate as well."""
+    calls = [node for node in ast.walk(parsed(expression)) if isinstance(node, ast.Call)]
+    series = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id in ("last", "mean")]
+    names = [each.id for node in series for each in node.args if isinstance(each, ast.Name)]
+    return tuple(dict.fromkeys(names))
+
+
 def evaluated(
     expression: str, context: xr.Dataset, *, functions: Mapping[str, Callable[..., Any]]
 ) -> xr.DataArray | float:

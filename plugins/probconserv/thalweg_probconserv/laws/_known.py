@@ -8,7 +8,7 @@ import xarray as xr
 from pydantic import AfterValidator, Field
 from thalweg import LinearLaw
 
-from ._expressions import evaluated, parsed
+from ._expressions import evaluated, fields_of, parsed
 from ._matrix import applied
 
 INPUTS = ("last-input", "mean-input")
@@ -35,6 +35,11 @@ class KnownLaw(LinearLaw):
 
     variable: str
     target: Target
+
+    def reads(self) -> tuple[str, ...]:
+        if self.target in INPUTS:
+            return (self.variable,)
+        return fields_of(self.target) if isinstance(self.target, str) else ()
 
     def targets(self, context: xr.Dataset) -> xr.DataArray:
         if self.target in INPUTS:

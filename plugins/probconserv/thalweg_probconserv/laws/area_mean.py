@@ -36,6 +36,9 @@ class AreaMean(LinearLaw):
         "last-input", description="what the mean is: that of the last input, of all inputs, or a number"
     )
 
+    def reads(self) -> tuple[str, ...]:
+        return (self.variable,)
+
     def rows(self, grid: xr.Dataset) -> Rows:
         dims, weights = self._weights(grid)
         return WeightRows(self.variable, dims=dims, weights=weights)

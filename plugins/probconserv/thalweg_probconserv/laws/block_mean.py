@@ -36,6 +36,9 @@ class BlockMean(LinearLaw):
     dims: tuple[str, ...] = Field((), description="dims that are cut into blocks; all but sample, lead and member")
     weights: Literal["equal", "area", "cosine"] = "equal"
 
+    def reads(self) -> tuple[str, ...]:
+        return () if self.store else (self.coarse or self.variable,)
+
     def rows(self, grid: xr.Dataset) -> Rows:
         from scipy.sparse import csr_array
 

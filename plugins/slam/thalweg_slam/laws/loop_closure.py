@@ -7,7 +7,7 @@ import xarray as xr
 from thalweg import Law, Signature
 
 from ..graph import LOOP
-from ..layout import graph_of, needs_poses, poses_of
+from ..layout import INPUTS, graph_of, needs_poses, poses_of
 from ..residuals import whitened
 
 
@@ -21,6 +21,9 @@ class LoopClosure(Law):
 
     def check(self, given: Signature) -> None:
         needs_poses(given, by=self.name)
+
+    def reads(self) -> tuple[str, ...]:
+        return INPUTS
 
     def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
         errors = []
