@@ -39,7 +39,7 @@ def lay_out(url: str, data: xr.Dataset, *, large: Mapping[str, tuple[int, ...]])
     for name, chunks in large.items():
         array = data[name]
         floats = array.dtype.kind == "f"
-        # Measured in stack.md: bit-shuffled LZ4 reads floats fastest; Zstandard packs 8-bit radar best.
+        # Measured (docs/scaling.md): bit-shuffled LZ4 reads floats fastest; Zstandard packs 8-bit radar best.
         packed = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle") if floats else ZstdCodec(level=3)
         group.create_array(
             name,

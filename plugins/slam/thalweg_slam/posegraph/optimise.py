@@ -25,7 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Method = Literal["gauss-newton", "levenberg-marquardt"]
 
 STALE = 8
-"""Products a step above which an adaptive preconditioner is made anew (specification)."""
+"""Products a step above which an adaptive preconditioner is made anew; beyond it factoring costs less."""
 WORTHWHILE = 10
 """Block products a block below which factoring anew costs less than conjugate gradients: then `adaptive` is direct."""
 TRUSTED = 1e-6
