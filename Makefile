@@ -41,7 +41,7 @@ docs: env
 	$(BIN)/mkdocs build --quiet --strict
 
 bench: env
-	for each in start pipeline evaluation rivals; do echo "== $$each"; OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$each.py || exit 1; done
+	for each in start pipeline evaluation conditioning loader residence ranks rivals earthformer boon; do echo "== $$each"; OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$each.py || exit 1; done
 
 # Prefect, MLflow and a worker on loopback, with the schedules of deployments/prefect.yaml.
 RUN := .run
