@@ -1,6 +1,6 @@
 """A neural process under a conservation law, held in four ways: conservation error, likelihood, error.
 
-    python benchmarks/conservation.py [--functions 6000] [--epochs 1] [--problem porous-medium] [--store FOLDER]
+    python benchmarks/conservation.py [--functions 10000] [--epochs 3] [--problem porous-medium] [--store FOLDER]
 
 Runs recipes/porous-medium.yaml, recipes/stefan.yaml and their -soft twins, with the laws of the table; stages that are
 in the store are reused, and a training that was interrupted goes on. Protocol: Hansen et al. 2023 (arXiv:2302.11002),
@@ -120,8 +120,8 @@ def shown(values: np.ndarray) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--functions", type=int, default=6000, help="to train on")
-    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--functions", type=int, default=10000, help="to train on")
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--problem", choices=sorted(TESTS), action="append")
     parser.add_argument("--store", type=Path, default=Path("thalweg-store"))
     options = parser.parse_args()
