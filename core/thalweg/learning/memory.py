@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +15,8 @@ from .options import TrainOptions
 
 if TYPE_CHECKING:
     from .learner import TorchLearner
+
+log = logging.getLogger("thalweg")
 
 
 def peak(learner: TorchLearner, given: Signature, wanted: Signature, options: TrainOptions) -> int:
@@ -45,7 +48,9 @@ def _network(learner: TorchLearner, given: Signature, wanted: Signature, options
             inputs = Feeding(learner, given=given, wanted=wanted, scales=scales).example(wanted)
             with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
                 output = network.train()(inputs)
-    except (NotImplementedError, RuntimeError):
+    except (NotImplementedError, RuntimeError) as error:
+        # An operation that has no shapes without values; what is wrong with the network is said when it learns.
+        log.info("the memory of %s's network is not known before: %s", learner.name, error)
         return 0
     # Gradient and two moments of each weight; the running mean and the best weights; the buckets of other ranks.
     copies = 4 + (options.ema is not None) + (options.choose == "best") + (options.ranks > 1)
