@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .formats.g2o import read_g2o, write_g2o
     from .formats.kitti import read_kitti
     from .formats.store import read_store, write_store
-    from .formats.toro import read_toro
+    from .formats.toro import read_toro, write_toro
     from .formats.tum import read_tum, write_tum
     from .graph import Graph
     from .posegraph.certificate import certify, chordal_cost
@@ -50,6 +50,7 @@ _HOMES = {
     "validate": "validation",
     "write_g2o": "formats.g2o",
     "write_store": "formats.store",
+    "write_toro": "formats.toro",
     "write_tum": "formats.tum",
 }
 
@@ -78,6 +79,7 @@ __all__ = [
     "validate",
     "write_g2o",
     "write_store",
+    "write_toro",
     "write_tum",
 ]
 

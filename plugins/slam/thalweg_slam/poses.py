@@ -112,6 +112,19 @@ def quaternion_of_euler(roll: Array, pitch: Array, yaw: Array) -> Array:
     return quaternion
 
 
+def euler_of_quaternion(quaternion: Array) -> Array:
+    """Roll, pitch and yaw (..., 3): the inverse of `quaternion_of_euler`."""
+    import warnings
+
+    from scipy.spatial.transform import Rotation
+
+    with warnings.catch_warnings():
+        # Where pitch is a right angle one of the other two is taken for zero, which is the same rotation.
+        warnings.filterwarnings("ignore", message="Gimbal lock")
+        angles: Array = Rotation.from_quat(quaternion).as_euler("xyz")
+    return angles
+
+
 def matrix_of(rotation: Array) -> Array:
     """Rotation matrices of quaternions (..., 4)."""
     columns = [rotate(rotation, np.broadcast_to(unit, (*rotation.shape[:-1], 3))) for unit in np.eye(3)]

@@ -14,6 +14,7 @@ from thalweg.errors import SourceError
 
 from .graph import Graph
 from .poses import Array, normalise
+from .priors import parts, with_gauge
 from .spanning import composed
 from .validation import (
     Defect,
@@ -23,7 +24,7 @@ from .validation import (
     finite_edges,
     indefinite_edges,
     loose_parts,
-    parts,
+    self_edges,
     source_of,
     summary,
     validate,
@@ -39,9 +40,9 @@ def repair(
 ) -> tuple[Graph, Report]:
     """A graph that can be optimised, and what was done to make it so. Raises `SourceError` for what cannot be mended.
 
-    Edges that are not finite are dropped, quaternions normalised, information made symmetric and positive semidefinite;
-    each part without a gauge has its first pose fixed. Edges between the same two poses all weigh (`keep`), or of those
-    that say exactly the same one does (`drop`).
+    Edges that are not finite, or from a pose to itself, are dropped, quaternions normalised, information made symmetric
+    and positive semidefinite; each part without a gauge has its first pose fixed, or held where its priors do not hold
+    it. Edges between the same two poses all weigh (`keep`), or of those that say exactly the same one does (`drop`).
     """
     found = validate(graph).findings
     names = {each.defect for each in found}
@@ -55,7 +56,8 @@ def repair(
     keep = finite_edges(graph)
     if graph.dims == 3:
         keep &= np.linalg.norm(np.nan_to_num(graph.edge_rotation), axis=1) > 0
-    done[Defect.NOT_FINITE_EDGE] = done[Defect.ZERO_QUATERNION] = "dropped"
+    keep &= ~self_edges(graph)
+    done[Defect.NOT_FINITE_EDGE] = done[Defect.ZERO_QUATERNION] = done[Defect.SELF] = "dropped"
     if duplicates == "drop":
         keep &= ~copies(graph)
         done[Defect.COPY] = "dropped"
@@ -91,6 +93,8 @@ def repair(
     if Defect.NOT_FINITE_POSE in names:
         graph = _recomposed(graph)
         done[Defect.NOT_FINITE_POSE] = "all poses composed of odometry"
+    graph, held = with_gauge(graph)
+    done[Defect.PARTIAL_GAUGE] = "held at their first poses" if held else "held, once edges were dropped"
     report = Report(tuple(replace(each, done=done.get(each.defect, "")) for each in found), summary(graph))
     return graph, report
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from .geometry import log
-from .graph import PRIOR, Graph
+from .geometry import log, wrap
+from .graph import POSITION, Graph
 from .poses import Array, between, identity
 
 
 def errors(graph: Graph, poses: tuple[Array, Array], *, edges: Array) -> Array:
     """Errors (n, 3 or 6) of some edges at translations and rotations: shift first, then turn.
 
-    In 3-D, and the convention `vector`, the shift as it is and the vector part of the quaternion.
+    In the convention `vector`, and of a position alone, the shift as it is, and the angle or, in 3-D, the vector part
+    of the quaternion.
     """
     i, j = graph.edges[edges].T
     start, end = ((poses[0][each], poses[1][each]) for each in (i, j))
-    prior = graph.kind[edges] == PRIOR
+    prior = graph.priors[edges]
     if prior.any():
         origin = identity(len(edges), dims=graph.dims)
         start = tuple(  # type: ignore[assignment]
@@ -24,10 +25,16 @@ def errors(graph: Graph, poses: tuple[Array, Array], *, edges: Array) -> Array:
             for one, zero in zip(start, origin, strict=True)
         )
     shift, turn = between((graph.edge_translation[edges], graph.edge_rotation[edges]), between(start, end))
-    if graph.dims == 3 and graph.convention == "vector":
-        turn = np.where(turn[:, 3:] < 0, -turn, turn)
-        return np.concatenate([shift, turn[:, :3]], axis=1)
-    return np.asarray(log((turn, shift)))
+    return of_motion(shift, turn, plain=(graph.kind[edges] == POSITION) | (graph.convention == "vector"))
+
+
+def of_motion(shift: Array, turn: Array, *, plain: Array) -> Array:
+    """The logarithm of motions (n,), or, where they are `plain`, shift and angle or vector part as they are."""
+    found = np.asarray(log((turn, shift)))
+    if plain.any():
+        swing = wrap(turn)[:, None] if turn.ndim == 1 else np.where(turn[:, 3:] < 0, -turn, turn)[:, :3]
+        found[plain] = np.concatenate([shift, swing], axis=1)[plain]
+    return found
 
 
 def whitened(graph: Graph, poses: tuple[Array, Array], *, edges: Array) -> Array:

@@ -46,7 +46,7 @@ def _tree(edges: Array, kind: Array, roots: Array) -> tuple[Array, Array, Array]
     from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 
     count = len(roots)
-    real = np.flatnonzero((kind != PRIOR) & (edges[:, 0] != edges[:, 1]))
+    real = np.flatnonzero((kind < PRIOR) & (edges[:, 0] != edges[:, 1]))
     ends = np.sort(edges[real], axis=1)
     # Of edges between the same two poses the cheapest stays: weights are ranks, and odometry comes first.
     order = real[np.lexsort((real, kind[real] != ODOMETRY))]

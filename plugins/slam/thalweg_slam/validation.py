@@ -12,6 +12,8 @@ import numpy as np
 
 from .graph import LOOP, ODOMETRY, PRIOR, Graph
 from .poses import Array
+from .priors import free as free_directions
+from .priors import parts
 
 TINY = 1e-9
 """An eigenvalue below minus this part of the largest is negative, not rounded."""
@@ -29,10 +31,12 @@ class Defect(StrEnum):
     ASYMMETRIC = "asymmetric information matrices"
     INDEFINITE = "indefinite information matrices"
     SINGULAR = "singular information matrices"
+    SELF = "edges from a pose to itself"
     COPY = "edges given twice"
     PARALLEL = "edges between poses that have one already"
     DISCONNECTED = "disconnected parts"
     NO_GAUGE = "parts without a gauge"
+    PARTIAL_GAUGE = "parts that priors do not hold in all directions"
     NO_LOOP = "graphs without a loop"
 
 
@@ -88,7 +92,7 @@ def pose_name(name: int) -> str:
 def edge_name(graph: Graph, number: int) -> str:
     """`edge 12 (0 -> 7)`, or of what a prior holds."""
     first, second = (pose_name(int(graph.ids[end])) for end in graph.edges[number])
-    return f"edge {number} ({first} -> {second})" if graph.kind[number] != PRIOR else f"prior {number} on {first}"
+    return f"prior {number} on {first}" if graph.kind[number] >= PRIOR else f"edge {number} ({first} -> {second})"
 
 
 def findings(graph: Graph) -> list[Finding]:
@@ -122,6 +126,7 @@ def findings(graph: Graph) -> list[Finding]:
     negative = values[:, 0] < -TINY * np.abs(values).max(axis=1)
     edges(Defect.INDEFINITE, negative)
     edges(Defect.SINGULAR, ~negative & (values[:, 0] <= 1e-15 * values[:, -1]), note=True)
+    edges(Defect.SELF, self_edges(graph))
     again = copies(graph)
     edges(Defect.COPY, again, note=True)
     edges(Defect.PARALLEL, _parallel(graph) & ~again, note=True)
@@ -135,6 +140,10 @@ def findings(graph: Graph) -> list[Finding]:
         )
     loose = loose_parts(graph, part, count)
     poses(Defect.NO_GAUGE, np.array([np.flatnonzero(part == i)[0] for i in loose[:SHOWN]], dtype=np.int64), len(loose))
+    free = free_directions(graph)
+    if free:
+        shown = "; ".join(f"pose {pose_name(int(graph.ids[each.first]))}: {each.names}" for each in free[:SHOWN])
+        found.append(Finding(Defect.PARTIAL_GAUGE, len(free), shown + ("; ..." if len(free) > SHOWN else "")))
     if not (graph.kind == LOOP).any():
         found.append(Finding(Defect.NO_LOOP, 1, "there is nothing to optimise", note=True))
     return found
@@ -165,6 +174,12 @@ def indefinite_edges(information: Array) -> Array:
     return negative
 
 
+def self_edges(graph: Graph) -> Array:
+    """Edges between two poses that are one, which are no priors: they move nothing."""
+    found: Array = (graph.edges[:, 0] == graph.edges[:, 1]) & ~graph.priors
+    return found
+
+
 def copies(graph: Graph) -> Array:
     """Edges that say exactly what an earlier one says."""
     flat = np.column_stack(
@@ -183,7 +198,7 @@ def copies(graph: Graph) -> Array:
 
 def _parallel(graph: Graph) -> Array:
     """Edges between two poses that an earlier edge joins."""
-    real = graph.kind != PRIOR
+    real = ~graph.priors
     ends = np.sort(graph.edges, axis=1)
     _, first = np.unique(ends, axis=0, return_index=True)
     later: Array = real.copy()
@@ -191,20 +206,9 @@ def _parallel(graph: Graph) -> Array:
     return later
 
 
-def parts(graph: Graph) -> tuple[Array, int]:
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    i, j = graph.edges.T
-    joined = coo_array((np.ones(len(i)), (i, j)), shape=(len(graph), len(graph)))
-    count, part = connected_components(joined, directed=False)
-    numbers: Array = np.asarray(part)
-    return numbers, int(count)
-
-
 def loose_parts(graph: Graph, part: Array, count: int) -> list[int]:
     """Parts without a pose that is fixed or has a prior."""
-    held = set(part[graph.fixed].tolist()) | set(part[graph.edges[graph.kind == PRIOR, 0]].tolist())
+    held = set(part[graph.fixed].tolist()) | set(part[graph.edges[graph.priors, 0]].tolist())
     return [number for number in range(count) if number not in held]
 
 

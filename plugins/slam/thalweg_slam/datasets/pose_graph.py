@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
-from pydantic import Field, PositiveFloat
+from pydantic import Field, NonNegativeInt, PositiveFloat
 from thalweg import Dataset
 from thalweg.errors import SourceError
 
-from ..formats._tables import marks, read_bytes
+from ..formats._assembly import Unknown
+from ..formats._tables import by_tag, marks, read_bytes
 from ..formats.euroc import read_euroc
 from ..formats.from_trajectory import graph_of_trajectory
-from ..formats.g2o import Order, read_g2o
+from ..formats.g2o import Invalid, Order, read_g2o
 from ..formats.kitti import read_kitti
 from ..formats.store import read_store
 from ..formats.toro import read_toro
 from ..formats.tum import read_tum
 from ..graph import LOOP, Convention, Graph
 from ..layout import dataset, packed
+from ..priors import with_gauge
 from ..problem import Problem
 from ..trajectory import Trajectory, associate, planar
 
@@ -52,6 +55,17 @@ class PoseGraph(Dataset):
     truth_format: Literal["kitti", "tum", "euroc", "g2o", "toro"] = "tum"
     convention: Convention = Field("log", description="what 3-D information weighs: the whole angle, or as g2o")
     quaternion: Order = Field("xyzw", description="order of quaternions in g2o files")
+    unknown: Unknown = Field(
+        "refuse", description="lines that are no pose graph's, as of landmarks: refused, or left out and counted (skip)"
+    )
+    invalid: Invalid = Field(
+        "refuse", description="g2o: numbers that are not finite: refused, or kept for `validate-graph` to drop (keep)"
+    )
+    odometry: NonNegativeInt | None = Field(
+        None,
+        description="how many edges at the beginning of a file are odometry, all others being loops; if not said, one "
+        "between each two poses whose ids follow one another",
+    )
     within: PositiveFloat = Field(0.01, description="s between a pose and its truth, at most")
     chunk: int = Field(16, ge=1, description="graphs that are read together")
 
@@ -94,7 +108,7 @@ def _read(part: PoseGraph, fingerprint: str) -> tuple[Problem, ...]:  # noqa: AR
     found: list[Problem] = []
     for i, path in enumerate(paths):
         if path.rstrip("/").endswith(".zarr"):
-            found += read_store(path)
+            found += [replace(each, graph=with_gauge(each.graph)[0]) for each in read_store(path)]
             continue
         if part.format in READERS:
             found.append(_estimate(part, path, truths[i] if truths else None))
@@ -120,17 +134,25 @@ def _estimate(part: PoseGraph, path: str, truth_path: str | None) -> Problem:
 
 
 def _graph(part: PoseGraph, path: str) -> Graph:
-    kind = part.format or ("g2o" if _first_word(path).startswith(("VERTEX_", "EDGE_", "FIX", "PARAMS")) else "toro")
+    word = _first_word(path)
+    kind = part.format or ("g2o" if word.startswith(("VERTEX_", "EDGE_", "FIX", "PARAMS")) else "toro")
     if kind == "toro":
-        return read_toro(path)
-    return read_g2o(path, convention=part.convention, quaternion=part.quaternion)
+        return read_toro(path, unknown=part.unknown, odometry=part.odometry)
+    return read_g2o(
+        path,
+        convention=part.convention,
+        quaternion=part.quaternion,
+        unknown=part.unknown,
+        invalid=part.invalid,
+        odometry=part.odometry,
+    )
 
 
 def _first_word(path: str) -> str:
-    for line in read_bytes(path).splitlines():
-        if line.strip() and not line.startswith(b"#"):
-            return line.split()[0].decode(errors="replace")
-    raise SourceError(f"{path!r} is empty", allowed="a pose graph")
+    """The first word of a pose graph, or else the first."""
+    words = list(by_tag(read_bytes(path), path=path))
+    known = [word for word in words if word.startswith(("VERTEX", "EDGE", "FIX", "PARAMS", "ODOMETRY"))]
+    return (known or words)[0]
 
 
 def _truth(part: PoseGraph, path: str, graph: Graph) -> Trajectory:

@@ -8,6 +8,7 @@ import numpy as np
 from thalweg.errors import OptionError, RunError, SourceError
 
 from ..graph import ODOMETRY, Graph
+from ..priors import free
 from ..validation import finite_edges, scalar_first
 from .symbolic import Symbolic
 
@@ -40,6 +41,13 @@ def check_shapes(graph: Graph) -> None:
         )
     if not edges:
         raise SourceError("the graph has no edges", allowed="at least one", advice="add measurements")
+    alone = (graph.edges[:, 0] == graph.edges[:, 1]) != graph.priors
+    if alone.any():
+        raise SourceError(
+            f"an edge from a pose to itself that is no prior, or a prior of two poses, at {_edges(graph, alone)}",
+            allowed="edges of two poses, and priors of one",
+            advice="take them out: thalweg_slam.repair(graph); what measures one pose in the world is a prior",
+        )
 
 
 def check_finite(graph: Graph, *, poses: bool) -> None:
@@ -106,14 +114,21 @@ def gauge(graph: Graph, choice: str, *, symbolic: Symbolic) -> Array:
     """Which poses stay where they are."""
     if choice not in ("first", "each"):
         raise OptionError(f"gauge {choice!r}", allowed="first, each", advice="take one of these")
-    label = _pieces(symbolic)
+    label = pieces(symbolic)
     parts = int(label.max()) + 1
     fixed = graph.fixed.copy()
     held = np.zeros(parts, bool)
     held[label[fixed]] = True
-    # A prior with full information holds its component as well.
-    prior = graph.edges[:, 0] == graph.edges[:, 1]
-    held[label[graph.edges[prior, 0]]] = True
+    # Priors hold their component as well, if they do so in all directions.
+    held[label[graph.edges[graph.priors, 0]]] = True
+    partly = free(graph)
+    if partly:
+        names = "; ".join(f"the part of pose {graph.ids[each.first]}: {each.names}" for each in partly[:6])
+        raise RunError(
+            f"priors do not hold the graph in all directions; free: {names}",
+            allowed="priors, or a fixed pose, that hold each part",
+            advice="hold it where it begins: thalweg_slam.repair(graph); or add a prior, or fix a pose",
+        )
     if held.all():
         return fixed
     firsts = np.unique(label, return_index=True)[1]
@@ -131,7 +146,7 @@ def gauge(graph: Graph, choice: str, *, symbolic: Symbolic) -> Array:
     return fixed
 
 
-def _pieces(symbolic: Symbolic) -> Array:
+def pieces(symbolic: Symbolic) -> Array:
     """The number of each pose's connected piece: its root in the elimination tree."""
     up = np.where(symbolic.parent < 0, np.arange(len(symbolic.parent)), symbolic.parent)
     while True:

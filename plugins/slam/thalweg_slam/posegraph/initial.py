@@ -5,14 +5,19 @@ All is done in space; a plane graph is one whose rotations are about z.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numba import njit
-from thalweg.errors import OptionError, RunError
+from thalweg.errors import OptionError
 
 from .. import geometry
-from ..graph import ODOMETRY, Graph
+from ..graph import ODOMETRY, PRIOR, Graph
+from ..priors import RANK
+from .alignment import aligned
+from .diagnose import pieces
 from .factor import Matrix
 from .problem import Problem
 
@@ -29,17 +34,120 @@ def begin(graph: Graph, problem: Problem, *, initial: str) -> tuple[Array, Array
         if not graph.given:
             raise OptionError("the file had no poses", allowed="chordal, odometry, spanning-tree", advice="take one")
         return graph.rotation, graph.translation
-    edges = problem.edge_order
-    turned = _space(graph.edge_rotation[edges], graph.dims)
-    moved = _pad(graph.edge_translation[edges])
-    order, rank = problem.symbolic.order, problem.symbolic.rank
-    rotation, translation = _space(graph.rotation[order], graph.dims), _pad(graph.translation[order])
+    start = _Start.of(graph, problem)
     if initial == "chordal":
-        _chordal(graph, problem, turned, moved, rotation, translation)
-    else:
-        plain = graph.kind[edges] == ODOMETRY if initial == "odometry" else np.ones(len(edges), np.bool_)
-        _walk(problem.ends, turned, moved, plain, problem.fixed, rotation, translation)
-    d = graph.dims
+        return _best(graph, problem, start)
+    plain = start.kind == ODOMETRY if initial == "odometry" else np.ones(len(start.ends), np.bool_)
+    return _walked(graph, problem, start, plain)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A graph in space, its poses in the order of elimination."""
+
+    ends: Array
+    places: Array
+    turned: Array
+    moved: Array
+    kind: Array
+    part: Array
+    """(N,): the connected part of each pose, in the order of the graph."""
+    fixed: Array
+    """(N,), in the order of elimination."""
+    first: Array
+    """(N,): the fixed poses and, of parts that have none, the first pose."""
+    rotation: Array
+    translation: Array
+
+    @classmethod
+    def of(cls, graph: Graph, problem: Problem) -> _Start:
+        edges, order = problem.edge_order, problem.symbolic.order
+        part = pieces(problem.symbolic)
+        first = problem.fixed[problem.symbolic.rank]
+        loose = np.setdiff1d(np.arange(part.max() + 1), part[first])
+        first[np.unique(part, return_index=True)[1][loose]] = True
+        rotation, translation = _space(graph.rotation[order], graph.dims), _pad(graph.translation[order])
+        # A first pose that is not known may be anywhere.
+        lost = ~(np.isfinite(rotation).all(axis=(1, 2)) & np.isfinite(translation).all(axis=1))
+        rotation[lost], translation[lost] = np.eye(3), 0.0
+        return cls(
+            ends=problem.ends,
+            places=problem.places,
+            turned=_space(graph.edge_rotation[edges], graph.dims),
+            moved=_pad(graph.edge_translation[edges]),
+            kind=graph.kind[edges],
+            part=part,
+            fixed=problem.fixed,
+            first=first[order],
+            rotation=rotation,
+            translation=translation,
+        )
+
+
+def _best(graph: Graph, problem: Problem, start: _Start) -> tuple[Array, Array]:
+    """The chordal relaxation; where edges do not determine it, poses along a tree.
+
+    Of a graph with priors the start of lowest cost: the relaxation with priors among its measurements, if these hold
+    each part; without them, and each part then moved to them as a whole; poses along a tree, moved likewise; or those
+    that the graph gives. For positions leave open which way round a part is, and priors that contradict one another how
+    often it winds.
+    """
+    priors, every = start.kind >= PRIOR, slice(None)
+
+    def tree() -> tuple[Array, Array]:
+        return _walked(graph, problem, start, start.kind == ODOMETRY)
+
+    if not priors.any():
+        try:
+            return _chordal(graph, problem, start, fixed=start.fixed, among=every)
+        except _SingularError:
+            return tree()
+    found = [tree()]
+    if graph.given and all(np.isfinite(each).all() for each in (graph.rotation, graph.translation)):
+        found.append((graph.rotation, graph.translation))
+    if _whole(graph, problem, start):
+        with suppress(_SingularError):
+            found.append(_chordal(graph, problem, start, fixed=start.fixed, among=every))
+    # Priors of parts with a fixed pose stay among the measurements.
+    held = np.zeros(start.part.max() + 1, np.bool_)
+    held[start.part[start.fixed[problem.symbolic.rank]]] = True
+    among = ~priors | held[start.part[problem.symbolic.order[start.ends[:, 0]]]]
+    with suppress(_SingularError):
+        found.append(_moved(graph, start, problem, _chordal(graph, problem, start, fixed=start.first, among=among)))
+    return min(found, key=lambda poses: np.nan_to_num(problem.cost(problem.state(*poses)), nan=np.inf))
+
+
+def _whole(graph: Graph, problem: Problem, start: _Start) -> bool:
+    """Whether each part has a fixed pose, or a prior of all directions."""
+    rows = np.flatnonzero(graph.kind == PRIOR)
+    full = rows[_full(graph.information[rows])]
+    held = np.zeros(start.part.max() + 1, np.bool_)
+    held[start.part[graph.edges[full, 0]]] = True
+    held[start.part[start.fixed[problem.symbolic.rank]]] = True
+    return bool(held.all())
+
+
+def _full(information: Array) -> Array:
+    """Whether matrices are of full rank."""
+    values = np.linalg.eigvalsh(information)
+    found: Array = values[:, 0] > RANK * values[:, -1]
+    return found
+
+
+def _moved(graph: Graph, start: _Start, problem: Problem, poses: tuple[Array, Array]) -> tuple[Array, Array]:
+    fixed = start.fixed[problem.symbolic.rank]
+    return aligned(graph, *poses, part=start.part, fixed=fixed) if graph.priors.any() else poses
+
+
+def _walked(graph: Graph, problem: Problem, start: _Start, plain: Array) -> tuple[Array, Array]:
+    """Poses along a tree from fixed or first poses on; parts with priors moved to them as a whole."""
+    rotation, translation = start.rotation.copy(), start.translation.copy()
+    _walk(start.ends, start.turned, start.moved, plain, start.first, rotation, translation)
+    return _moved(graph, start, problem, _unspaced(graph, problem, rotation, translation))
+
+
+def _unspaced(graph: Graph, problem: Problem, rotation: Array, translation: Array) -> tuple[Array, Array]:
+    rank, d = problem.symbolic.rank, graph.dims
     return geometry.rotation(rotation[rank][:, :d, :d]), translation[rank][:, :d]
 
 
@@ -56,50 +164,49 @@ def _pad(translation: Array) -> Array:
     return found
 
 
-def _chordal(graph: Graph, problem: Problem, turned: Array, moved: Array, rotation: Array, translation: Array) -> None:
-    """First rotations as free matrices, then the nearest rotations, then translations given these."""
+class _SingularError(Exception):
+    """The relaxation does not determine all poses."""
+
+
+def _chordal(
+    graph: Graph, problem: Problem, start: _Start, *, fixed: Array, among: Array | slice
+) -> tuple[Array, Array]:
+    """First rotations as free matrices, then the nearest rotations, then translations given these.
+
+    Of the measurements those `among` (M,) count. Raises `_SingularError`.
+    """
     d, edges = graph.dims, problem.edge_order
     information = graph.information[edges]
     angular = np.trace(information[:, d:, d:], axis1=1, axis2=2) / (2 * d - 3)
+    priors = np.flatnonzero(start.kind >= PRIOR)
+    # What a prior says of some axes of a rotation is not said of the matrix.
+    angular[priors[~_full(information[priors][:, d:, d:])]] = 0.0
     linear = np.zeros((len(edges), 3, 3))
     linear[:, 2, 2] = 1
     linear[:, :d, :d] = information[:, :d, :d]
+    rotation, translation = start.rotation.copy(), start.translation.copy()
+    ends, turned, moved = start.ends[among], start.turned[among], start.moved[among]
+    places, angular, linear = start.places[among], angular[among], linear[among]
     system = Matrix.empty(problem.symbolic, 3, "fp64")
     right = np.zeros((3, 4 * len(graph)))
-    _rotations(
-        problem.ends, problem.places, turned, angular, problem.fixed, rotation, system.lower, system.diagonal, right
-    )
-    _solve(graph, problem, system, right[: 1 if d == 2 else 3])
+    _rotations(ends, places, turned, angular, fixed, rotation, system.lower, system.diagonal, right)
+    _solve(system, right[: 1 if d == 2 else 3])
     system.clear()
-    _nearest(right, problem.fixed, d == 2, rotation)
+    _nearest(right, fixed, d == 2, rotation)
     right[:] = 0
     _translations(
-        problem.ends,
-        problem.places,
-        turned,
-        moved,
-        linear,
-        problem.fixed,
-        rotation,
-        translation,
-        system.lower,
-        system.diagonal,
-        right[0],
+        ends, places, turned, moved, linear, fixed, rotation, translation, system.lower, system.diagonal, right[0]
     )
-    _solve(graph, problem, system, right[:1])
-    free = ~problem.fixed
+    _solve(system, right[:1])
+    free = ~fixed
     translation[free] = right[0].reshape(-1, 4)[free, :3]
+    return _unspaced(graph, problem, rotation, translation)
 
 
-def _solve(graph: Graph, problem: Problem, system: Matrix, right: Array) -> None:
+def _solve(system: Matrix, right: Array) -> None:
     column, _ = system.factorise()
     if column >= 0:
-        pose = graph.ids[problem.symbolic.order[column]]
-        raise RunError(
-            f"the chordal relaxation is singular at pose {pose}",
-            allowed="edges that fix each pose's rotation and translation",
-            advice="begin elsewhere: initial='odometry', or 'given'; or add a prior there",
-        )
+        raise _SingularError
     for each in right:
         system.solve(each)
 
@@ -275,20 +382,10 @@ def _walk(ends, turned, moved, plain, fixed, rotation, translation):  # type: ig
             edges[place[n]] = e
             place[n] += 1
     seen = np.zeros(count, np.bool_)
-    # Priors and fixed poses are known.
+    # Fixed poses are known.
     queue, last = np.empty(count, np.int64), 0
     for n in range(count):
         if fixed[n]:
-            seen[n] = True
-            queue[last] = n
-            last += 1
-    for e in range(len(ends)):
-        n = ends[e, 0]
-        if n == ends[e, 1] and not seen[n]:
-            for k in range(3):
-                translation[n, k] = moved[e, k]
-                for m in range(3):
-                    rotation[n, k, m] = turned[e, k, m]
             seen[n] = True
             queue[last] = n
             last += 1

@@ -1,7 +1,7 @@
 """Residuals of relative poses in the plane, and their Jacobians: see `linearise3`.
 
-Poses are (x, y, angle) and move by T Exp(v, w). In the `vector` convention the error is the translation and the angle
-of Z^-1 T_i^-1 T_j, without the logarithm.
+Poses are (x, y, angle) and move by T Exp(v, w). Where an edge is `vector` the error is the translation and the angle of
+Z^-1 T_i^-1 T_j, without the logarithm.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def cost(angle, t, frame, ends, z, weight, vector, loss, scale, robust):  # type
     """The sum over edges of the loss of e^T Omega e."""
     total = 0.0
     for e in range(len(ends)):
-        x, y, turn, _, _, _ = _error(angle, t, frame, ends[e, 0], ends[e, 1], z[e], vector)
+        x, y, turn, _, _, _ = _error(angle, t, frame, ends[e, 0], ends[e, 1], z[e], vector[e])
         u = weight[e, 0, 0] * x + weight[e, 0, 1] * y + weight[e, 0, 2] * turn
         v = weight[e, 1, 1] * y + weight[e, 1, 2] * turn
         w = weight[e, 2, 2] * turn
@@ -91,13 +91,13 @@ def linearise(  # type: ignore[no-untyped-def]
     local, residual = np.empty((3, 3)), np.empty(3)
     for e in range(len(ends)):
         i, j = ends[e, 0], ends[e, 1]
-        x, y, turn, along, across, stretch = _error(angle, t, frame, i, j, z[e], vector)
+        x, y, turn, along, across, stretch = _error(angle, t, frame, i, j, z[e], vector[e])
         residual[0] = weight[e, 0, 0] * x + weight[e, 0, 1] * y + weight[e, 0, 2] * turn
         residual[1] = weight[e, 1, 1] * y + weight[e, 1, 2] * turn
         residual[2] = weight[e, 2, 2] * turn
         square = residual[0] ** 2 + residual[1] ** 2 + residual[2] ** 2
         root = math.sqrt(influence(loss if robust[e] else 0, scale, square)[1])
-        if vector:
+        if vector[e]:
             p, o = math.cos(turn), math.sin(turn)
             u, v = 0.0, 0.0
         else:

@@ -1,7 +1,7 @@
 """Residuals of relative poses in space, and their Jacobians in the tangent space of each pose.
 
 e = Log(Z^-1 T_i^-1 T_j), whitened by W with W^T W the information; T moves to T Exp(v, w), translation first. With
-right Jacobian J_r: de/dxi_j = J_r^-1(e), de/dxi_i = -J_r^-1(e) Ad(T_j^-1 T_i). In the `vector` convention the error is
+right Jacobian J_r: de/dxi_j = J_r^-1(e), de/dxi_i = -J_r^-1(e) Ad(T_j^-1 T_i). Where an edge is `vector` the error is
 (t, vec q) of the same motion. A prior has one pose twice: e = Log(Z^-1 T_j).
 """
 
@@ -159,7 +159,7 @@ def cost(q, t, rotation, ends, zq, zt, zr, weight, vector, loss, scale, robust):
     relative, shift, edge, error = np.empty((3, 3)), np.empty(3), np.empty(7), np.empty(6)
     for e in range(len(ends)):
         _motion(q, t, rotation, ends[e, 0], ends[e, 1], zq[e], zt[e], zr[e], relative, shift, edge)
-        _logarithm(edge, vector, error)
+        _logarithm(edge, vector[e], error)
         square = 0.0
         for m in range(6):
             number = 0.0
@@ -183,7 +183,7 @@ def linearise(  # type: ignore[no-untyped-def]
     for e in range(len(ends)):
         i, j = ends[e, 0], ends[e, 1]
         _motion(q, t, rotation, i, j, zq[e], zt[e], zr[e], relative, shift, edge)
-        angle, second = _logarithm(edge, vector, error)
+        angle, second = _logarithm(edge, vector[e], error)
         square = 0.0
         for m in range(6):
             number = 0.0
@@ -193,7 +193,7 @@ def linearise(  # type: ignore[no-untyped-def]
             square += number * number
         root = math.sqrt(influence(loss if robust[e] else 0, scale, square)[1])
         x, y, z, w = edge[0], edge[1], edge[2], edge[3]
-        if vector:
+        if vector[e]:
             # d(t, vec q) = (R v, (w I + [q]) omega / 2)
             for k in range(3):
                 for m in range(3):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from thalweg.errors import OptionError
 
-from ..graph import Graph
+from ..graph import POSITION, Graph
 from .optimise import Result, optimise
 from .precision import Precision
 
@@ -34,9 +34,12 @@ def optimise_many(
     if not graphs:
         return []
     alike = len({(each.dims, each.convention) for each in graphs}) == 1
+    alike &= not any((each.kind == POSITION).any() for each in graphs)
     if backend == "dense" and not alike:
         raise OptionError(
-            "graphs of unlike dims or conventions", allowed="one kind at a time", advice="take backend='sparse'"
+            "graphs of unlike dims or conventions, or with priors of the position alone",
+            allowed="one kind at a time",
+            advice="take backend='sparse'",
         )
     if backend == "auto":
         backend = "dense" if alike and _gpu() else "sparse"

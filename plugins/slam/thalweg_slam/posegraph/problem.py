@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..graph import Graph
+from ..graph import POSITION, Graph
 from . import linearise2, linearise3
 from .robust import CODES, Robust
 from .symbolic import Symbolic, places
+
+TINY = 1e-9
+"""An eigenvalue above minus this part of the largest is rounded, not negative."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -39,7 +42,8 @@ class Problem:
     loops: Array
     """(M,): whether the loss is robust here."""
     fixed: Array
-    vector: bool
+    vector: Array
+    """(M,): whether the error is the translation as it is, not the logarithm's."""
     loss: int
     scale: float
     edge_order: Array
@@ -94,6 +98,8 @@ def prepare(graph: Graph, *, symbolic: Symbolic, fixed: Array, robust: Robust | 
     sorting = np.argsort(ranked.min(1), kind="stable")
     ends = np.ascontiguousarray(ranked[sorting], np.int32)
     weight, found = _roots(graph.information, sorting)
+    if (found == 1).any():
+        _singular_roots(graph.information, weight, found, np.argsort(sorting))
     translation, rotation = graph.edge_translation[sorting], graph.edge_rotation[sorting]
     measured: tuple[Array, ...]
     if graph.dims == 3:
@@ -113,12 +119,22 @@ def prepare(graph: Graph, *, symbolic: Symbolic, fixed: Array, robust: Robust | 
         weight=weight,
         loops=loops,
         fixed=fixed[symbolic.order],
-        vector=graph.convention == "vector",
+        vector=(graph.kind[sorting] == POSITION) | (graph.convention == "vector"),
         loss=CODES[robust.loss] if robust else 0,
         scale=float(robust.scale) if robust else 1.0,
         edge_order=sorting,
     )
     return problem, found
+
+
+def _singular_roots(information: Array, weight: Array, found: Array, place: Array) -> None:
+    """Roots of matrices that are semidefinite, and singular in no direction of an axis, where pivots are not enough."""
+    wrong = np.flatnonzero(found == 1)
+    values, vectors = np.linalg.eigh(information[wrong])
+    sound = values[:, 0] >= -TINY * values[:, -1]
+    roots = np.sqrt(values[sound].clip(min=0))[:, :, None] * vectors[sound].transpose(0, 2, 1)
+    weight[place[wrong[sound]]] = np.linalg.qr(roots, mode="r")
+    found[wrong[sound]] = 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
