@@ -107,7 +107,7 @@ def test_libmv_in_the_other_byte_order(tmp_path: Path) -> None:
     [
         ("2 1 2\n0 0 1 2\n", "has 7 numbers"),
         ("1 1 1\n0 4 1 2\n" + "0\n" * 12, "camera, point [0.0, 4.0]"),
-        ("one two\n", "not a file of numbers"),
+        ("1 1 1\none two\n", "a.txt, line 2: 'one', which is not a number"),
         ("-1 2 3\n", "begins with"),
     ],
 )

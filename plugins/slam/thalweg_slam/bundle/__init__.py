@@ -15,6 +15,7 @@ _HOMES = {
     "loop_graph": "loops",
     "marginalise": "marginal",
     "Prior": "prior",
+    "repair": "mending",
     "read_bundles": "store",
     "read_bal": "formats.bal",
     "read_gbp": "formats.gbp",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,36 +19,67 @@ class Finding:
     numbers: Array
     text: str
     advice: str
+    done: str = ""
+    """What was done about it."""
+
+    def __str__(self) -> str:
+        return f"{self.text}{f'; {self.done}' if self.done else ''}"
+
+
+MEND = "mend what can be mended: thalweg_slam.bundle.repair(bundle), `repair: true` in a recipe"
 
 
 def inspect(bundle: Bundle) -> None:
     """Raise `SourceError` that names all that `findings` finds."""
     found = findings(bundle)
     if found:
-        raise SourceError(
-            "; ".join(each.text for each in found), advice="; ".join(dict.fromkeys(each.advice for each in found))
-        )
+        raise refusal(found)
+
+
+def refusal(found: Sequence[Finding]) -> SourceError:
+    """The error that names all of them, and what to do about each."""
+    advice = dict.fromkeys(each.advice for each in found)
+    mended = any(each.kind in MENDED for each in found)
+    return SourceError("; ".join(each.text for each in found), advice="; ".join([*advice, *([MEND] if mended else [])]))
+
+
+MENDED = ("point-not-finite", "observation-not-finite", "point-unseen", "point-without-parallax", "twice", "behind")
+"""Kinds that `repair` mends."""
 
 
 def findings(bundle: Bundle) -> tuple[Finding, ...]:
     """Numbers that are not finite, points and cameras that are not determined, points behind cameras, loose parts."""
-    broken = tuple(_not_finite(bundle))
+    broken = tuple(not_finite(bundle))
     return broken or tuple(_undetermined(bundle))
 
 
-def behind(bundle: Bundle) -> tuple[Finding, ...]:
-    """Observations whose point is not in front of the camera."""
+def behind(bundle: Bundle, *, told: Array | None = None) -> tuple[Finding, ...]:
+    """Observations whose point is not in front of the camera; `told` are the numbers that observations are told by."""
     numbers = np.flatnonzero(~(bundle.depth() > 0))
     if not len(numbers):
         return ()
     ends = bundle.observations[numbers[:5]].T
     names = (in_the_whole(name, numbers, bundle) for name, numbers in zip(("camera", "point"), ends, strict=True))
     seen = [f"({i}, {j})" for i, j in zip(*names, strict=True)]
-    text = f"{_these('observation', numbers)} (camera, point): {', '.join(seen)}: the point is behind the camera"
+    shown = numbers if told is None else told[numbers]
+    text = f"{_these('observation', shown)} (camera, point): {', '.join(seen)}: the point is behind the camera"
     return (Finding("behind", numbers, text, "leave them out: bundle.without(numbers)"),)
 
 
-def _not_finite(bundle: Bundle) -> Iterator[Finding]:
+def twice(bundle: Bundle, *, told: Array | None = None) -> tuple[Finding, ...]:
+    """Observations of a point that the camera has another of, listed before; `told` as in `behind`."""
+    camera, point = bundle.observations.T
+    pair = camera.astype(np.int64) * len(bundle.points) + point
+    order = np.argsort(pair, kind="stable")
+    again = np.sort(order[1:][np.diff(pair[order]) == 0])
+    if not len(again):
+        return ()
+    text = f"{_these('observation', again if told is None else told[again])}: the camera has another of the same point"
+    return (Finding("twice", again, text, "leave them out: bundle.without(numbers)"),)
+
+
+def not_finite(bundle: Bundle) -> Iterator[Finding]:
+    """Cameras, points and observations with numbers that are not finite."""
     for name, values in (("camera", bundle.cameras), ("point", bundle.points), ("observation", bundle.measured)):
         numbers = np.flatnonzero(~np.isfinite(values).all(axis=1))
         if len(numbers):
@@ -56,9 +87,9 @@ def _not_finite(bundle: Bundle) -> Iterator[Finding]:
             yield Finding(f"{name}-not-finite", numbers, text, "leave them out, or mend the source")
 
 
-def _undetermined(bundle: Bundle) -> Iterator[Finding]:
-    camera, point = bundle.observations.T
-    views = np.bincount(point, minlength=len(bundle.points))
+def seldom(bundle: Bundle) -> Iterator[Finding]:
+    """Points that too few cameras see."""
+    views = np.bincount(bundle.observations[:, 1], minlength=len(bundle.points))
     least = 1 if bundle.model == "stereo" else 2
     for count in range(least):
         numbers = np.flatnonzero(views == count)
@@ -66,12 +97,13 @@ def _undetermined(bundle: Bundle) -> Iterator[Finding]:
             text = f"{_these('point', numbers, bundle)}: seen by {('no camera', 'one camera only')[count]}"
             advice = f"keep the points of bundle.select(cameras, views={least})"
             yield Finding("point-unseen" if not count else "point-without-parallax", numbers, text, advice)
-    pair = camera.astype(np.int64) * len(bundle.points) + point
-    order = np.argsort(pair, kind="stable")
-    twice = np.sort(order[1:][np.diff(pair[order]) == 0])
-    if len(twice):
-        text = f"{_these('observation', twice)}: the camera has another of the same point"
-        yield Finding("twice", twice, text, "leave them out: bundle.without(numbers)")
+
+
+def _undetermined(bundle: Bundle) -> Iterator[Finding]:
+    few_views = tuple(seldom(bundle))
+    yield from few_views
+    camera = bundle.observations[:, 0]
+    yield from twice(bundle)
     known = bundle.fixed.copy()
     for each in bundle.priors:
         known[each.cameras] = True
@@ -83,7 +115,7 @@ def _undetermined(bundle: Bundle) -> Iterator[Finding]:
             "camera-few-points", few, text, "leave these cameras out, hold them (with_fixed), or give a Prior"
         )
     yield from behind(bundle)
-    if not len(few) and not (views < least).any():
+    if not len(few) and not few_views:
         yield from _loose(bundle, known)
 
 

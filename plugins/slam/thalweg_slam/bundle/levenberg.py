@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from thalweg.errors import EstimateError, OptionError
 
+from .centring import centred
 from .diagnosis import behind, inspect
 from .direct import Pattern, direct_step
 from .equations import Equations
@@ -97,6 +98,7 @@ def adjust(
     loss = Loss(robust, width)
     if check:
         inspect(bundle)
+    bundle, home = centred(bundle)
     sightings = Sightings.of(bundle)
     pattern = Pattern.of(sightings) if solver == "schur" else None
     levels = (products,) if products else LEVELS[solver, precision]
@@ -168,7 +170,7 @@ def adjust(
             if damping > 1e12:
                 reason = "no step lowers the cost, however short"
                 break
-    adjusted = sightings.result(state)
+    adjusted = home(sightings.result(state))
     late = behind(adjusted) if check else ()
     for each in late:
         warnings.warn(f"{each.text}; do: {each.advice}", stacklevel=2)

@@ -10,6 +10,7 @@ import numpy as np
 from thalweg.errors import OptionError, RunError, ThalwegError
 
 from ..graph import ODOMETRY, Graph
+from .centring import centred
 from .diagnosis import inspect
 from .information import covariance
 from .levenberg import Adjustment, Linear, Precision, adjust
@@ -78,7 +79,7 @@ def solve_window(
     Raises what `adjust` raises, with the window's cameras.
     """
     try:
-        bundle, left_out = window.bundle.with_fixed(0), 0
+        (bundle, home), left_out = centred(window.bundle.with_fixed(0)), 0
         for turn in range(TURNS):
             wrong = np.flatnonzero(~(bundle.depth() > 0))
             if turn and not len(wrong):
@@ -117,6 +118,7 @@ def solve_window(
             [_adjoint(relative[k].T, -relative[k].T @ shift[k]) @ _twist(moves[k]), -_twist(moves[k + 1])], axis=1
         )
         found.append(slope @ spread[np.ix_(rows, rows)] @ slope.T)
+    result = replace(result, bundle=home(result.bundle))
     return Solved(window.cameras, relative, shift, np.array(found), result, left_out)
 
 

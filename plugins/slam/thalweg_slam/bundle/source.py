@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
@@ -17,13 +18,17 @@ from ..formats._tables import marks, read_bytes
 from ..formats.kitti import read_kitti
 from ..formats.tum import read_tum
 from ..trajectory import Trajectory
+from .diagnosis import not_finite, refusal, twice
 from .formats.bal import read_bal
 from .formats.gbp import read_gbp
 from .formats.libmv import read_libmv
+from .formats.lines import Invalid
 from .formats.stereo import read_stereo
 from .layout import dataset
 from .problem import Bundle
 from .store import read_bundles
+
+log = logging.getLogger("thalweg")
 
 
 class BundleFile(Dataset):
@@ -48,6 +53,11 @@ class BundleFile(Dataset):
     stride: PositiveInt = Field(1, description="from window to window")
     loops: NonNegativeInt = Field(0, description="points that two cameras share where a loop closes; 0: none is sought")
     gap: PositiveInt = Field(30, description="cameras between the two, at least")
+    repair: bool = Field(
+        False,
+        description="whether observations that are not finite or given twice, and points seen too seldom or behind a "
+        "camera, are mended or left out, and said; otherwise the file is refused",
+    )
 
     @model_validator(mode="after")
     def _files(self) -> Self:
@@ -84,7 +94,7 @@ class BundleFile(Dataset):
     def _stored(self) -> xr.Dataset:
         bundles, truths = read_bundles(self.path)
         return dataset(
-            [replace(each, sigma=self.sigma or each.sigma) for each in bundles],
+            [replace(self._sound(each), sigma=self.sigma or each.sigma) for each in bundles],
             truths or [None] * len(bundles),
             first=[0] * len(bundles),
             attrs={"title": str(bundles[0].attrs["source"])},
@@ -95,7 +105,7 @@ class BundleFile(Dataset):
         from .loops import loop_graph
         from .odometry import Window, windows
 
-        bundle = replace(self._bundle(), sigma=self.sigma or 1.0)
+        bundle = replace(self._sound(self._bundle()), sigma=self.sigma or 1.0)
         if self.window:
             parts = windows(bundle, size=self.window, stride=self.stride)
         else:
@@ -110,10 +120,27 @@ class BundleFile(Dataset):
         )
 
     def _bundle(self) -> Bundle:
+        invalid: Invalid = "keep" if self.repair else "refuse"
         if self.format == "stereo":
-            return read_stereo(self.path, poses=self.poses, calibration=self.calibration)
-        readers = {"bal": read_bal, "gbp": read_gbp, "libmv": read_libmv}
-        return readers[self.format](self.path)
+            return read_stereo(self.path, poses=self.poses, calibration=self.calibration, invalid=invalid)
+        if self.format == "libmv":
+            return read_libmv(self.path)
+        return (read_bal if self.format == "bal" else read_gbp)(self.path, invalid=invalid)
+
+    def _sound(self, bundle: Bundle) -> Bundle:
+        """The bundle repaired, or refused for what no window of it leaves out."""
+        if not self.repair:
+            # Windows leave out points that are behind a camera, or seen too seldom in them.
+            wrong = (*not_finite(bundle), *twice(bundle))
+            if wrong:
+                raise refusal(wrong)
+            return bundle
+        # Not at the top: it loads numba.
+        from .mending import repair
+
+        mended, report = repair(bundle)
+        log.log(logging.WARNING if report.findings else logging.INFO, "%s", report)
+        return mended
 
     def _truth(self, count: int) -> Trajectory | None:
         if not self.truth:

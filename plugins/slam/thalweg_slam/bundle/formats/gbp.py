@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from ..problem import Bundle
-from .lines import counts, numbers, pairs
+from .lines import Invalid, counts, numbers, pairs
 
 
-def read_gbp(path: str | Path) -> Bundle:
+def read_gbp(path: str | Path, *, invalid: Invalid = "refuse") -> Bundle:
     """A window: `fx fy cx cy`, observations, per camera world-to-camera (translation, angle-axis), which looks down +z.
 
-    Raises `SourceError`.
+    Raises `SourceError` that names the line; with `invalid` "keep" numbers that are not finite are kept for `repair`.
     """
-    values = numbers(path)
+    values = numbers(path, invalid=invalid)
     cameras, points, observations = counts(path, values, head=7, size=(6, 3, 4))
     table = values[7 : 7 + 4 * observations].reshape(-1, 4)
     rest = values[7 + 4 * observations :]

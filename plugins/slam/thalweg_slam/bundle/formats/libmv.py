@@ -46,12 +46,19 @@ def read_libmv(path: str | Path) -> Bundle:
     camera = table(("image", "i4", 1), ("turn", "f4", 9), ("move", "f4", 3))
     point = table(("track", "i4", 1), ("x", "f4", 3))
     marker = table(("image", "i4", 1), ("track", "i4", 1), ("uv", "f4", 2))
+    if not (len(camera) and len(point) and len(marker)):
+        raise SourceError(
+            f"{str(path)!r} has {len(camera)} cameras, {len(point)} points, {len(marker)} markers",
+            allowed="some of each",
+        )
     images, tracks = camera["image"][:, 0], point["track"][:, 0]
     i, j = _places(images, marker["image"][:, 0]), _places(tracks, marker["track"][:, 0])
     kept = (i >= 0) & (j >= 0)
 
     from scipy.spatial.transform import Rotation
 
+    if not np.isfinite(camera["turn"]).all():
+        raise SourceError(f"{str(path)!r} has a camera whose rotation is not finite", allowed="rotation matrices")
     turns = camera["turn"].astype(float).reshape(-1, 3, 3).transpose(0, 2, 1)
     return Bundle(
         cameras=np.concatenate([Rotation.from_matrix(turns).as_rotvec(), camera["move"].astype(float)], axis=1),

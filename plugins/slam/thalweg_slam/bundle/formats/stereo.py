@@ -8,16 +8,19 @@ import numpy as np
 from thalweg.errors import SourceError
 
 from ..problem import Array, Bundle
-from .lines import numbers
+from .lines import Invalid, numbers
 
 
-def read_stereo(factors: str | Path, *, poses: str | Path, calibration: str | Path) -> Bundle:
+def read_stereo(
+    factors: str | Path, *, poses: str | Path, calibration: str | Path, invalid: Invalid = "refuse"
+) -> Bundle:
     """Observations `camera point uL uR v X Y Z` ((X, Y, Z) in the camera), camera-to-world poses `id, 4x4`, and
     `fx fy skew cx cy baseline`.
 
-    A point begins where its first observation has it. Raises `SourceError`.
+    A point begins where its first observation has it; with `invalid` "keep" numbers that are not finite are kept for
+    `repair`. Raises `SourceError`.
     """
-    known, seen, made = numbers(calibration), numbers(factors), numbers(poses)
+    known, seen, made = numbers(calibration), numbers(factors, invalid=invalid), numbers(poses)
     if known.shape != (6,) or known[2] != 0:
         raise SourceError(f"{str(calibration)!r} holds {known.tolist()!r}", allowed="fx fy 0 cx cy baseline")
     if len(seen) % 8 or len(made) % 17 or not len(seen) or not len(made):
@@ -25,6 +28,10 @@ def read_stereo(factors: str | Path, *, poses: str | Path, calibration: str | Pa
             f"{str(factors)!r} has {len(seen)} numbers, {str(poses)!r} {len(made)}", allowed="8 a line, and 17 a line"
         )
     table, place = seen.reshape(-1, 8), made.reshape(-1, 17)
+    if not np.isfinite(table[:, :2]).all():
+        raise SourceError(
+            f"{str(factors)!r} has numbers of cameras or points that are not finite", allowed="whole numbers"
+        )
     ids = place[:, 0].astype(np.int64)
     _, camera = _numbered(ids, table[:, 0].astype(np.int64), factors)
     tracks, first, point = np.unique(table[:, 1].astype(np.int64), return_index=True, return_inverse=True)
