@@ -103,7 +103,7 @@ def _values(train: Samples, name: str) -> list[Array]:
 def whole(anomalies: list[Array]) -> Array:
     """All steps that are not missing, `(step, cells)`."""
     steps = np.concatenate(anomalies)
-    return steps[np.isfinite(steps).all(1)]
+    return np.asarray(steps[np.isfinite(steps).all(1)])
 
 
 def modes_of(values: Array, mean: Array, to_modes: Array, to_cells: Array) -> Array:

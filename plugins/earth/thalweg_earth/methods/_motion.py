@@ -107,11 +107,11 @@ def phase_correlation(frames: Array) -> Array:
         frames = np.where(there, frames, frames[there].mean())
     for _ in range(_ITERATIONS):
         move = [grid - motion / 2, grid + motion / 2]
-        moved = [_moved(part, where) for part, where in zip((frames[:-1], frames[1:]), move, strict=True)]
+        earlier, later = _moved(frames[:-1], move[0]), _moved(frames[1:], move[1])
         weight = None
         if share is not None:
             weight = np.minimum(_moved(share[:-1], move[0]), _moved(share[1:], move[1]))
-        motion = motion + _peak(*moved, weight)[:, None, None]
+        motion = motion + _peak(earlier, later, weight)[:, None, None]
     return np.broadcast_to(motion, (2, *frames.shape[1:])).copy()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -36,6 +37,7 @@ class Advection(Solver):
     """
 
     cite: ClassVar[str] = "10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2"
+    example: ClassVar[Mapping[str, Any]] = {"empty": 0.0}
 
     motion: Literal["optical-flow", "phase-correlation"] = "optical-flow"
     frames: int = Field(5, ge=2, description="last inputs from which the motion is found")
