@@ -19,6 +19,8 @@ from thalweg.cli import app
 from thalweg.errors import UnknownNameError
 from thalweg.learning import TrainOptions
 from thalweg.parts import held_laws, labelled_metrics
+from thalweg.pipeline import execute
+from thalweg.plan import plans_of
 from thalweg.recipe import Recipe
 from thalweg.testing import check_component, check_enforcer, check_law, check_method, check_metric
 from thalweg.testing.enforcers import laws_for
@@ -89,6 +91,18 @@ def test_recipes_on_a_page_name_parts_that_there_are(page: Path, text: str) -> N
         registry.make("methods", one.train["method"])
     assert len(labelled_metrics(recipe, registry)) == len(recipe.evaluate)
     assert sum(len(hold.laws) for hold in held_laws(recipe, registry)) == len(recipe.constrain)
+
+
+def test_the_first_recipe_gives_sane_scores(tmp_path: Path) -> None:
+    """Of temperatures whose anomalies are below 4 K, errors are about 1 K; held, the law is kept."""
+    pytest.importorskip("iris_sample_data")
+    text = next(text for page, text in RECIPES if page.stem == "recipe")
+    recipe, registry = Recipe.parse(yaml.safe_load(text), file="recipe.md"), Registry.installed()
+    for plan in plans_of(recipe, registry, store=str(tmp_path / "store")):
+        numbers = execute(plan, registry=registry).stages["evaluate"].numbers
+        assert 0.5 < numbers["rmse/free"] < 2.0, plan.method.name
+        assert 0.5 < numbers["rmse/held"] < 2.0, plan.method.name
+        assert numbers["violation/area-mean/largest/held"] < 1e-4 < numbers["violation/area-mean/free"] + 1e-3
 
 
 class Scores:

@@ -188,6 +188,9 @@ class Learner(Method):
         """
         return Demand()
 
+    def check_samples(self, train: Samples) -> None:
+        """Raise `HandshakeError` if there are too few samples to learn from; at plan time, so read no field."""
+
     @abstractmethod
     def fit(self, training: Training) -> Fitted:
         """Learn from `training.train`; the test split is never given."""

@@ -267,6 +267,8 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
                 where="preprocess",
             )
     shake_hands(plan.method, plan.holds, plan.metrics, given=given, wanted=wanted)
+    if isinstance(plan.method, Learner):
+        at(f"train.method.{plan.method.name}", plan.method.check_samples, Samples.of(data, "train"))
     whole = [label for label, metric in plan.metrics.items() if isinstance(metric, WholeMetric)]
     if whole and 2 * wanted.nbytes() > WHOLE:
         raise TooLargeError(

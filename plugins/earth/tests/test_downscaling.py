@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from thalweg import HandshakeError, Samples, Signature
 from thalweg.testing import check_method, check_transform, series
@@ -38,14 +38,47 @@ def test_a_coarse_cell_is_the_mean_of_its_block(weights: str) -> None:
     np.testing.assert_allclose(found["x_coarse"], [0.5, 2.5, 4.5])
 
 
-def test_a_missing_cell_makes_its_block_missing() -> None:
+@pytest.mark.parametrize("weights", ["equal", "cosine"])
+def test_a_block_is_the_mean_of_the_cells_that_are_there(weights: str) -> None:
+    values = np.random.default_rng(1).normal(280, 5, size=(2, 4, 6)).astype(np.float32)
+    values[0, 0, 1] = values[0, 2:, :2] = np.nan
+    values[1] = np.nan
+    data = fine(values)
+    found = coarsened(data, factor=2, weights=weights)["t_coarse"].values
+    cosine = np.cos(np.deg2rad(data["latitude"].values)) if weights == "cosine" else np.ones(4)
+    expected = np.average(values[0, [0, 1, 1], [0, 0, 1]], weights=cosine[[0, 1, 1]])
+    assert found[0, 0, 0] == pytest.approx(expected, rel=1e-6)
+    assert np.isnan(found[0, 1, 0]) and np.isnan(found[1]).all()
+    assert np.isfinite(found[0]).sum() == 5
+
+
+@pytest.mark.parametrize(("share", "there"), [(0.0, True), (0.25, True), (0.5, True), (0.51, False), (1.0, False)])
+def test_a_block_of_which_less_than_a_share_is_there_is_missing(share: float, there: bool) -> None:
     values = np.ones((1, 4, 4), np.float32)
-    values[0, 0, 1] = np.nan
-    found = coarsened(fine(values), factor=2)["t_coarse"].values[0]
-    assert np.isnan(found).sum() == 1
-    assert np.isnan(found[0, 0])
+    values[0, :2, 0] = np.nan
+    found = coarsened(fine(values), factor=2, min_valid=share)["t_coarse"].values[0]
+    assert bool(np.isfinite(found[0, 0])) is there
+    np.testing.assert_array_equal(found.ravel()[1:], 1.0)
 
 
+@pytest.mark.parametrize("order", ["nearest", "linear", "cubic"])
+def test_missing_blocks_weigh_nothing(order: Any) -> None:
+    """A constant stays one beside a gap, and other fields stay within what is there."""
+    generator = np.random.default_rng(2)
+    for values in (np.full((2, 12, 18), 280.0), generator.normal(280, 1, (2, 12, 18))):
+        values = values.astype(np.float32)
+        values[0, 3:6, 3:9] = values[0, :3, :3] = values[1, 3:] = np.nan
+        samples = Samples.of(coarsened(fine(values), factor=3))
+        coarse = samples.inputs([0, 1])["t_coarse"].values
+        found = Interpolate(order=order).solve(samples.inputs([0, 1]), samples.wanted)["t"].values
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(coarse).repeat(3, 1).repeat(3, 2))
+        # The spline itself keeps a constant to 1e-5 of it; a cubic one goes beyond its points.
+        slack = 0.5 if order == "cubic" and np.nanstd(values) > 0 else 5e-3
+        assert np.nanmin(found) >= np.nanmin(coarse) - slack
+        assert np.nanmax(found) <= np.nanmax(coarse) + slack
+
+
+@settings(deadline=None)
 @given(slope=st.tuples(st.floats(-2, 2), st.floats(-2, 2)), factor=st.sampled_from([2, 3, 5]))
 def test_a_plane_comes_back_between_the_centres(slope: tuple[float, float], factor: int) -> None:
     row, column = np.indices((6 * factor, 8 * factor))

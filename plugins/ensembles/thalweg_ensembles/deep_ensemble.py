@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
-from thalweg import Fitted, Learner, Named, OptionError, Signature, Training
+from thalweg import Fitted, Learner, Named, OptionError, Samples, Signature, Training
 from thalweg.components import Demand, Site
 from thalweg.signature import shake
 
@@ -57,6 +57,9 @@ class DeepEnsemble(Learner):
     def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
         """The learner's: members learn one after the other."""
         return self.of.demand(given, wanted, options)
+
+    def check_samples(self, train: Samples) -> None:
+        self.of.check_samples(train)
 
     def fit(self, training: Training) -> Fitted:
         seed = int(training.options.get("seed", 0))

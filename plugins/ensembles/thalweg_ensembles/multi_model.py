@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
-from thalweg import Fitted, Learner, Method, Named, Signature, Training
+from thalweg import Fitted, Learner, Method, Named, Samples, Signature, Training
 from thalweg.components import Demand, Site
 from thalweg.signature import shake
 
@@ -58,6 +58,10 @@ class MultiModel(Learner):
         """The largest of theirs: they learn one after the other."""
         each = [learner.demand(given, wanted, _read(learner, options)) for learner in self._learners]
         return Demand(max((one.workers for one in each), default=1), max((one.memory for one in each), default=0))
+
+    def check_samples(self, train: Samples) -> None:
+        for each in self._learners:
+            each.check_samples(train)
 
     def fit(self, training: Training) -> Fitted:
         solvers: list[Any] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import xarray as xr
 from pydantic import Field
@@ -24,7 +24,6 @@ class ERSST(Dataset):
 
     path: str = "https://www.ncei.noaa.gov/pub/data/cmb/ersst/v5/netcdf/"
     period: Dates = Field(None, description="first and last month, such as [1871, 2014]")
-    land: Literal["nan", "zero"] = Field("nan", description="what cells of land hold; take the anomaly before zero")
     storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
 
     def open(self) -> xr.Dataset:
@@ -34,7 +33,7 @@ class ERSST(Dataset):
             pattern=r"ersst\.v5\.(\d{6})\.nc$",
             every="M",
             period=self.period,
-            missing="zero" if self.land == "zero" else "allow",
+            missing="allow",
             storage_options=self.storage_options,
         )
         array.attrs |= {"standard_name": "sea_surface_temperature", "long_name": "sea surface temperature"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import xarray as xr
 from pydantic import Field
@@ -17,7 +17,8 @@ class Kaplan(Dataset):
     """Sea-surface temperature anomalies of Kaplan's reduced-space optimal smoother, 1856 to now.
 
     `sst_anomaly(time, latitude, longitude)`, degC, from a file that holds them as `variable`.
-    Before 1982 the analysis is smoother than after. Raises `SourceError`.
+    Land is missing (NaN), and so is a month that was not analysed: neither is an anomaly of 0. Before 1982 the analysis
+    is smoother than after. Raises `SourceError`.
     """
 
     cite: ClassVar[str] = "10.1029/97JC01736"
@@ -25,13 +26,11 @@ class Kaplan(Dataset):
 
     path: str
     variable: str = Field("ssta", description="the name of the anomalies in the file")
-    land: Literal["nan", "zero"] = Field("zero", description="what cells of land hold; zero is no anomaly")
 
     def open(self) -> xr.Dataset:
         data = name_axes(open_netcdf(self.path))
         array = chunked(pick(data, self.variable, self.path).to_dataset(name="sst_anomaly"))["sst_anomaly"]
-        missing: Literal["zero", "allow"] = "zero" if self.land == "zero" else "allow"
-        array = finished(array, units=str(array.attrs.get("units", "degC")), missing=missing, source=self.path)
+        array = finished(array, units=str(array.attrs.get("units", "degC")), missing="allow", source=self.path)
         array.attrs |= {"long_name": "sea surface temperature anomaly"}
         return array.to_dataset().assign_attrs(
             source="Kaplan extended SST v2",

@@ -28,7 +28,6 @@ class OISST(Dataset):
     path: str = _NCEI
     every: Literal["day", "month"] = Field("day", description="what one file holds, where there are many")
     period: Dates = Field(None, description='first and last date, such as [1982, "2019-06"]')
-    land: Literal["nan", "zero"] = Field("nan", description="what cells of land hold; take the anomaly before zero")
     storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
 
     def open(self) -> xr.Dataset:
@@ -38,7 +37,7 @@ class OISST(Dataset):
             pattern=_PATTERN[self.every],
             every=self.every[0].upper(),
             period=self.period,
-            missing="zero" if self.land == "zero" else "allow",
+            missing="allow",
             storage_options=self.storage_options,
         )
         array.attrs |= {"standard_name": "sea_surface_temperature", "long_name": "sea surface temperature"}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import xarray as xr
-from pydantic import Field
 from thalweg import Dataset, SourceError
 
 from ._cf import chunked, finished, name_axes, pick
@@ -16,21 +15,18 @@ from ._source import fingerprint_of, open_netcdf
 class OSTIASample(Dataset):
     """54 monthly means of OSTIA sea-surface temperature along the equator, from the package `iris-sample-data`.
 
-    `sea_surface_temperature(time 54, latitude 18, longitude 432)`, K, April 2006 to September 2010. Needs no path and
-    no network. Raises `SourceError` where the package is not installed.
+    `sea_surface_temperature(time 54, latitude 18, longitude 432)`, K, April 2006 to September 2010; land is
+    missing. Needs no path and no network. Raises `SourceError` where the package is not installed.
     """
 
     cite: ClassVar[str] = "10.1016/j.rse.2010.10.017"
-
-    land: Literal["nan", "zero"] = Field("nan", description="what cells of land hold; take the anomaly before zero")
 
     def open(self) -> xr.Dataset:
         path = _path()
         data = name_axes(open_netcdf(path))
         array = pick(data, "surface_temperature", path).reset_coords(drop=True)
         array = chunked(array.to_dataset(name="sea_surface_temperature"))["sea_surface_temperature"]
-        missing: Literal["zero", "allow"] = "zero" if self.land == "zero" else "allow"
-        array = finished(array, units="K", missing=missing, source=path)
+        array = finished(array, units="K", missing="allow", source=path)
         array.attrs |= {"standard_name": "sea_surface_temperature", "long_name": "sea surface temperature"}
         return array.to_dataset().assign_attrs(
             source="OSTIA, in iris-sample-data",

@@ -20,8 +20,9 @@ class AdvectionBudget(LinearLaw):
     Each cell of the last input travels along the steady motion of the last `frames` inputs, by the midpoint rule, and
     counts by its share over the domain; nothing grows, decays or comes in. Over cells of equal size, of
     fields `(sample, lead, y, x)`, in the units of the variable. Options are those of the method `advection`, whose
-    own estimate keeps no total: its motion may diverge. Missing cells count as 0. Raises `HandshakeError` for fields of
-    other dims.
+    own estimate keeps no total: its motion may diverge. The sum is over the cells that are there, and what moves to a
+    cell that is missing in all inputs is out of the domain, too. Without a cell in the last input the total is missing.
+    Raises `HandshakeError` for fields of other dims.
     """
 
     cite: ClassVar[str] = "10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2"
@@ -50,7 +51,7 @@ class AdvectionBudget(LinearLaw):
 
     def targets(self, context: xr.Dataset) -> xr.DataArray:
         moving = context[self.motion_of or self.variable].transpose("sample", "lead", ...).values[:, -self.frames :]
-        carried = context[self.variable].isel(lead=-1, drop=True)
+        carried = context[self.variable].transpose("sample", "lead", ...).values
         leads = context["target_lead"].values
         if moving.ndim != 4 or moving.shape[1] < self.frames:
             raise HandshakeError(
@@ -59,12 +60,12 @@ class AdvectionBudget(LinearLaw):
                 advice="lengthen `inputs` in windows, or ask for fewer frames",
             )
         totals = np.empty((len(moving), len(leads), 1))
-        for number, (frames, field) in enumerate(zip(moving, carried.transpose("sample", ...).values, strict=True)):
-            frames = np.nan_to_num(frames.astype(np.float64))
-            motion = _motion.optical_flow(frames, window=self.window, stiffness=self.stiffness)
-            left = _motion.over_domain(motion, steps=int(leads.max()))
-            inside = np.nan_to_num(field.astype(np.float64)) * left
-            totals[number, :, 0] = inside.sum((1, 2))[leads - 1]
+        for number, (frames, fields) in enumerate(zip(moving, carried, strict=True)):
+            motion = _motion.optical_flow(frames.astype(np.float64), window=self.window, stiffness=self.stiffness)
+            last, reached = fields[-1].astype(np.float64), ~np.isnan(fields).all(0)
+            left = _motion.over_domain(motion, steps=int(leads.max()), there=None if reached.all() else reached)
+            inside = np.where(np.isnan(last), 0.0, last) * left
+            totals[number, :, 0] = inside.sum((1, 2))[leads - 1] if np.isfinite(last).any() else np.nan
         found = xr.DataArray(totals, {"lead": leads}, ("sample", "lead", "row"))
         return found.assign_attrs(units=context[self.variable].attrs.get("units", "1"))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,42 +14,117 @@ from thalweg.errors import HandshakeError
 
 Array = NDArray[Any]
 
+log = logging.getLogger("thalweg")
+
+_TOLD_APART = 0.1
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Steps `begin, begin + every, ..` of one series, `length` of them, each touched by a training window."""
+
+    series: int
+    begin: int
+    length: int
+
+
+def stretches(train: Samples) -> list[Stretch]:
+    """The unbroken stretches of steps that training windows touch, as far apart as the steps of a window are."""
+    spec = train.spec
+    every = int(spec.get("every", 1))
+    length = int(spec["inputs"]) + int(spec["targets"])
+    first = train.data["window_start"].values[train.numbers]
+    owner = train.data["window_series"].values[train.numbers] if spec.get("series") else np.zeros(len(first), int)
+    found = []
+    # Windows whose starts differ by no multiple of `every` share no step: each remainder has stretches of its own.
+    for number, rest in sorted(set(zip(owner.tolist(), (first % every).tolist(), strict=True))):
+        begin = first[(owner == number) & (first % every == rest)] // every
+        touched = np.zeros(int(begin.max()) + length + 2, np.int8)
+        for start in begin:
+            touched[start + 1 : start + 1 + length] = 1
+        edges = np.flatnonzero(np.diff(touched)).reshape(-1, 2)
+        found += [Stretch(number, int(low) * every + rest, int(high - low)) for low, high in edges]
+    return found
+
 
 def weighted_anomalies(train: Samples, name: str, *, taker: str, area: bool = True) -> tuple[list[Array], Array, Array]:
-    """Runs of steps `(step, cells)` less their mean, times a weight, 0 where they are missing; the mean; the weight.
+    """Stretches of steps `(step, cells)` less their mean, times a weight; the mean `(cells)`; the weight `(cells)`.
 
-    The weight is the square root of the relative area, or 1, and 0 for a cell that is never there.
+    A step of which no more than half of the cells are there is missing: NaN throughout. A cell that is missing in any
+    other step has no mean (NaN) and the weight 0, so that it has no part in the EOFs; for all others the weight is the
+    square root of the relative area, or 1. Raises `HandshakeError` if no cell is left.
     """
-    found = _runs(train, name)
+    found = _values(train, name)
     steps = np.concatenate(found)
     there = np.isfinite(steps)
-    count = there.sum(0)
-    mean = np.where(there, steps, 0.0).sum(0) / np.where(count > 0, count, np.nan)
-    weight = np.where(count > 0, _root_area(train.data, name, taker=taker) if area else 1.0, 0.0)
-    return [np.where(np.isfinite(each), each - mean, 0.0) * weight for each in found], mean, weight
+    ever = there.any(0)
+    whole = there.sum(1) > ever.sum() / 2
+    always = there[whole].all(0) & ever
+    if not always.any():
+        raise HandshakeError(
+            f"no cell of {name!r} is there in all of the {int(whole.sum())} training steps that {taker} learns from",
+            allowed="a field some of whose cells are never missing",
+            advice="select a part of the field, or fill it in preprocess",
+        )
+    if not whole.all() or (ever & ~always).any():
+        log.warning(
+            "%s: of %r, %d of %d training steps are missing, and %d of %d cells are missing at times: left out",
+            *(taker, name, int((~whole).sum()), len(whole), int((ever & ~always).sum()), int(ever.sum())),
+        )
+    mean = np.where(always, np.where(always, steps[whole], 0.0).sum(0) / whole.sum(), np.nan)
+    weight = np.where(always, _root_area(train.data, name, taker=taker) if area else 1.0, 0.0)
+    edges = np.cumsum([len(each) for each in found])[:-1]
+    anomalies = [
+        np.where(kept[:, None], np.where(always, each - mean, 0.0) * weight, np.nan)
+        for each, kept in zip(found, np.split(whole, edges), strict=True)
+    ]
+    return anomalies, mean, weight
 
 
-def _runs(train: Samples, name: str) -> list[Array]:
-    """Unbroken runs of the steps that training windows touch, each `(step, cells)` in float64."""
+def _values(train: Samples, name: str) -> list[Array]:
+    """The values of each stretch, `(step, cells)` in float64."""
     spec = train.spec
-    dim, series = str(spec["dim"]), spec.get("series")
-    length = int(spec["inputs"]) + int(spec["targets"])
+    dim, series, every = str(spec["dim"]), spec.get("series"), int(spec.get("every", 1))
     field = train.data[name]
-    first = train.data["window_start"].values[train.numbers]
-    along = str(series) if series and series in field.dims else None
-    owner = train.data["window_series"].values[train.numbers] if along else np.zeros(len(first), int)
-    found = []
-    for number in np.unique(owner):
-        touched = np.zeros(field.sizes[dim] + 2, np.int8)
-        for start in first[owner == number]:
-            touched[start + 1 : start + 1 + length] = 1
-        edges = np.flatnonzero(np.diff(touched))
-        low, high = int(edges[0]), int(edges[-1])
-        one = field.isel({along: int(number)}) if along else field
+    parts = stretches(train)
+    found: list[Array] = []
+    for number in sorted({each.series for each in parts}):
+        own = [each for each in parts if each.series == number]
+        one = field.isel({series: number}) if series and series in field.dims else field
+        low = min(each.begin for each in own)
+        high = max(each.begin + (each.length - 1) * every + 1 for each in own)
+        # One basic slice of the store for all stretches of a series.
         values = one.isel({dim: slice(low, high)}).transpose(dim, ...).values
         values = values.reshape(high - low, -1).astype(np.float64)
-        found += [values[begin - low : end - low] for begin, end in edges.reshape(-1, 2)]
+        found += [values[each.begin - low :: every][: each.length] for each in own]
     return found
+
+
+def whole(anomalies: list[Array]) -> Array:
+    """All steps that are not missing, `(step, cells)`."""
+    steps = np.concatenate(anomalies)
+    return np.asarray(steps[np.isfinite(steps).all(1)])
+
+
+def modes_of(values: Array, mean: Array, to_modes: Array, to_cells: Array) -> Array:
+    """The coordinates `(..., modes)` of fields `(..., cells)` in the EOFs, by least squares over the cells there.
+
+    Where all cells with a mean are there this is the projection. Missing (NaN) where those that are there do not tell
+    the modes apart: where the smallest eigenvalue of what is left of `P P^T`, 1 for all of them, is below 0.1.
+    """
+    known = np.isfinite(mean)
+    anomaly = values.astype(np.float64) - mean
+    there = np.isfinite(anomaly)
+    modes: Array = np.where(there, anomaly, 0.0) @ to_modes.T
+    for at in map(tuple, np.argwhere(~(there | ~known).all(-1))):
+        seen = there[at]
+        left = to_modes[:, seen] @ to_cells[:, seen].T
+        left = (left + left.T) / 2
+        if np.linalg.eigvalsh(left)[0] < _TOLD_APART:
+            modes[at] = np.nan
+        else:
+            modes[at] = np.linalg.solve(left, modes[at])
+    return modes
 
 
 def leading(anomalies: Array, modes: int, name: str, *, taker: str) -> Array:

@@ -1,6 +1,6 @@
 """Motion between the last frames of a field, and extrapolation along it.
 
-Fields are `(y, x)` in float64, motion is `(2, y, x)` in cells per step.
+Fields are `(y, x)` in float64, NaN where nothing was observed; motion is `(2, y, x)` in cells per step.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
+
+from ._smoothing import gaussian_mean
 
 Array = NDArray[Any]
 
@@ -28,23 +30,30 @@ def optical_flow(frames: Array, *, window: float, stiffness: float) -> Array:
 
     At each cell the increment minimises $\sum w (g \cdot \delta + r)^2 + \lambda |v + \delta - \bar v|^2$: `r` is the
     difference of the two frames, both moved half way, `g` their gradient, `w` a Gaussian of width `window`, and
-    $\bar v$ the motion that fits the whole field, which alone speaks where there is no echo.
+    $\bar v$ the motion that fits the whole field, which alone speaks where there is no echo. Frames are smoothed over
+    the cells that are there, and a cell weighs by the share of those around it that are.
     """
-    spread = float(frames.std())
+    there = np.isfinite(frames)
     motion = np.zeros((2, *frames.shape[1:]))
+    spread = float(frames.std() if there.all() else frames[there].std() if there.any() else 0.0)
     if spread == 0.0:
         return motion
     for scale in _SCALES:
-        smooth = ndimage.gaussian_filter(frames / spread, (0.0, scale, scale), mode="nearest")
+        width = (0.0, scale, scale)
+        share = None
+        if there.all():
+            smooth = ndimage.gaussian_filter(frames / spread, width, mode="nearest")
+        else:
+            smooth, share = gaussian_mean(frames / spread, width, there)
         for _ in range(_ITERATIONS):
-            tensor, vector = _normal_equations(smooth, motion)
+            tensor, vector = _normal_equations(smooth, motion, share)
             common = np.linalg.lstsq(tensor.sum((-2, -1)), vector.sum((-2, -1)), rcond=1e-6)[0]
             # The increment of the whole field is added to its present mean motion, weighted as the equations are.
             weight = tensor[0, 0] + tensor[1, 1]
             common = common + (motion * weight).sum((1, 2)) / max(float(weight.sum()), 1e-30)
-            width = (0.0, 0.0, window, window)
-            local = ndimage.gaussian_filter(tensor, width, mode="constant")
-            right = ndimage.gaussian_filter(vector, width[1:], mode="constant")
+            around = (0.0, 0.0, window, window)
+            local = ndimage.gaussian_filter(tensor, around, mode="constant")
+            right = ndimage.gaussian_filter(vector, around[1:], mode="constant")
             penalty = stiffness * float(weight.mean()) + 1e-30
             right += penalty * (common[:, None, None] - motion)
             yy, xx, xy = local[0, 0] + penalty, local[1, 1] + penalty, local[0, 1]
@@ -53,20 +62,29 @@ def optical_flow(frames: Array, *, window: float, stiffness: float) -> Array:
     return motion
 
 
-def _normal_equations(frames: Array, motion: Array) -> tuple[Array, Array]:
-    """`g g^T` (2, 2, y, x) and `-g r` (2, y, x), added up over the pairs; what comes from outside weighs nothing."""
+def _normal_equations(frames: Array, motion: Array, share: Array | None) -> tuple[Array, Array]:
+    """`g g^T` (2, 2, y, x) and `-g r` (2, y, x), added up over the pairs; what comes from outside weighs nothing.
+
+    With the `share` (frame, y, x) of the smoothing that was there, a cell weighs by it: nothing where it is a half, as
+    on the edge of what was observed.
+    """
     tensor = np.zeros((2, 2, *frames.shape[1:]))
     vector = np.zeros((2, *frames.shape[1:]))
     grid = np.indices(frames.shape[1:], dtype=np.float64)
     back, forth = grid - motion / 2, grid + motion / 2
     limit = np.array(frames.shape[1:])[:, None, None] - 1
     inside = ((back >= 0) & (back <= limit) & (forth >= 0) & (forth <= limit)).all(0)
-    for earlier, later in pairwise(frames):
+    for number, (earlier, later) in enumerate(pairwise(frames)):
         first = ndimage.map_coordinates(earlier, back, order=1, mode="nearest")
         second = ndimage.map_coordinates(later, forth, order=1, mode="nearest")
         gradient = np.array(np.gradient((first + second) / 2)) * inside
-        vector -= gradient * (second - first)
-        tensor += gradient[:, None] * gradient[None]
+        weighted = gradient
+        if share is not None:
+            before = ndimage.map_coordinates(share[number], back, order=1, mode="nearest")
+            after = ndimage.map_coordinates(share[number + 1], forth, order=1, mode="nearest")
+            weighted = gradient * (2 * np.minimum(before, after) - 1).clip(0.0, 1.0)
+        vector -= weighted * (second - first)
+        tensor += weighted[:, None] * gradient[None]
     return tensor, vector
 
 
@@ -74,29 +92,45 @@ def phase_correlation(frames: Array) -> Array:
     """One displacement for the whole field: the peak of the whitened cross-correlation, averaged over successive pairs.
 
     It is found again with the frames moved half way each until nothing is left: the window stands still, which pulls a
-    single pass towards no motion.
+    single pass towards no motion. A cell that is missing in either frame of a pair has no part, and those near it a
+    smaller one.
     """
+    there = np.isfinite(frames)
     grid = np.indices(frames.shape[1:], dtype=np.float64)
     motion = np.zeros((2, 1, 1))
+    if not there.any():
+        return np.zeros((2, *frames.shape[1:]))
+    share = None
+    if not there.all():
+        width = (0.0, *[_SCALES[0] / 2] * 2)
+        share = (2 * gaussian_mean(frames, width, there)[1] - 1).clip(0.0, 1.0) * there
+        frames = np.where(there, frames, frames[there].mean())
     for _ in range(_ITERATIONS):
         move = [grid - motion / 2, grid + motion / 2]
-        moved = [
-            np.stack([ndimage.map_coordinates(each, where, order=1, mode="nearest") for each in part])
-            for part, where in zip((frames[:-1], frames[1:]), move, strict=True)
-        ]
-        motion = motion + _peak(*moved)[:, None, None]
+        earlier, later = _moved(frames[:-1], move[0]), _moved(frames[1:], move[1])
+        weight = None
+        if share is not None:
+            weight = np.minimum(_moved(share[:-1], move[0]), _moved(share[1:], move[1]))
+        motion = motion + _peak(earlier, later, weight)[:, None, None]
     return np.broadcast_to(motion, (2, *frames.shape[1:])).copy()
 
 
-def _peak(earlier: Array, later: Array) -> Array:
-    """The displacement `(2,)` between two stacks of fields.
+def _moved(fields: Array, where: Array) -> Array:
+    return np.stack([ndimage.map_coordinates(each, where, order=1, mode="nearest") for each in fields])
+
+
+def _peak(earlier: Array, later: Array, weight: Array | None = None) -> Array:
+    """The displacement `(2,)` between two stacks of fields, of cells that weigh all alike, or by `weight`.
 
     The spectrum is damped by a Gaussian, so the peak is one too, and a parabola through its logarithm finds it between
     the cells.
     """
     shape = earlier.shape[1:]
     taper = np.hanning(shape[0] + 2)[1:-1, None] * np.hanning(shape[1] + 2)[None, 1:-1]
-    spectra = [fft.rfft2((each - each.mean((1, 2), keepdims=True)) * taper) for each in (earlier, later)]
+    spectra = [
+        fft.rfft2((each - _mean(each, weight)) * (taper if weight is None else taper * weight))
+        for each in (earlier, later)
+    ]
     cross = (spectra[0].conj() * spectra[1]).sum(0)
     size = np.abs(cross)
     if not size.max() > 0.0:
@@ -115,12 +149,27 @@ def _peak(earlier: Array, later: Array) -> Array:
     return np.array(found)
 
 
-def extrapolate(field: Array, motion: Array, *, steps: int, inflow: Literal["empty", "edge"]) -> Array:
-    """`field` carried along a steady `motion`: (steps, y, x), each interpolated once from `field`: no diffusion."""
+def _mean(fields: Array, weight: Array | None) -> Array:
+    if weight is None:
+        return np.asarray(fields.mean((1, 2), keepdims=True))
+    total = weight.sum((1, 2), keepdims=True)
+    return np.asarray((fields * weight).sum((1, 2), keepdims=True) / np.where(total > 0.0, total, 1.0))
+
+
+def extrapolate(
+    field: Array, motion: Array, *, steps: int, inflow: Literal["empty", "edge"], empty: float = 0.0
+) -> Array:
+    """`field` carried along a steady `motion`: (steps, y, x), each interpolated once from `field`: no diffusion.
+
+    What flows in over the edge is `empty`, which may be NaN, or the value of the edge. The interpolation is between the
+    cells that are there; a cell is missing if no more than half of what it comes from was observed.
+    """
     grid = np.indices(field.shape, dtype=np.float64)
     displacement = np.zeros_like(grid)
     out = np.empty((steps, *field.shape))
     mode: Literal["constant", "nearest"] = "constant" if inflow == "empty" else "nearest"
+    there = np.isfinite(field)
+    filled = np.where(there, field, 0.0)
     for step in range(steps):
         # Midpoint rule: the motion half a step upstream of where the trajectory has come from.
         origin = grid - displacement
@@ -128,12 +177,21 @@ def extrapolate(field: Array, motion: Array, *, steps: int, inflow: Literal["emp
         displacement += np.stack(
             [ndimage.map_coordinates(each, origin - half, order=1, mode="nearest") for each in motion]
         )
-        out[step] = ndimage.map_coordinates(field, grid - displacement, order=1, mode=mode, cval=0.0)
+        origin = grid - displacement
+        if there.all():
+            out[step] = ndimage.map_coordinates(field, origin, order=1, mode=mode, cval=empty)
+            continue
+        total = ndimage.map_coordinates(filled, origin, order=1, mode=mode, cval=empty)
+        share = ndimage.map_coordinates(there.astype(np.float64), origin, order=1, mode=mode, cval=1.0)
+        out[step] = np.where(share > 0.5, total, np.nan) / np.where(share > 0.5, share, 1.0)
     return out
 
 
-def over_domain(motion: Array, *, steps: int) -> Array:
-    """The share of a cell that is still over the domain, (steps, y, x), forward along a steady `motion`."""
+def over_domain(motion: Array, *, steps: int, there: Array | None = None) -> Array:
+    """The share of a cell that is still over the domain, (steps, y, x), forward along a steady `motion`.
+
+    The domain is the grid, or, with the mask `there` (y, x), its cells in the mask.
+    """
     shape = motion.shape[1:]
     place = np.indices(shape, dtype=np.float64)
     limit = np.array(shape)[:, None, None] - 0.5
@@ -143,4 +201,6 @@ def over_domain(motion: Array, *, steps: int) -> Array:
         place += np.stack([ndimage.map_coordinates(each, place + half, order=1, mode="nearest") for each in motion])
         over = np.minimum(place + 0.5, limit) - np.maximum(place - 0.5, -0.5)
         out[step] = over.clip(0.0, 1.0).prod(0)
+        if there is not None:
+            out[step] *= ndimage.map_coordinates(there.astype(np.float64), place, order=1, mode="nearest")
     return out

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
 from pydantic import Field
 from scipy import ndimage
+from thalweg import Field as SignatureField
 from thalweg import Solver
 from thalweg.errors import HandshakeError
 from thalweg.signature import Signature
 
 from . import _motion
 from ._estimate import as_estimate, check_history
+from ._smoothing import gaussian_mean
 
 
 class Advection(Solver):
     r"""The last input carried along the motion of the last `frames` inputs, steady and backward semi-Lagrangian.
 
     $\hat x(t+m, r) = x(t, r - d_m(r))$, $d_{m+1} = d_m + v(r - d_m)$ by the midpoint rule; bilinear, so never above the
-    maximum nor below the minimum (or 0) of the last input. `optical-flow` finds a motion per cell,
-    `phase-correlation` one per sample. What flows in over the edge is 0 (`inflow: empty`) or the value of the edge.
-    Fields are `(sample, lead, y, x)`, returned in float32; missing cells count as 0 and stay missing.
-    Raises `HandshakeError` for fields of other shapes.
+    maximum nor below the minimum (or `empty`) of the last input. `optical-flow` finds a motion per cell,
+    `phase-correlation` one per sample. What flows in over the edge is `empty` or the value of the edge
+    (`inflow: edge`). Fields are `(sample, lead, y, x)`, returned in float32.
+
+    Cells that are missing weigh nothing, in the motion and in the interpolation. An estimate is missing where no more
+    than half of what it comes from was observed, and where the cell is missing in all inputs (out of a radar's reach).
+    `empty` is a value in the units of the variable, and by default what says "nothing" there: 0 of rates and amounts of
+    precipitation, and of a variable without units whose `valid_range` begins at 0; of dBZ, of which 0 is an echo, the
+    lower end of `valid_range`. Of any other it is not known, and what flows in is missing. Raises `HandshakeError` for
+    fields of other shapes.
     """
 
     cite: ClassVar[str] = "10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2"
+    example: ClassVar[Mapping[str, Any]] = {"empty": 0.0}
 
     motion: Literal["optical-flow", "phase-correlation"] = "optical-flow"
     frames: int = Field(5, ge=2, description="last inputs from which the motion is found")
@@ -34,6 +45,9 @@ class Advection(Solver):
     stiffness: float = Field(0.3, gt=0, description="optical flow: pull towards the motion of the whole field")
     smoothing: float = Field(0.1, ge=0, description="width in cells, per lead, of a Gaussian that blurs the estimate")
     inflow: Literal["empty", "edge"] = "empty"
+    empty: float | dict[str, float] | None = Field(
+        None, description="what flows in with `inflow: empty`, in the units of the variable, or by variable"
+    )
     motion_of: str = Field("", description="the input whose motion carries every field; each its own if empty")
 
     def check(self, given: Signature) -> None:
@@ -58,23 +72,51 @@ class Advection(Solver):
         for name in wanted.names:
             values = inputs[name].transpose("sample", "lead", ...).values
             moving = inputs[self.motion_of or name].transpose("sample", "lead", ...).values[:, -self.frames :]
+            empty = self._empty(Signature.of(inputs[[name]])[name])
             estimate = np.empty((values.shape[0], wanted.sizes["lead"], *values.shape[2:]), np.float32)
-            for sample, (last, frames) in enumerate(zip(values[:, -1], moving, strict=True)):
-                missing = np.isnan(last) if last.dtype.kind == "f" else None
-                filled = (np.nan_to_num(each.astype(np.float64)) for each in (last, frames))
-                estimate[sample] = self._extrapolate(*filled, steps=wanted.sizes["lead"])
-                if missing is not None:
-                    estimate[sample, :, missing] = np.nan
+            for sample, (own, frames) in enumerate(zip(values, moving, strict=True)):
+                last, frames = own[-1].astype(np.float64), frames.astype(np.float64)
+                estimate[sample] = self._extrapolate(last, frames, steps=wanted.sizes["lead"], empty=empty)
+                if own.dtype.kind == "f":
+                    estimate[sample, :, np.isnan(own).all(0)] = np.nan
             arrays[name] = estimate
         return as_estimate(arrays, inputs)
 
-    def _extrapolate(self, last: _motion.Array, frames: _motion.Array, *, steps: int) -> _motion.Array:
+    def _empty(self, field: SignatureField) -> float:
+        if isinstance(self.empty, float):
+            return self.empty
+        given = (self.empty or {}).get(field.name)
+        return empty_of(field) if given is None else given
+
+    def _extrapolate(self, last: _motion.Array, frames: _motion.Array, *, steps: int, empty: float) -> _motion.Array:
         if self.motion == "optical-flow":
             motion = _motion.optical_flow(frames, window=self.window, stiffness=self.stiffness)
         else:
             motion = _motion.phase_correlation(frames)
-        moved = _motion.extrapolate(last, motion, steps=steps, inflow=self.inflow)
+        moved = _motion.extrapolate(last, motion, steps=steps, inflow=self.inflow, empty=empty)
         if self.smoothing:
             for step, field in enumerate(moved):
-                moved[step] = ndimage.gaussian_filter(field, self.smoothing * (step + 1), mode="nearest")
+                moved[step] = _blurred(field, self.smoothing * (step + 1))
         return moved
+
+
+def empty_of(field: SignatureField) -> float:
+    """The value of a field that says that nothing is there, in its units; NaN where that is not known."""
+    low = field.bounds[0] if field.bounds else np.nan
+    if _PRECIPITATION.match(field.units):
+        return 0.0
+    if field.units == "dBZ":
+        return low
+    return 0.0 if field.units in ("1", "%") and low == 0.0 else np.nan
+
+
+_PRECIPITATION = re.compile(r"(mm|kg\s*(m(\*\*|\^)?-2|/\s*m(\*\*|\^)?2))(?![A-Za-z0-9])")
+"""Amounts and rates: mm, mm h-1, mm/hr, kg m-2 s-1."""
+
+
+def _blurred(field: _motion.Array, width: float) -> _motion.Array:
+    """Under a Gaussian, over the cells that are there; missing ones stay missing."""
+    there = np.isfinite(field)
+    if there.all():
+        return ndimage.gaussian_filter(field, width, mode="nearest")
+    return np.where(there, gaussian_mean(field, width, there)[0], np.nan)

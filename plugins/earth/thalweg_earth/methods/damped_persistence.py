@@ -8,15 +8,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
-from thalweg import Fitted, Learner, Signature, Training
+from thalweg import Fitted, Learner, Samples, Signature, Training
 from thalweg.errors import EstimateError, HandshakeError
 
+from .._box import within
 from ._estimate import as_estimate, check_history, last_mean
+from ._points import refuse_too_few, warn_of_few
 
 Array = NDArray[Any]
 Box = dict[str, tuple[float, float]]
 
 _BATCH = 64
+_ADVICE = "lengthen the training period, or fit one line for all months with `by: none`"
 
 
 class DampedPersistenceSolver(Fitted):
@@ -30,7 +33,7 @@ class DampedPersistenceSolver(Fitted):
     box: Box
 
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
-        groups = _groups(inputs, self.by)
+        groups = _groups(inputs, self.by, inputs.sizes["sample"])
         arrays = {}
         for name in wanted.names:
             slope, intercept = self.state[f"{name}.slope"], self.state[f"{name}.intercept"]
@@ -53,8 +56,10 @@ class DampedPersistence(Learner):
 
     One least-squares line per cell, lead and calendar month of the last input, from that cell's own past; with `box`,
     from the plain mean over the box, so that the estimate's mean over the box is the regression of the box's index.
-    Where the predictor never varies the slope is 0; a cell without values stays missing. Raises `HandshakeError` if
-    the samples have no dates (`by: month`), or the box holds no cell.
+    A predictor is missing where one of the inputs is, and then the estimate is, too; of a box it is the mean over the
+    cells that are there. Where the predictor never varies the slope is 0; a cell without values stays missing. Raises
+    `HandshakeError` if the samples have no dates (`by: month`), if a line has no more than two points, or the box holds
+    no cell.
     """
 
     fitted: ClassVar[type[Fitted]] = DampedPersistenceSolver
@@ -63,11 +68,21 @@ class DampedPersistence(Learner):
     by: Literal["month", "none"] = Field("month", description="fit per calendar month, or one line for all")
     box: Box = Field(
         default_factory=dict,
-        description="bounds by coordinate, {latitude: [-5, 5]}: the predictor is the mean of the cells inside",
+        description="bounds by coordinate, {latitude: [-5, 5], longitude: [190, 240]}, edges included, longitudes "
+        "eastward: the predictor is the mean of the cells inside",
     )
 
     def check(self, given: Signature) -> None:
         check_history(given, self.average, taker=self.name)
+
+    def check_samples(self, train: Samples) -> None:
+        labels = _groups(xr.Dataset(coords=train.coordinates(truth=False)), self.by, len(train))
+        for group, count in enumerate(np.bincount(labels)):
+            if count:
+                refuse_too_few(int(count), 2, taker=self.name, of=self._points(group), advice=_ADVICE)
+
+    def _points(self, group: int) -> str:
+        return f"training samples whose inputs end in calendar month {group + 1}" if self.by == "month" else "samples"
 
     def fit(self, training: Training) -> DampedPersistenceSolver:
         train = training.train
@@ -77,7 +92,7 @@ class DampedPersistence(Learner):
         for start in range(0, len(train), _BATCH):
             at = slice(start, start + _BATCH)
             inputs, truth = train.inputs(at), train.truth(at)
-            groups = _groups(inputs, self.by)
+            groups = _groups(inputs, self.by, inputs.sizes["sample"])
             for name in names:
                 moments = _moments(_predictor(inputs[name], self.average, self.box), truth[name])
                 if name not in sums:
@@ -86,15 +101,22 @@ class DampedPersistence(Learner):
                     sums[name][:, group] += moments[:, groups == group].sum(1)
         for name in names:
             state[f"{name}.slope"], state[f"{name}.intercept"] = _lines(sums[name])
+            count = sums[name][0].max(axis=tuple(range(1, sums[name].ndim - 1)))
+            seen = np.flatnonzero(count)
+            if seen.size:
+                fewest = int(seen[count[seen].argmin()])
+                warn_of_few(
+                    int(count[fewest]), 2, taker=self.name, of=f"{name!r}, {self._points(fewest)}", advice=_ADVICE
+                )
             state[f"{name}.seen"] = np.asarray(sums[name][0].any(axis=tuple(range(1, sums[name].ndim - 1))))
         solver = DampedPersistenceSolver(average=self.average, by=self.by, box=self.box)
         solver.with_state(state)
         return solver
 
 
-def _groups(inputs: xr.Dataset, by: str) -> Array:
+def _groups(inputs: xr.Dataset, by: str, count: int) -> Array:
     if by == "none":
-        return np.zeros(inputs.sizes["sample"], int)
+        return np.zeros(count, int)
     time = inputs.get("reference_time")
     try:
         months: Array = time.dt.month.values  # type: ignore[union-attr]
@@ -120,16 +142,19 @@ def _predictor(field: xr.DataArray, average: int, box: Box) -> Array:
                 allowed=f"a coordinate of {field.name!r}: {', '.join(map(str, field.coords))}",
                 advice="name its bounds by one of these",
             )
-        inside = inside & (field[name] >= low) & (field[name] <= high)
+        inside = inside & field[name].copy(data=within(field[name], low, high)).reset_coords(drop=True)
     like = field.transpose("sample", "lead", ...).isel(sample=0, lead=0, drop=True)
     weight = inside.broadcast_like(like).transpose(*like.dims).values
     if not weight.any():
         raise HandshakeError(
             f"no cell of {field.name!r} lies inside the box {box!r}",
             allowed=", ".join(f"{name} {float(field[name].min())} to {float(field[name].max())}" for name in box),
-            advice="give the bounds as the coordinates count them (0 to 360, or -180 to 180)",
+            advice="move the box, or select a field that covers it",
         )
-    index: Array = np.nanmean(mean[:, weight], axis=1)
+    cells = mean[:, weight]
+    there = np.isfinite(cells)
+    count = there.sum(1)
+    index: Array = np.where(there, cells, 0.0).sum(1) / np.where(count > 0, count, np.nan)
     return index.reshape(-1, *(1 for _ in like.dims))
 
 

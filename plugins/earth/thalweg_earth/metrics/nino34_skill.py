@@ -11,6 +11,8 @@ from pydantic import Field, PositiveInt
 from thalweg import HandshakeError, Metric, Signature
 from thalweg.fields import chosen, pair
 
+from .._box import between, between_meridians
+from .._dates import is_time
 from ._correlation import correlation
 from ._fields import coordinate
 
@@ -27,7 +29,8 @@ class Nino34Skill(Metric):
     Overall it is the mean of w(l) r(l) over leads. w is 1, or that of the ICAR-ENSO challenge: ln(l) times 1.5 for
     leads 1-4, 2 for 5-11, 3 for 12-18 and 4 from 19 on; its best value then is the mean of w, 3.41 for 12 leads.
     Cells that are missing (land) are left out of the box; an ensemble counts as its mean. Dimensionless.
-    Raises `HandshakeError` for a grid without a cell in the box, or too few leads.
+    Raises `HandshakeError` for a grid without a cell in the box, too few leads, or leads whose dates are not a month
+    apart, of which no running mean over months can be made.
     """
 
     cite: ClassVar[str] = "10.1038/s41586-019-1559-7 10.48550/arXiv.2207.05833"
@@ -36,8 +39,10 @@ class Nino34Skill(Metric):
 
     variable: str = ""
     latitude: tuple[float, float] = Field((-5.0, 5.0), description="degrees north of the box, from south to north")
-    longitude: tuple[float, float] = Field((190.0, 240.0), description="degrees east of the box, from west to east")
-    months: PositiveInt = Field(3, description="leads of the running mean")
+    longitude: tuple[float, float] = Field(
+        (190.0, 240.0), description="degrees east, from west to east: [170, -120] too"
+    )
+    months: PositiveInt = Field(3, description="leads of the running mean, a month each")
     leads: PositiveInt | None = Field(None, description="how many leads of the index are scored; all if not given")
     weights: Literal["none", "icar"] = Field("none", description="of the leads: all alike, or those of ICAR-ENSO")
 
@@ -51,6 +56,7 @@ class Nino34Skill(Metric):
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
         left, right = pair(estimate, truth, variable=self.variable)
         self._enough(right.sizes.get("lead", 0))
+        self._monthly(right)
         cells = self._box(right)
         left, right = (each.isel(cells).astype("float64") for each in (left, right))
         valid = left.notnull() & right.notnull()
@@ -72,6 +78,23 @@ class Nino34Skill(Metric):
                 advice="lengthen the targets in `windows`, or set `months` or `leads`",
             )
 
+    def _monthly(self, truth: xr.DataArray) -> None:
+        """Raise `HandshakeError` if the dates say that a lead is no month."""
+        times = truth.coords.get("valid_time")
+        # Not of dates that are lazy: a metric reads no values.
+        if self.months == 1 or times is None or times.chunks is not None or "lead" not in times.dims:
+            return
+        if not times.size or not is_time(times):
+            return
+        months = np.diff(times.dt.year.values * 12 + times.dt.month.values, axis=times.get_axis_num("lead"))
+        if (months != 1).any():
+            at = int(months.flat[int(np.flatnonzero(months.ravel() != 1)[0])])
+            raise HandshakeError(
+                f"the running mean of {self.months} months is asked for, where two leads are {at} months apart",
+                allowed="leads of one month each",
+                advice="give monthly data and `every: 1` in `windows`, or set `months: 1`",
+            )
+
     def _box(self, field: xr.DataArray) -> dict[str, np.ndarray[tuple[int], np.dtype[np.intp]]]:
         south, north = self.latitude
         west, east = self.longitude
@@ -79,11 +102,9 @@ class Nino34Skill(Metric):
         for axis in (rows, columns):
             if axis.ndim != 1:
                 raise HandshakeError(f"{axis.name!r} has dims {axis.dims!r}", allowed="one dim", advice="regrid first")
-        # Eastward of the western edge, so that 200 and -160 are the same; rounded, so that an edge stays an edge.
-        eastward = np.round((columns.values.astype(np.float64) - west) % 360, 6) % 360
         inside = {
-            str(rows.dims[0]): np.flatnonzero((rows.values >= south) & (rows.values <= north)),
-            str(columns.dims[0]): np.flatnonzero(eastward <= east - west),
+            str(rows.dims[0]): np.flatnonzero(between(rows.values, min(south, north), max(south, north))),
+            str(columns.dims[0]): np.flatnonzero(between_meridians(columns.values, west, east)),
         }
         for axis, given in zip((rows, columns), (self.latitude, self.longitude), strict=True):
             if not len(inside[str(axis.dims[0])]):

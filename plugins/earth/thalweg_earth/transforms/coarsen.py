@@ -11,12 +11,15 @@ from pydantic import Field
 from thalweg import Signature, Transform
 from thalweg.errors import HandshakeError, OptionError
 
+from .._box import is_longitude, mean_longitude
+
 
 class Coarsen(Transform):
     r"""Pairs of block means, the input, and the field, the truth: $\bar x_j = \sum_{i \in B_j} a_i x_i / \sum a_i$.
 
     Adds `NAME_coarse` along the dims `NAME_coarse` of blocks of `factor` by `factor` cells, with their mean
-    coordinates. $a_i$ is 1, or the cosine of the latitude. A block with a missing cell is missing. Raises
+    coordinates, which for longitudes may lie across 0 or 180 degrees. $a_i$ is 1, or the cosine of the latitude. The
+    sums are over the cells that are there; a block of which less than `min_valid` is there is missing. Raises
     `OptionError` for data that have samples already, `HandshakeError` for a grid that the blocks do not fill.
     """
 
@@ -25,6 +28,7 @@ class Coarsen(Transform):
     variable: str
     factor: int = Field(ge=2, description="cells of a block along each dim of space")
     over: str = Field("time", description="the dim of samples; all others are space")
+    min_valid: float = Field(0.0, ge=0, le=1, description="share of a block's area that must be there; 0: any cell")
     weights: str = Field("equal", pattern="^(equal|cosine)$", description="equal, or cosine of the latitude")
 
     def check(self, given: Signature) -> None:
@@ -48,15 +52,34 @@ class Coarsen(Transform):
             )
         field = data[self.variable].transpose(self.over, ...)
         space = [str(dim) for dim in field.dims if dim != self.over]
-        size = dict.fromkeys(space, self.factor)
         weight = xr.DataArray(np.float64(1.0))
         if self.weights == "cosine":
             latitude = data["latitude"].astype(np.float64)
             weight = latitude.copy(data=np.cos(np.deg2rad(latitude.values)))
-        weight = weight.broadcast_like(field.isel({self.over: 0}, drop=True)).reset_coords(drop=True)
-        summed = (field * weight).coarsen(size).reduce(np.sum) / weight.coarsen(size).reduce(np.sum)
-        coarse = summed.rename({dim: f"{dim}_coarse" for dim in space}).astype(np.float32)
+        weight = weight.broadcast_like(field.isel({self.over: 0}, drop=True))
+        coarse = self._means(field, weight.drop_vars(list(weight.coords)), space)
+        coarse = coarse.rename({dim: f"{dim}_coarse" for dim in space}).astype(np.float32)
         coarse.attrs = {key: each for key, each in field.attrs.items() if key in ("units", "standard_name")}
         coarse.attrs["long_name"] = f"{field.attrs.get('long_name', self.variable)}, mean of blocks"
         spec = {"kind": "pairs", "dim": self.over, "inputs": [f"{self.variable}_coarse"], "truth": [self.variable]}
         return data.assign({f"{self.variable}_coarse": coarse}).assign_attrs(samples=spec)
+
+    def _means(self, field: xr.DataArray, weight: xr.DataArray, space: list[str]) -> xr.DataArray:
+        """Weighted means of blocks over the cells that are there; missing where too few are."""
+        size = dict.fromkeys(space, self.factor)
+        round_the_globe: Any = {name: mean_longitude for name, each in field.coords.items() if is_longitude(each)}
+
+        def summed(array: xr.DataArray) -> xr.DataArray:
+            return array.coarsen(size, coord_func=round_the_globe).reduce(np.sum)
+
+        area = summed(weight)
+        if field.dtype.kind != "f":
+            return summed(field * weight) / area
+        there = field.notnull()
+        seen = summed(there.drop_vars(list(there.coords)) * weight)
+        enough = (seen > 0.0) & (seen >= self.min_valid * area * (1 - _ROUNDING))
+        return summed(field.fillna(0.0) * weight) / seen.where(enough)
+
+
+_ROUNDING = 1e-9
+"""So that half of a block's cells are half of its area, whatever the rounding of the sums."""

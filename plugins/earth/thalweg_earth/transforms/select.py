@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from pydantic import Field
 from thalweg import Signature, Transform
 from thalweg.errors import HandshakeError, OptionError
 
-from .._dates import Dates, Period, Ranges, inside, span
+from .._box import between, eastward
+from .._dates import Dates, Period, Ranges, inside, interval, is_time, refuse_reversed, span
 
 
 class Select(Transform):
     """Some variables, and the part of each dim whose coordinate lies in a range, both ends included.
 
     Dates may be partial. Latitudes may be given either way round; a range of longitudes goes eastward, in either
-    convention: `[170, -120]`, `[170, 240]` and `[-190, -120]` are one. Raises `OptionError` if nothing is left.
+    convention: `[170, -120]`, `[170, 240]` and `[-190, -120]` are one. Ends have a tolerance of a thousandth of a step.
+    Raises `OptionError` if nothing is left.
     """
 
     variables: tuple[str, ...] = Field((), description="those to be kept; all of them if none is named")
@@ -65,14 +69,7 @@ def _regular(data: xr.Dataset, dim: str) -> xr.Dataset:
 def _positions(
     coordinate: xr.DataArray, dim: str, wanted: Period
 ) -> slice | np.ndarray[tuple[int], np.dtype[np.int64]]:
-    if dim == "longitude":
-        found = _eastward(coordinate.values, wanted)
-    else:
-        first, last = wanted
-        if dim == "latitude" and first is not None and last is not None:
-            low, high = sorted((float(first), float(last)))
-            wanted = (low, high)
-        found = np.flatnonzero(inside(coordinate, wanted))
+    found = _eastward(coordinate, wanted) if dim == "longitude" else np.flatnonzero(_inside(coordinate, dim, wanted))
     if not found.size:
         raise OptionError(
             f"no {dim} lies in {list(wanted)!r}",
@@ -83,13 +80,22 @@ def _positions(
     return slice(int(found[0]), int(found[-1]) + 1) if run else found
 
 
-def _eastward(
-    longitudes: np.ndarray[tuple[int], np.dtype[np.float64]], wanted: Period
-) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Positions from the western end to the eastern, around the globe if need be."""
-    west, east = (float(each) for each in wanted if each is not None)
-    width = 360.0 if east - west >= 360 else (east - west) % 360
-    # The tolerance keeps the ends of single-precision coordinates inside.
-    away = (longitudes - west + 1e-4) % 360
-    found = np.flatnonzero(away <= width + 2e-4)
-    return found[np.argsort(away[found], kind="stable")]
+def _inside(coordinate: xr.DataArray, dim: str, wanted: Period) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    if is_time(coordinate) or coordinate.dtype.kind not in "iuf":
+        return inside(coordinate, wanted)
+    low, high = interval(wanted, dates=False)
+    if dim == "latitude":
+        low, high = sorted((low, high))
+    refuse_reversed(wanted, low, high)
+    return between(coordinate.values, low, high)
+
+
+def _eastward(coordinate: xr.DataArray, wanted: Period) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    west, east = interval(wanted, dates=False)
+    if not np.isfinite([west, east]).all():
+        raise OptionError(
+            f"the range of longitudes {list(wanted)!r} has an open end",
+            allowed="[west, east], in degrees east",
+            advice="give both ends: around the globe there is no last longitude",
+        )
+    return eastward(coordinate.values, west, east)

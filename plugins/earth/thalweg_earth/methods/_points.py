@@ -1,0 +1,28 @@
+"""Whether a regression has enough points for its coefficients."""
+
+from __future__ import annotations
+
+import logging
+
+from thalweg.errors import HandshakeError
+
+log = logging.getLogger("thalweg")
+
+_FEW = 5
+"""Points for each coefficient below which a fit is warned of."""
+
+
+def refuse_too_few(points: int, coefficients: int, *, taker: str, of: str, advice: str) -> None:
+    """Raise `HandshakeError` unless there are more points than coefficients: else the fit is exact and says nothing."""
+    if points <= coefficients:
+        raise HandshakeError(
+            f"{taker} would fit {coefficients} coefficients to {points} points: {of}",
+            allowed=f"more than {coefficients} points, and better {_FEW * coefficients}",
+            advice=advice,
+        )
+
+
+def warn_of_few(points: int, coefficients: int, *, taker: str, of: str, advice: str) -> None:
+    """Log a warning where there are few points for each coefficient."""
+    if points < _FEW * coefficients:
+        log.warning("%s fits %d coefficients to %d points: %s; %s", taker, coefficients, points, of, advice)
