@@ -8,36 +8,10 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from .errors import HandshakeError
+from .units import canonical_units, same_units
 
 if TYPE_CHECKING:
     import xarray as xr
-
-# Spellings of one unit that readers of one file would not tell apart; anything else must be converted, not renamed.
-_SAME = {
-    "": "1",
-    "none": "1",
-    "dimensionless": "1",
-    "celsius": "degC",
-    "degrees_celsius": "degC",
-    "degree_celsius": "degC",
-    "degree_c": "degC",
-    "degrees_c": "degC",
-    "deg c": "degC",
-    "deg_c": "degC",
-    "degc": "degC",
-    "c": "degC",
-    "kelvin": "K",
-    "k": "K",
-    "millibar": "hPa",
-    "mb": "hPa",
-    "hpa": "hPa",
-    "pa": "Pa",
-}
-
-
-def canonical_units(units: str) -> str:
-    """One spelling per unit: `celsius` and `degC` are the same, `K` is not."""
-    return _SAME.get(units.strip().lower(), units.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +102,7 @@ def shake(given: Signature, needs: Signature, *, giver: str, taker: str) -> None
             or (need.dtype and need.dtype != found.dtype and f"dtype {found.dtype!r}, not {need.dtype!r}")
             or (
                 need.units
-                and canonical_units(need.units) != found.units
+                and not same_units(need.units, found.units)
                 and f"units {found.units!r}, not {canonical_units(need.units)!r}"
             )
         )

@@ -15,7 +15,8 @@ from ..components import Fitted, Learner, Method, Solver, Training
 from ..estimates import checked
 from ..fitted import read_fitted, write_fitted
 from ..samples import Samples
-from ..signature import Signature, canonical_units
+from ..signature import Signature
+from ..units import same_units
 from .components import check_component
 from .report import Check, ensure
 from .scenes import BATCH, difference, scenes
@@ -93,8 +94,8 @@ def estimate_is_what_is_wanted(case: Case) -> None:
         array = estimate[field.name]
         dims = tuple(dim for dim in array.dims if dim != "member")
         ensure(dims == field.dims, f"{field.name} has dims {array.dims}, not {field.dims}")
-        units = canonical_units(str(array.attrs.get("units", field.units)))
-        ensure(units == field.units, f"{field.name} has units {units!r}, not {field.units!r}")
+        units = str(array.attrs.get("units", field.units))
+        ensure(same_units(units, field.units), f"{field.name} has units {units!r}, not {field.units!r}")
 
 
 def estimate_has_the_coordinates_of_the_truth(case: Case) -> None:

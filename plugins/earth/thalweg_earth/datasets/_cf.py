@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from thalweg.errors import SourceError
-from thalweg.signature import canonical_units
+from thalweg.units import canonical_units
 
 CHUNK = 8 << 20
 """Bytes of a chunk, about; a series of up to twice that stays whole."""

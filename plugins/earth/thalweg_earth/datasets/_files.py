@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from thalweg.errors import SourceError
-from thalweg.signature import canonical_units
+from thalweg.units import canonical_units
 
 from .._dates import Period, inside, is_time, span, stamps
 from ._cf import CHUNK, Missing, chunked, finished, name_axes, pick

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import xarray as xr
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from thalweg import Dataset, OptionError, SourceError
-from thalweg.signature import canonical_units
+from thalweg.units import canonical_units
 
 from ._cf import Missing, chunked, finished, name_axes, pick, refuse_missing_at_first
 from ._source import fingerprint_of, is_zarr, local_copy, netcdf_engine, open_netcdf, open_zarr, require

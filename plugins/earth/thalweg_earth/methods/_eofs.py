@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from thalweg import Samples
 from thalweg.errors import HandshakeError
+from thalweg.sphere import cosine_of_latitude, find_axis
 
 Array = NDArray[Any]
 
@@ -146,11 +147,11 @@ def _root_area(data: xr.Dataset, name: str, *, taker: str) -> Array:
     """Square root of the relative area of each cell, flat."""
     spec = data.attrs["samples"]
     field = data[name].isel({dim: 0 for dim in data[name].dims if dim in (spec["dim"], spec.get("series"))}, drop=True)
-    latitudes = [each for key, each in field.coords.items() if _is_latitude(str(key), each)]
+    latitude = find_axis(field, "latitude")
     if "area" in data and set(data["area"].dims) <= set(field.dims):
         area = data["area"]
-    elif latitudes:
-        area = latitudes[0].copy(data=np.cos(np.deg2rad(latitudes[0].values)))
+    elif latitude is not None:
+        area = cosine_of_latitude(latitude)
     else:
         raise HandshakeError(
             f"{name!r} has neither `area` nor `latitude` to weigh its cells by",
@@ -160,7 +161,3 @@ def _root_area(data: xr.Dataset, name: str, *, taker: str) -> Array:
     values = area.broadcast_like(field).transpose(*field.dims).values.astype(np.float64)
     root: Array = np.sqrt(np.maximum(values, 0.0))
     return root.ravel()
-
-
-def _is_latitude(name: str, coordinate: xr.DataArray) -> bool:
-    return name in ("latitude", "lat") or coordinate.attrs.get("standard_name") == "latitude"

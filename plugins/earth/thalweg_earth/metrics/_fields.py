@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from thalweg import Field, HandshakeError, Signature
 from thalweg.scoring import KEPT
+from thalweg.sphere import cosine_of_latitude, find_axis, in_degrees
 
 Weights = Literal["none", "area"]
 
@@ -44,24 +45,22 @@ def fits(side: int, field: Field, given: Signature, dims: tuple[str, str] | None
 
 
 def coordinate(field: xr.DataArray, kind: Literal["latitude", "longitude"]) -> xr.DataArray:
-    """A coordinate by its CF standard name, its units or its name. Raises `HandshakeError`."""
-    units = {"latitude": "degrees_north", "longitude": "degrees_east"}[kind]
-    for name, array in field.coords.items():
-        if kind == array.attrs.get("standard_name") or units == array.attrs.get("units") or name in (kind, kind[:3]):
-            return field[name]
+    """A coordinate by its CF standard name, its name or its units, in degrees. Raises `HandshakeError`."""
+    found = find_axis(field, kind)
+    if found is not None:
+        return in_degrees(found, kind)
     raise HandshakeError(
         f"the field {field.name!r} has no {kind} among its coordinates {', '.join(map(str, field.coords)) or '(none)'}",
-        allowed=f"one called {kind!r} or {kind[:3]!r}, or in {units}",
+        allowed=f"one called {kind!r} or {kind[:3]!r}, or in degrees_{'north' if kind == 'latitude' else 'east'}",
         advice="let the dataset name its coordinates as CF does",
     )
 
 
 def weights_of(truth: xr.DataArray, kind: Weights) -> xr.DataArray:
-    """The weights of the cells: 1, or the cosine of latitude, along its dims."""
+    """The weights of the cells: 1, or the cosine of latitude (0 where there is none), along its dims."""
     if kind == "none":
         return xr.DataArray(1.0)
-    latitude = coordinate(truth, "latitude").astype("float64").reset_coords(drop=True)
-    return latitude.copy(data=np.cos(np.deg2rad(latitude.data)))
+    return cosine_of_latitude(coordinate(truth, "latitude").reset_coords(drop=True))
 
 
 def missing(estimate: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:

@@ -10,6 +10,7 @@ import xarray as xr
 from pydantic import Field
 from thalweg import Signature, Transform
 from thalweg.errors import HandshakeError, OptionError
+from thalweg.sphere import cosine_of_latitude
 
 from .._box import is_longitude, mean_longitude
 
@@ -54,8 +55,7 @@ class Coarsen(Transform):
         space = [str(dim) for dim in field.dims if dim != self.over]
         weight = xr.DataArray(np.float64(1.0))
         if self.weights == "cosine":
-            latitude = data["latitude"].astype(np.float64)
-            weight = latitude.copy(data=np.cos(np.deg2rad(latitude.values)))
+            weight = cosine_of_latitude(data["latitude"])
         weight = weight.broadcast_like(field.isel({self.over: 0}, drop=True))
         coarse = self._means(field, weight.drop_vars(list(weight.coords)), space)
         coarse = coarse.rename({dim: f"{dim}_coarse" for dim in space}).astype(np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from thalweg.errors import HandshakeError
+from thalweg.sphere import cosine_of_latitude, find_axis
 
 from ._matrix import coordinate
 
@@ -54,8 +55,5 @@ def _area(grid: xr.Dataset) -> xr.DataArray | None:
 
 
 def _cosine(grid: xr.Dataset) -> xr.DataArray | None:
-    for name, each in grid.coords.items():
-        if str(name) in ("latitude", "lat") or each.attrs.get("standard_name") == "latitude":
-            cosine: xr.DataArray = each.copy(data=np.maximum(np.cos(np.deg2rad(each.values)), 0.0))
-            return cosine
-    return None
+    latitude = find_axis(grid, "latitude")
+    return None if latitude is None else cosine_of_latitude(latitude)

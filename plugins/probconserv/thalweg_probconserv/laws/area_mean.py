@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from thalweg import HandshakeError, LinearLaw, Rows
 from thalweg.errors import EstimateError
+from thalweg.sphere import cosine_of_latitude, find_axis
 
 from ._matrix import WeightRows
 
@@ -85,8 +86,8 @@ class AreaMean(LinearLaw):
         if self.weights == "area":
             found = [grid["area"]] if "area" in grid.variables else []
         else:
-            found = [each for name, each in grid.coords.items() if _is_latitude(str(name), each)]
-            found = [each.copy(data=np.cos(np.deg2rad(each.values))) for each in found]
+            latitude = find_axis(grid, "latitude")
+            found = [] if latitude is None else [cosine_of_latitude(latitude)]
         if not found or not set(found[0].dims) <= set(dims):
             needed = "an `area`" if self.weights == "area" else "a latitude"
             raise HandshakeError(
@@ -95,7 +96,3 @@ class AreaMean(LinearLaw):
                 advice="set `weights: equal` for a plane of equal cells",
             )
         return found[0].clip(min=0.0).drop_vars(list(found[0].coords))
-
-
-def _is_latitude(name: str, coordinate: xr.DataArray) -> bool:
-    return name in ("latitude", "lat") or coordinate.attrs.get("standard_name") == "latitude"
