@@ -27,7 +27,12 @@ def find_axis(data: xr.Dataset | xr.DataArray, axis: Axis) -> xr.DataArray | Non
     for name, each in coords.items():
         if name.lower() in _NAMES[axis] and each.attrs.get("standard_name") in (None, "", axis):
             return each
-    return next((each for each in coords.values() if _way(each.attrs.get("units")) in _WAYS[axis]), None)
+    return next((each for each in coords.values() if points_to(each.attrs.get("units"), axis)), None)
+
+
+def points_to(units: object, axis: Axis) -> bool:
+    """Whether units are degrees that only one axis has: `degrees_north`, `degree_E`."""
+    return _way(units) in _WAYS[axis]
 
 
 def in_degrees(coordinate: xr.DataArray, axis: Axis) -> xr.DataArray:

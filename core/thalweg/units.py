@@ -79,12 +79,22 @@ def is_difference(array: xr.DataArray) -> bool:
     metadata = str(array.attrs.get("units_metadata", ""))
     if "temperature" in metadata:
         return "difference" in metadata
-    said = " ".join(str(each) for each in (array.name, *(array.attrs.get(key, "") for key in _NAMES))).lower()
+    said = " ".join(str(each) for each in (array.name, *(array.attrs.get(key, "") for key in _NAMES)))
+    said = said.lower().replace("_", " ")
     return any(word in said for word in _DIFFERENCES)
 
 
-_NAMES = ("standard_name", "long_name", "cell_methods", "statistic", "title")
-_DIFFERENCES = ("anom", "difference", "departure", "deviation", "increment", "tendency", "error", "bias", "ssta")
+_NAMES = ("standard_name", "long_name", "cell_methods", "statistic")
+_DIFFERENCES = (
+    "anom",
+    "ssta",
+    "difference",
+    "departure",
+    "increment",
+    "spread",
+    "standard deviation",
+    "standard error",
+)
 
 
 @lru_cache(maxsize=1024)

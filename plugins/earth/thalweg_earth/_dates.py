@@ -56,8 +56,10 @@ def is_time(coordinate: xr.DataArray) -> bool:
 
 
 def stamps(times: xr.DataArray) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """YYYYMMDDhhmmss of each time."""
+    """YYYYMMDDhhmmss of each time, to the nearest second: hours as floats miss midnight by microseconds."""
     total = np.zeros(times.shape, dtype=np.int64)
+    half = datetime.timedelta(microseconds=500_000)
+    times = times.copy(data=times.values + (half if times.dtype == object else np.timedelta64(half)))
     for part in ("year", "month", "day", "hour", "minute", "second"):
         total = total * 100 + getattr(times.dt, part).values.astype(np.int64)
     return total
@@ -110,7 +112,23 @@ def inside(coordinate: xr.DataArray, period: Period) -> np.ndarray[Any, np.dtype
     low, high = interval(period, dates=dates)
     refuse_reversed(period, low, high)
     values = stamps(coordinate) if dates else coordinate.values
-    return np.asarray((values >= low) & (values <= high))
+    edge = 0.0 if dates else tolerance(coordinate)
+    return np.asarray((values >= low - edge) & (values <= high + edge))
+
+
+def tolerance(coordinate: xr.DataArray) -> float:
+    """How far beyond an edge a value may lie and still be on it: the rounding of single precision.
+
+    At most a hundredth of the least step, so that no other cell comes in.
+    """
+    if coordinate.dtype.kind != "f" or not coordinate.size:
+        return 0.0
+    values = np.unique(coordinate.values[np.isfinite(coordinate.values)]).astype(np.float64)
+    if not values.size:
+        return 0.0
+    rounding = 8 * float(np.finfo(np.float32).eps) * float(np.abs(values).max())
+    steps = np.diff(values)
+    return min(rounding, float(steps.min()) / 100) if steps.size else rounding
 
 
 def refuse_reversed(period: Period, low: float, high: float) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
-from thalweg.errors import SourceError
-from thalweg.units import canonical_units
+from thalweg.errors import HandshakeError, SourceError
+from thalweg.sphere import in_degrees, points_to
+from thalweg.units import canonical_units, conversion, explained, is_difference, same_units
+
+from .._dates import is_time
+from ._declared import LIMITS, UNWRITTEN, limits, obeyed
+from ._times import valid_times
 
 CHUNK = 8 << 20
 """Bytes of a chunk, about; a series of up to twice that stays whole."""
@@ -24,15 +31,23 @@ _ATTRS: dict[str, dict[str, Any]] = {
 }
 
 
-def name_axes(data: xr.Dataset) -> xr.Dataset:
-    """`time`, `latitude` and `longitude` by these names; other dims of size 1 (a level) and text labels are dropped."""
+def name_axes(data: xr.Dataset, *, along: str = "", source: str = "the source") -> xr.Dataset:
+    """`time`, `latitude` and `longitude` by these names, angles in degrees, times those at which a field is valid.
+
+    Other dims of size 1 (a level) and text labels are dropped; a scalar `along` becomes a dim. Raises `SourceError`
+    for a latitude or longitude in units that it cannot have.
+    """
+    data = valid_times(data, source)
     found = {name: _AXES.get(str(name).lower(), str(name).lower()) for name in (*data.dims, *data.coords)}
     for name, coordinate in data.coords.items():
-        if coordinate.attrs.get("standard_name") in _ATTRS and coordinate.dims == (name,):
-            found[name] = coordinate.attrs["standard_name"]
+        kind = coordinate.attrs.get("standard_name") or _axis_of(coordinate)
+        if kind in _ATTRS and coordinate.dims in ((name,), ()):
+            found[name] = kind
     names = {old: new for old, new in found.items() if new in _ATTRS and old != new and new not in data.variables}
-    data = data.rename(names)
-    single = [dim for dim, size in data.sizes.items() if size == 1 and dim not in _ATTRS]
+    data = data.rename({old: new for old, new in names.items() if list(names.values()).count(new) == 1})
+    if along and along not in data.dims and along in data.coords:
+        data = data.expand_dims(along)
+    single = [dim for dim, size in data.sizes.items() if size == 1 and dim not in _ATTRS and dim != along]
     data = data.squeeze(single, drop=True)
     # zarr has no agreed form for text, and scalar labels say nothing about the fields.
     useless = [name for name, each in data.coords.items() if each.dtype.kind in "US" or (each.ndim == 0)]
@@ -40,8 +55,41 @@ def name_axes(data: xr.Dataset) -> xr.Dataset:
     for name, attrs in _ATTRS.items():
         if name in data.coords:
             kept = {key: each for key, each in data[name].attrs.items() if key in ("long_name", "calendar")}
+            if name != "time":
+                data = data.assign_coords({name: _degrees(data[name], source)})
             data[name].attrs = {**plain(kept), **attrs}
     return data
+
+
+def _axis_of(coordinate: xr.DataArray) -> str:
+    """Which axis a dim is by its units: degrees that point somewhere, or dates."""
+    if coordinate.ndim == 1 and is_time(coordinate) and str(coordinate.attrs.get("axis", "")).upper() == "T":
+        return "time"
+    for kind in ("latitude", "longitude"):
+        if points_to(coordinate.attrs.get("units"), kind):
+            return kind
+    return ""
+
+
+def _degrees(coordinate: xr.DataArray, source: str) -> xr.DataArray:
+    """In degrees north or east; as it is where it has them already."""
+    kind: Any = str(coordinate.name)
+    if coordinate.dtype.kind not in "iuf":
+        raise SourceError(f"{kind!r} of {source} holds {coordinate.dtype}", allowed="numbers", advice="rename it")
+    try:
+        found = in_degrees(coordinate, kind)
+    except HandshakeError as error:
+        raise SourceError(
+            f"{error.given} in {source}", allowed=error.allowed, advice="mend the file, or `rename` what is no angle"
+        ) from error
+    if coordinate.dims == (coordinate.name,) and bool(found.isnull().any()):
+        raise SourceError(
+            f"{kind!r} of {source} is missing for some rows", allowed="a value for each", advice="mend the file"
+        )
+    same = np.array_equal(found.values, coordinate.values, equal_nan=True)
+    # What was radians lies beside whole degrees by rounding.
+    digits = 5 if coordinate.dtype.itemsize < 8 else 10
+    return coordinate if same else found.copy(data=np.round(found.values, digits))
 
 
 def chunked(data: xr.Dataset, *, along: str | None = None, chunks: Mapping[str, int] | None = None) -> xr.Dataset:
@@ -69,81 +117,103 @@ def _size(array: xr.DataArray) -> int:
     return 4 if array.dtype.kind == "f" else array.dtype.itemsize
 
 
-def finished(array: xr.DataArray, *, units: str, missing: Missing, source: str) -> xr.DataArray:
-    """A field as float32 (small integers stay what they are), with plain attributes and its missing values dealt with.
+def finished(
+    array: xr.DataArray, *, units: str = "", missing: Missing, source: str, missing_values: Sequence[float] = ()
+) -> xr.DataArray:
+    """A field as float32 (small integers stay what they are), in `units`, its limits obeyed, with plain attributes.
 
-    Where `missing` is refused, reading a chunk that has some raises `SourceError`.
+    What lies outside of the declared limits is missing. Where `missing` is refused, reading a chunk that has some
+    raises `SourceError`. So does a source in units that cannot be converted; one without units is in `units`.
     """
     attrs = plain(array.attrs)
-    bounds = _bounds(array)
-    for spent in (
-        "valid_min",
-        "valid_max",
-        "valid_range",
-        "missing_value",
-        "actual_range",
-        "coordinates",
-        "grid_mapping",
-    ):
+    bounds = limits(array, source)
+    for spent in (*LIMITS, "missing_value", "actual_range", "coordinates", "grid_mapping"):
         attrs.pop(spent, None)
-    attrs["units"] = canonical_units(units)
-    if bounds is not None:
-        attrs["valid_range"] = bounds
+    if array.dtype.kind not in "iufb":
+        raise SourceError(
+            f"{array.name!r} of {source} holds {array.dtype}", allowed="numbers", advice="choose another variable"
+        )
+    unwritten = array.encoding.get(UNWRITTEN)
+    held = str(attrs.get("units", "") or units or "1")
+    line = _line(array, held, units or held, source)
+    array = obeyed(array, source, missing_values=missing_values)
+    if line != (1.0, 0.0):
+        attrs["source_units"] = held
+        bounds = bounds and (bounds[0] * line[0] + line[1], bounds[1] * line[0] + line[1])
+        array = array.astype(np.float64) * line[0] + line[1]
+    attrs["units"] = canonical_units(units or held)
+    if bounds is not None and np.isfinite(bounds).all():
+        attrs["valid_range"] = sorted(bounds)
     if array.dtype.kind == "f":
         array = array.astype(np.float32)
         if missing == "zero":
             array = array.fillna(np.float32(0))
         elif missing == "refuse":
             array = _without_missing(array, source)
-    elif array.dtype.kind not in "iub":
-        raise SourceError(
-            f"{array.name!r} of {source} holds {array.dtype}",
-            allowed="numbers",
-            advice="choose another variable",
-        )
+    elif unwritten is not None:
+        array = _written(array, unwritten, missing, source)
     array = array.drop_encoding()
     array.attrs = attrs
     return array
 
 
-def _bounds(array: xr.DataArray) -> list[float] | None:
-    given = array.attrs.get("valid_range")
-    if given is None and "valid_min" in array.attrs and "valid_max" in array.attrs:
-        given = [array.attrs["valid_min"], array.attrs["valid_max"]]
-    if given is None:
-        return None
-    packed, scale = array.encoding.get("dtype"), array.encoding.get("scale_factor", 1.0)
-    offset = array.encoding.get("add_offset", 0.0)
-    limits = np.asarray(given)
-    # CF: limits of the packed type are packed, too.
-    if packed is not None and limits.dtype == packed and "scale_factor" in array.encoding:
-        limits = limits * float(np.asarray(scale).item()) + float(np.asarray(offset).item())
-    return [float(limits[0]), float(limits[1])]
+def _line(array: xr.DataArray, held: str, wanted: str, source: str) -> tuple[float, float]:
+    """Scale and offset from the units that the source declares. Raises `SourceError` where there are none."""
+    if explained(held):
+        _say(f"{array.name!r} of {source}: {explained(held)}")
+    if same_units(held, wanted):
+        return 1.0, 0.0
+    found = conversion(held, wanted, difference=is_difference(array))
+    if found is None:
+        raise SourceError(
+            f"{array.name!r} of {source} has units {held!r}, not {wanted!r}",
+            allowed=f"units that {canonical_units(held)!r} can be converted to"
+            + (", which a density would need" if "kg" in held or "kg" in wanted else ""),
+            advice=f"declare the units that it has, and convert {array.name!r} with `rescale`",
+        )
+    how = f"times {found[0]:g}" + (f" plus {found[1]:g}" if found[1] else "")
+    _say(f"{array.name!r} of {source} is converted from {held!r} to {wanted!r}: {how}")
+    return found
 
 
-def refuse_missing_at_first(array: xr.DataArray, source: str) -> None:
+@lru_cache(maxsize=256)
+def _say(text: str) -> None:
+    """A word to the reader of a plan, once."""
+    logging.getLogger("thalweg.sources").warning(text)
+
+
+def _written(array: xr.DataArray, fill: int, missing: Missing, source: str) -> xr.DataArray:
+    """Integers where NetCDF's default fill says that nothing was written."""
+    if missing == "zero":
+        return array.where(array != fill, array.dtype.type(0))
+    if missing == "allow":
+        return array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64).where(array != fill)
+    return _without_missing(array, source, fill)
+
+
+def first_of(array: xr.DataArray) -> xr.DataArray:
+    """The first field along the first dim."""
+    return array.isel({array.dims[0]: slice(0, 1)}) if array.ndim else array
+
+
+def refuse_missing_at_first(array: xr.DataArray, source: str, *, missing_values: Sequence[float] = ()) -> None:
     """Raise `SourceError` if the first field along the first dim is not whole: what is cheap to know before a run."""
-    if array.dtype.kind == "f" and array.ndim:
-        first = array.isel({array.dims[0]: slice(0, 1)})
-        _refuse(first.values, str(array.name), tuple(map(str, array.dims)), source)
+    if array.dtype.kind in "iuf" and array.ndim:
+        first = obeyed(first_of(array), source, missing_values=missing_values)
+        _refuse(first.values, str(array.name), tuple(map(str, array.dims)), source, array.encoding.get(UNWRITTEN))
 
 
-def _without_missing(array: xr.DataArray, source: str) -> xr.DataArray:
+def _without_missing(array: xr.DataArray, source: str, fill: int | None = None) -> xr.DataArray:
+    dims = tuple(map(str, array.dims))
     if array.chunks is None:
-        return array.copy(data=_refuse(array.values, str(array.name), tuple(map(str, array.dims)), source))
-    checked = array.data.map_blocks(
-        _refuse,
-        str(array.name),
-        tuple(map(str, array.dims)),
-        source,
-        dtype=array.dtype,
-        meta=np.empty((0,) * array.ndim, array.dtype),
-    )
+        return array.copy(data=_refuse(array.values, str(array.name), dims, source, fill))
+    meta = np.empty((0,) * array.ndim, array.dtype)
+    checked = array.data.map_blocks(_refuse, str(array.name), dims, source, fill, dtype=array.dtype, meta=meta)
     return array.copy(data=checked)
 
 
-def _refuse(block: Any, name: str, dims: tuple[str, ...], source: str, block_info: Any = None) -> Any:
-    wrong = ~np.isfinite(block)
+def _refuse(block: Any, name: str, dims: tuple[str, ...], source: str, fill: int | None, block_info: Any = None) -> Any:
+    wrong = ~np.isfinite(block) if fill is None or block.dtype.kind == "f" else block == fill
     if not wrong.any():
         return block
     corner = [start for start, _ in block_info[0]["array-location"]] if block_info else [0] * block.ndim

@@ -9,21 +9,22 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from thalweg.errors import SourceError
-from thalweg.units import canonical_units
 
 from .._dates import Period, inside, is_time, span, stamps
 from ._cf import CHUNK, Missing, chunked, finished, name_axes, pick
+from ._listing import natural, without_preliminary
 from ._source import (
     Options,
     filesystem,
     fingerprint_of,
     fingerprint_of_all,
     is_remote,
-    local_copy,
     open_netcdf,
     require,
     unreachable,
 )
+from ._times import in_order
+from ._together import NEAR
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,24 @@ def find(
 ) -> list[DatedFile]:
     r"""The files of a folder, a glob or a base URL whose names match `pattern`, whose group is YYYYMM or YYYYMMDD.
 
-    Folders called YYYYMM are looked into. `every` is the step between files, `M` or `D`. Raises `SourceError` if there
-    are none, or if one is missing between the first and the last.
+    Folders called YYYYMM are looked into. `every` is the step between files, `M` or `D`. Of a final file and a
+    preliminary one the final is taken. Raises `SourceError` if there are none, if one is missing between the first and
+    the last, or if there are two of one date.
     """
     names = re.compile(pattern)
     found: dict[np.datetime64, str] = {}
-    for path in _listed(url, period, storage_options):
+    for path in without_preliminary(_listed(url, period, storage_options)):
         match = names.search(path.rpartition("/")[2])
-        if match:
-            found.setdefault(_date(match[1], every), path)
+        if not match:
+            continue
+        date = _date(match[1], every)
+        if date in found:
+            raise SourceError(
+                f"{url!r} holds two files of {date}: {found[date]!r} and {path!r}",
+                allowed="one file a date; a final one beside a preliminary one is taken",
+                advice="give a glob that names one kind of file",
+            )
+        found[date] = path
     dates = np.array(sorted(found), dtype=f"datetime64[{every}]")
     if period is not None and dates.size:
         dates = dates[inside(_axis(dates), period)]
@@ -91,7 +101,7 @@ def _listed(url: str, period: Period | None, storage_options: Options) -> list[s
                 paths += [str(each) for each in system.ls(folder, detail=False)]
     except Exception as error:
         raise unreachable(url, error) from error
-    return [str(system.unstrip_protocol(each)) if is_remote(url) else each for each in paths]
+    return sorted({str(system.unstrip_protocol(each)) if is_remote(url) else each for each in paths}, key=natural)
 
 
 def _meets(month: str, period: Period) -> bool:
@@ -102,31 +112,36 @@ def _meets(month: str, period: Period) -> bool:
 def fields(
     files: list[DatedFile], variable: str, *, units: str, missing: Missing, storage_options: Options = None
 ) -> xr.DataArray:
-    """`variable(time, latitude, longitude)` of all files, float32; only the first file is opened now."""
+    """`variable(time, latitude, longitude)` of all files, float32, in `units`; only the first file is opened now.
+
+    Each file is read by its own declarations, and must lie on the grid of the first one.
+    """
     import dask.array as da
     from dask.delayed import delayed
 
-    first = _one(files[0], variable, storage_options)
-    shape = first.shape
+    first = _one(files[0], variable, units, storage_options)
     steps = max(1, CHUNK // max(1, first.size * 4))
     if len(files) <= 2 * steps:
         steps = len(files)
     read = delayed(_read, pure=True)
+    grid = first.copy(data=np.zeros(first.shape, np.bool_)).drop_attrs()
     options = dict(storage_options or {})
     blocks = [
-        da.from_delayed(read(part, variable, shape, options), (len(part), *shape), dtype=np.float32)
+        da.from_delayed(read(part, variable, units, grid, options), (len(part), *first.shape), dtype=np.float32)
         for part in (files[at : at + steps] for at in range(0, len(files), steps))
     ]
     coords = {"time": ("time", np.array([file.date for file in files]).astype("datetime64[ns]")), **first.coords}
-    series = da.concatenate(blocks)
-    array = xr.DataArray(series, coords, ("time", *first.dims), first.name, first.attrs)
-    array.encoding = first.encoding
-    return finished(array, units=units, missing=missing, source=files[0].url)
+    array = xr.DataArray(da.concatenate(blocks), coords, ("time", *first.dims), first.name, first.attrs)
+    bounds = first.attrs.get("valid_range")
+    array.attrs = {name: each for name, each in first.attrs.items() if name != "valid_range"}
+    found = finished(array, units=units, missing=missing, source=files[0].url)
+    # Each file was read within its own limits; those of the first are what the analysis promises.
+    return found if bounds is None else found.assign_attrs(valid_range=bounds)
 
 
-def _one(file: DatedFile, variable: str, storage_options: Options) -> xr.DataArray:
-    with open_netcdf(str(local_copy(file.url, storage_options))) as opened:
-        data = name_axes(opened)
+def _one(file: DatedFile, variable: str, units: str, storage_options: Options) -> xr.DataArray:
+    with open_netcdf(file.url, storage_options=storage_options) as opened:
+        data = name_axes(opened, source=repr(file.url))
         array = pick(data, variable, file.url)
         if "time" in data.coords and is_time(data["time"]):
             wanted, held = str(file.date).replace("-", ""), str(stamps(data["time"]).flat[0]).zfill(14)
@@ -138,19 +153,30 @@ def _one(file: DatedFile, variable: str, storage_options: Options) -> xr.DataArr
                 )
         if "time" in array.dims:
             array = array.isel(time=0)
-        return array.drop_vars("time", errors="ignore").transpose("latitude", "longitude").load()
+        array = array.drop_vars("time", errors="ignore").transpose("latitude", "longitude").load()
+        return finished(array, units=units, missing="allow", source=file.url)
 
 
-def _read(files: list[DatedFile], variable: str, shape: tuple[int, ...], options: dict[str, Any]) -> Any:
-    block = np.empty((len(files), *shape), dtype=np.float32)
+def _read(
+    files: list[DatedFile], variable: str, units: str, grid: xr.DataArray, options: dict[str, Any]
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    block = np.empty((len(files), *grid.shape), dtype=np.float32)
     for row, file in zip(block, files, strict=True):
-        array = _one(file, variable, options)
-        if array.shape != shape:
+        array = _one(file, variable, units, options)
+        if array.shape != grid.shape:
             raise SourceError(
                 f"{file.url!r} holds fields of {array.shape}",
-                allowed=f"{shape}, as in the first file",
+                allowed=f"{grid.shape}, as in the first file",
                 advice="use files of one version of the analysis",
             )
+        for name in grid.dims:
+            held, wanted = array[name].values, grid[name].values
+            if not np.allclose(held, wanted, atol=NEAR):
+                raise SourceError(
+                    f"{file.url!r} has the {name} {held[0]:g} .. {held[-1]:g}",
+                    allowed=f"{wanted[0]:g} .. {wanted[-1]:g}, as in the first file",
+                    advice="use files of one version of the analysis",
+                )
         row[...] = array.values
     return block
 
@@ -169,8 +195,8 @@ def dated(
     if not _single(url):
         files = find(url, pattern, every=every, period=period, storage_options=storage_options)
         return fields(files, variable, units="degC", missing=missing, storage_options=storage_options)
-    data = name_axes(open_netcdf(url, storage_options=storage_options))
-    array = pick(data, variable, url)
+    data = name_axes(open_netcdf(url, storage_options=storage_options), source=repr(url))
+    array = pick(in_order(data, "time", source=repr(url)), variable, url)
     if period is not None and "time" in array.coords:
         chosen = np.flatnonzero(inside(array["time"], period))
         if not chosen.size:
@@ -181,9 +207,7 @@ def dated(
             )
         array = array.isel(time=slice(int(chosen[0]), int(chosen[-1]) + 1))
     array = chunked(array.to_dataset(name=variable))[variable]
-    # Analyses spell degC in many ways (degree_C, Celsius, deg C), kelvin in one.
-    units = "K" if canonical_units(str(array.attrs.get("units", ""))) == "K" else "degC"
-    return finished(array, units=units, missing=missing, source=url)
+    return finished(array, units="degC", missing=missing, source=url)
 
 
 def dated_fingerprint(

@@ -11,6 +11,7 @@ from thalweg.errors import SourceError
 from ._fingerprint import is_zarr
 from ._reach import Options, filesystem, is_remote, require, unreachable
 
+_PRELIMINARY = re.compile(r"[._-](preliminary|prelim|provisional|interim|nrt)(?=[._-]|$)", re.IGNORECASE)
 _SIDECARS = (".idx", ".md5", ".sha256", ".txt", ".md", ".part")
 """What lies beside data and holds none."""
 
@@ -19,7 +20,8 @@ def listing(path: str | Sequence[str], *, storage_options: Options = None) -> li
     """The files that `path` means, each once, in natural order (`f2` before `f10`); a zarr store is one of them.
 
     A glob has `*`, `?` (on local disks and object stores; in http a question mark begins a query) or `[`. Of a folder,
-    hidden files, subfolders and notes (`.txt`, `.md5`, `.idx` ...) are left out. Raises `SourceError`: nothing there,
+    hidden files, subfolders and notes (`.txt`, `.md5`, `.idx` ...) are left out; of a final file and a preliminary one
+    in a folder or glob, the preliminary. Raises `SourceError`: nothing there,
     nothing that matches, an empty folder, or a file that is named twice.
     """
     given = [path] if isinstance(path, str) else list(path)
@@ -32,6 +34,18 @@ def listing(path: str | Sequence[str], *, storage_options: Options = None) -> li
             f"{twice[0]!r} is named twice", allowed="each file once", advice="let the globs of `path` not overlap"
         )
     return sorted(found, key=natural)
+
+
+def without_preliminary(names: Sequence[str]) -> list[str]:
+    """Without the files whose final version is among them: `x_preliminary.nc` beside `x.nc`, in any folder of the list.
+
+    Final and preliminary are told apart by a word in the file's name: preliminary, prelim, provisional, interim, nrt.
+    """
+    bare = [_PRELIMINARY.sub("", each.rpartition("/")[2]) for each in names]
+    final = {each.rpartition("/")[2] for each in names}
+    return [
+        each for each, name in zip(names, bare, strict=True) if name == each.rpartition("/")[2] or name not in final
+    ]
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -68,7 +82,7 @@ def _one(path: str, storage_options: Options) -> list[str]:
             allowed="a file, a zarr store, or a folder or glob of them",
             advice="check the path",
         )
-    return found
+    return without_preliminary(found)
 
 
 def _address(system: Any, path: str, name: str) -> str:

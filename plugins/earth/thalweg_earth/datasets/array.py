@@ -1,4 +1,4 @@
-"""Any gridded file: NetCDF, zarr or GRIB, with declared variables."""
+"""Any gridded file: NetCDF, zarr or GRIB, or many of them, with declared variables."""
 
 from __future__ import annotations
 
@@ -8,20 +8,41 @@ from typing import Annotated, Any, ClassVar
 
 import xarray as xr
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from thalweg import Dataset, OptionError, SourceError
-from thalweg.units import canonical_units
+from thalweg import Dataset, OptionError
 
 from ._cf import Missing, chunked, finished, name_axes, pick, refuse_missing_at_first
-from ._source import fingerprint_of, is_zarr, local_copy, netcdf_engine, open_netcdf, open_zarr, require
+from ._listing import is_many, listing
+from ._source import (
+    fetched,
+    fingerprint_of,
+    fingerprint_of_each,
+    is_zarr,
+    local_copy,
+    netcdf_engine,
+    open_netcdf,
+    open_zarr,
+    require,
+)
+from ._times import in_order
+from ._together import together
+
+RESERVED = {
+    "sample": "the samples that windows make",
+    "window": "the windows",
+    "lead": "the steps of a forecast",
+    "member": "the members of an estimate",
+    "number": "the numbers of samples",
+}
+"""Dims of the house's own, that a source must not bring."""
 
 
 class Declared(BaseModel):
-    """A variable as it is called in the source, and the units that it is expected in."""
+    """A variable as it is called in the source, and the units that it is wanted in."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     source: str = Field("", alias="from", description="its name in the source, if another")
-    units: str = Field("", description="refused if the source declares others; taken if it declares none")
+    units: str = Field("", description="converted to, from those that the source declares; taken if it declares none")
 
 
 def _by_name(given: Any) -> Any:
@@ -31,67 +52,113 @@ def _by_name(given: Any) -> Any:
 
 
 class Array(Dataset):
-    """Fields of any NetCDF file, zarr store (version 2 or 3) or, with the extra `grib`, GRIB file.
+    """Fields of NetCDF files, zarr stores (version 2 or 3) or, with the extra `grib`, GRIB files.
 
-    `variables: [slp]` suffices; `{pressure: {from: slp, units: Pa}}` renames and checks. Latitude, longitude and time
-    are found and named; floats become float32; dims of size 1 are dropped. Raises `SourceError`, and `OptionError` for
-    what the options cannot mean.
+    `variables: [slp]` suffices; `{pressure: {from: slp, units: hPa}}` renames and converts. Many files are put
+    together along `time`, and must agree in units, grid and calendar. Latitude, longitude (degrees) and time (at which
+    a field is valid) are found and named, and times sorted; floats become float32; dims of size 1 are dropped; what
+    lies outside `valid_range` is missing. Files may be compressed (gz, bz2, xz, zip). Raises `SourceError`, and
+    `OptionError` for what the options cannot mean.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"path": "slp.nc", "variables": ["slp"]}
 
-    path: str = Field(description="a file, a zarr store, or the URL of one")
-    variables: Annotated[dict[str, Declared], BeforeValidator(_by_name)] = Field(min_length=1)
+    path: str | tuple[str, ...] = Field(
+        description="a file, a zarr store, a folder or a glob of them, the URL of one, or a list of these"
+    )
+    variables: Annotated[dict[str, Declared], BeforeValidator(_by_name)] = Field(
+        min_length=1, description="names of variables, or a mapping of names to `from` and `units`"
+    )
     rename: dict[str, str] = Field({}, description="dims and coordinates: their names in the source to yours")
+    along: str = Field("time", description="the dim that many files are put together along, by its name after `rename`")
+    group: str = Field("", description="the group that holds the variables, in NetCDF-4, HDF5 or zarr")
+    filter_by_keys: dict[str, Any] = Field(
+        {}, description="of GRIB: what messages to read, such as {typeOfLevel: isobaricInhPa, level: 500}"
+    )
     coordinates: tuple[str, ...] = Field((), description="variables to be kept as coordinates, such as a mask or a run")
     missing: Missing = Field("refuse", description="what to do with values that are not finite")
+    missing_values: tuple[float, ...] = Field(
+        (),
+        description="values that mean missing though the source does not declare it, such as 0 in some zarr 2 stores",
+    )
+    ignore: tuple[str, ...] = Field(
+        (), description="attributes that the source declares wrongly: valid_min, valid_max, valid_range, _FillValue ..."
+    )
     chunks: dict[str, int] = Field({}, description="sizes of chunks by dim, instead of whole fields of about 8 MiB")
-    decode_times: bool = True
+    decode_times: bool = Field(True, description="read times as dates; otherwise they stay numbers")
     storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
 
     def open(self) -> xr.Dataset:
-        source = self._renamed(self._opened())
-        source = source.set_coords([pick(source, name, self.path).name for name in self._loose(source)])
-        picked = {name: pick(source, each.source or name, self.path) for name, each in self.variables.items()}
-        for name, array in picked.items():
-            self._agree(name, array)
-        units = {name: each.units or str(picked[name].attrs.get("units", "1")) for name, each in self.variables.items()}
-        data = name_axes(xr.Dataset(picked, attrs={}))
-        wrong = [dim for dim in self.chunks if dim not in data.dims]
-        if wrong:
-            raise OptionError(
-                f"there is no dim {wrong[0]!r} to chunk",
-                allowed=", ".join(map(str, data.dims)),
-                advice="name dims as they are called after `rename`",
-            )
-        if self.missing == "refuse":
-            for array in data.data_vars.values():
-                refuse_missing_at_first(array, self.path)
-        data = chunked(data, chunks=self.chunks)
-        kept = {
-            name: finished(array, units=units[str(name)], missing=self.missing, source=self.path)
-            for name, array in data.data_vars.items()
-        }
+        if not is_many(self.path, storage_options=self.storage_options):
+            (url,) = self._files
+            data = in_order(chunked(self._one(url, many=False), chunks=self.chunks), "time", source=repr(url))
+            said = url
+        else:
+            urls = listing(self.path, storage_options=self.storage_options)
+            fetched(urls, self.storage_options)
+            data = together([self._one(url, many=True) for url in urls], urls, along=self.along)
+            data = chunked(data, along=self.along, chunks=self.chunks)
+            said = f"{urls[0]} .. {urls[-1]}"
         coords = {name: each.compute().drop_encoding() for name, each in data.coords.items()}
-        return xr.Dataset(kept, coords, {"source": self.path})
+        return xr.Dataset(
+            {name: each.drop_encoding() for name, each in data.data_vars.items()}, coords, {"source": said}
+        )
 
     def fingerprint(self) -> str:
-        return fingerprint_of(self.path, self.storage_options)
+        if is_many(self.path, storage_options=self.storage_options):
+            return fingerprint_of_each(listing(self.path, storage_options=self.storage_options), self.storage_options)
+        return fingerprint_of(self._files[0], self.storage_options)
 
-    def _opened(self) -> xr.Dataset:
-        require(self.path, self.storage_options)
-        if is_zarr(self.path, self.storage_options):
-            return open_zarr(self.path, storage_options=self.storage_options, decode_times=self.decode_times)
-        engine = netcdf_engine(local_copy(self.path, self.storage_options))
-        if engine == "cfgrib" and find_spec("cfgrib") is None:
+    @property
+    def _files(self) -> tuple[str, ...]:
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+    def _one(self, url: str, *, many: bool) -> xr.Dataset:
+        """The fields of one file, finished, in chunks."""
+        source = self._renamed(self._opened(url))
+        source = source.set_coords([pick(source, name, url).name for name in self._loose(source)])
+        picked = {name: pick(source, each.source or name, url) for name, each in self.variables.items()}
+        data = name_axes(xr.Dataset(picked, attrs={}), along=self.along if many else "", source=repr(url))
+        self._refuse_dims(data, url)
+        if self.missing == "refuse":
+            for array in data.data_vars.values():
+                refuse_missing_at_first(array, url, missing_values=self.missing_values)
+        data = chunked(data, along=self.along if many and self.along in data.dims else None, chunks=self.chunks)
+        kept = {
+            name: finished(
+                array,
+                units=self.variables[str(name)].units,
+                missing=self.missing,
+                source=url,
+                missing_values=self.missing_values,
+            )
+            for name, array in data.data_vars.items()
+        }
+        return xr.Dataset(kept, data.coords)
+
+    def _opened(self, url: str) -> xr.Dataset:
+        require(url, self.storage_options)
+        how: dict[str, Any] = {
+            "storage_options": self.storage_options,
+            "decode_times": self.decode_times,
+            "group": self.group,
+            "ignore": self.ignore,
+        }
+        if is_zarr(url, self.storage_options):
+            return open_zarr(url, **how)
+        grib = netcdf_engine(local_copy(url, self.storage_options)) == "cfgrib"
+        if grib and find_spec("cfgrib") is None:
             raise OptionError(
-                f"{self.path!r} is GRIB, which needs a reader that is not installed",
+                f"{url!r} is GRIB, which needs a reader that is not installed",
                 allowed="NetCDF and zarr, without extras",
                 advice="install thalweg[grib]",
             )
-        return open_netcdf(
-            self.path, storage_options=self.storage_options, decode_times=self.decode_times, engine=engine
-        )
+        if self.filter_by_keys and not grib:
+            raise OptionError(
+                f"`filter_by_keys` is of GRIB, and {url!r} is none", allowed="GRIB files", advice="leave it out"
+            )
+        names = tuple(each.source or name for name, each in self.variables.items()) if grib else ()
+        return open_netcdf(url, filter_by_keys=self.filter_by_keys, names=names, **how)
 
     def _renamed(self, source: xr.Dataset) -> xr.Dataset:
         unknown = [name for name in self.rename if name not in source.variables and name not in source.dims]
@@ -106,11 +173,19 @@ class Array(Dataset):
     def _loose(self, source: xr.Dataset) -> list[str]:
         return [name for name in self.coordinates if name not in source.coords]
 
-    def _agree(self, name: str, array: xr.DataArray) -> None:
-        declared, held = self.variables[name].units, array.attrs.get("units")
-        if declared and held is not None and canonical_units(str(held)) != canonical_units(declared):
-            raise SourceError(
-                f"{name!r} of {self.path!r} has units {held!r}, not {declared!r}",
-                allowed=f"units: {canonical_units(str(held))}",
-                advice=f"declare the units that it has, and convert {name!r} with `rescale`",
+    def _refuse_dims(self, data: xr.Dataset, url: str) -> None:
+        """Raise `OptionError` for a dim of the house's own, and for chunks of a dim that is not there."""
+        for dim in map(str, data.dims):
+            if dim in RESERVED:
+                raise OptionError(
+                    f"{url!r} has a dim {dim!r}, which is the name of {RESERVED[dim]} here",
+                    allowed=f"other names than {', '.join(RESERVED)}",
+                    advice=f"rename it: `rename: {{{dim}: source_{dim}}}`",
+                )
+        wrong = [dim for dim in self.chunks if dim not in data.dims]
+        if wrong:
+            raise OptionError(
+                f"there is no dim {wrong[0]!r} to chunk",
+                allowed=", ".join(map(str, data.dims)),
+                advice="name dims as they are called after `rename`",
             )

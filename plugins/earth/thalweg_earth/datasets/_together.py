@@ -1,0 +1,126 @@
+"""Several files as one series: their units, grids and calendars must agree, and no time may be there twice."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import xarray as xr
+from thalweg.errors import SourceError
+from thalweg.units import same_units
+
+from .._dates import is_time
+from ._times import in_order
+
+NEAR = 1e-4
+"""Degrees by which coordinates of one grid may differ: single precision, or that of packed coordinates."""
+
+
+def together(parts: Sequence[xr.Dataset], names: Sequence[str], *, along: str) -> xr.Dataset:
+    """The fields of all parts along one dim, in the order of its coordinate. Raises `SourceError`."""
+    first = parts[0]
+    for part, name in zip(parts, names, strict=True):
+        if along not in part.dims:
+            raise SourceError(
+                f"{name!r} has no dim {along!r} to put files together along",
+                allowed=", ".join(map(str, part.dims)) or "no dims",
+                advice="name another in `along`, or, where the file's name tells its time, read it as radar",
+            )
+    for part, name in zip(parts[1:], names[1:], strict=True):
+        _agree(first, part, names[0], name, along)
+    aligned = [_like(part, first, along) for part in parts]
+    data: xr.Dataset = xr.concat(
+        aligned,
+        along,
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
+    )
+    _once(data, parts, names, along)
+    return in_order(data, along, source=f"{names[0]} .. {names[-1]}") if along == "time" else data
+
+
+def _once(data: xr.Dataset, parts: Sequence[xr.Dataset], names: Sequence[str], along: str) -> None:
+    """Raise `SourceError`, naming both files, if they hold one step."""
+    axis = data.indexes.get(along)
+    if axis is None or axis.is_unique:
+        return
+    owner = np.repeat(np.arange(len(parts)), [part.sizes[along] for part in parts])
+    step = axis[axis.duplicated()][0]
+    first, second, *_ = (names[number] for number in owner[np.flatnonzero(axis == step)])
+    raise SourceError(
+        f"{along} {str(step)[:19]} is in {first!r} and in {second!r}" if first != second else f"{first!r} has it twice",
+        allowed="each step in one file",
+        advice="let `path` name files that do not overlap",
+    )
+
+
+def _agree(first: xr.Dataset, part: xr.Dataset, one: str, other: str, along: str) -> None:
+    for name, array in first.data_vars.items():
+        held = part[name]
+        if set(held.dims) != set(array.dims):
+            raise _other(f"dims {held.dims!r} of {name!r}", one, f"{array.dims!r}", other)
+        if not same_units(str(held.attrs["units"]), str(array.attrs["units"])):
+            raise _other(
+                f"{name!r} in {held.attrs['units']!r}",
+                one,
+                repr(array.attrs["units"]),
+                other,
+                f"declare the units that all shall have: `variables: {{{name}: {{units: {array.attrs['units']}}}}}`",
+            )
+        if held.dtype.kind != array.dtype.kind and {held.dtype.kind, array.dtype.kind} - set("fiu"):
+            raise _other(f"{name!r} as {held.dtype}", one, str(array.dtype), other)
+    for name, coordinate in first.coords.items():
+        _same_coordinate(name, coordinate, part, one, other, along)
+
+
+def _same_coordinate(
+    name: Hashable, coordinate: xr.DataArray, part: xr.Dataset, one: str, other: str, along: str
+) -> None:
+    if name not in part.coords:
+        raise _other(f"no coordinate {name!r}", one, "one", other)
+    held = part[name]
+    if is_time(coordinate) != is_time(held) or (is_time(held) and _calendar(held) != _calendar(coordinate)):
+        raise _other(f"{name!r} in the calendar {_calendar(held)!r}", one, repr(_calendar(coordinate)), other)
+    if along in coordinate.dims:
+        return
+    if held.shape != coordinate.shape:
+        raise _other(f"{name!r} of shape {held.shape}", one, str(coordinate.shape), other)
+    if held.dtype.kind in "iuf" and coordinate.dtype.kind in "iuf":
+        near = NEAR if name in ("latitude", "longitude") else 0.0
+        same = np.allclose(held.values, coordinate.values, rtol=1e-6, atol=near, equal_nan=True)
+    else:
+        same = bool((held.values == coordinate.values).all())
+    if not same:
+        raise _other(f"another {name!r}", one, _range(coordinate), other, found=_range(held))
+
+
+def _other(what: str, one: str, allowed: str, other: str, advice: str = "", found: str = "") -> SourceError:
+    return SourceError(
+        f"{other!r} has {what}{f', {found}' if found else ''}",
+        allowed=f"{allowed}, as {one!r} has",
+        advice=advice or "let `path` name files of one kind, and read the others by a recipe of their own",
+    )
+
+
+def _range(coordinate: xr.DataArray) -> str:
+    values = coordinate.values
+    if not values.size or values.dtype.kind not in "iuf":
+        return f"{values.size} values"
+    ends = values.ravel()[[0, -1]]
+    return f"{values.size} values, {ends[0]:g} .. {ends[1]:g}"
+
+
+def _calendar(coordinate: xr.DataArray) -> str:
+    if not is_time(coordinate):
+        return "none"
+    return str(getattr(coordinate.values.flat[0], "calendar", "standard")) if coordinate.size else "standard"
+
+
+def _like(part: xr.Dataset, first: xr.Dataset, along: str) -> xr.Dataset:
+    """With the dims in the order of the first part, its own coordinates, and floats where some part has them."""
+    found = {name: part[name].transpose(*first[name].dims) for name in first.data_vars}
+    shared = {name: each for name, each in first.coords.items() if along not in each.dims}
+    return xr.Dataset(found, attrs=first.attrs).assign_coords(shared)
