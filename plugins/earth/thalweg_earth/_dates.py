@@ -126,7 +126,7 @@ def tolerance(coordinate: xr.DataArray) -> float:
     values = np.unique(coordinate.values[np.isfinite(coordinate.values)]).astype(np.float64)
     if not values.size:
         return 0.0
-    rounding = 8 * float(np.finfo(np.float32).eps) * float(np.abs(values).max())
+    rounding = 4 * float(np.finfo(np.float32).eps) * float(np.abs(values).max())
     steps = np.diff(values)
     return min(rounding, float(steps.min()) / 100) if steps.size else rounding
 

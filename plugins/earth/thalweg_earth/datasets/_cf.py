@@ -40,7 +40,8 @@ def name_axes(data: xr.Dataset, *, along: str = "", source: str = "the source") 
     data = valid_times(data, source)
     found = {name: _AXES.get(str(name).lower(), str(name).lower()) for name in (*data.dims, *data.coords)}
     for name, coordinate in data.coords.items():
-        kind = coordinate.attrs.get("standard_name") or _axis_of(coordinate)
+        known = found[name] in _ATTRS
+        kind = coordinate.attrs.get("standard_name") or ("" if known else _axis_of(coordinate))
         if kind in _ATTRS and coordinate.dims in ((name,), ()):
             found[name] = kind
     names = {old: new for old, new in found.items() if new in _ATTRS and old != new and new not in data.variables}
@@ -201,6 +202,20 @@ def refuse_missing_at_first(array: xr.DataArray, source: str, *, missing_values:
     if array.dtype.kind in "iuf" and array.ndim:
         first = obeyed(first_of(array), source, missing_values=missing_values)
         _refuse(first.values, str(array.name), tuple(map(str, array.dims)), source, array.encoding.get(UNWRITTEN))
+
+
+def say_if_emptied_at_first(array: xr.DataArray, source: str) -> None:
+    """Say so if all of the first field lies outside of the declared limits, which some sources declare wrongly."""
+    bounds = limits(array, source)
+    if array.dtype.kind != "f" or bounds is None:
+        return
+    first = first_of(array).compute()
+    if bool(first.notnull().any()) and not bool(obeyed(first, source).notnull().any()):
+        _say(
+            f"{array.name!r} of {source}: every value of the first field ({float(first.min()):g} .. "
+            f"{float(first.max()):g}) lies outside of the limits that the source declares ({bounds[0]:g} .. "
+            f"{bounds[1]:g}) and is missing; set `ignore: [valid_range, valid_min, valid_max]` if they are wrong"
+        )
 
 
 def _without_missing(array: xr.DataArray, source: str, fill: int | None = None) -> xr.DataArray:

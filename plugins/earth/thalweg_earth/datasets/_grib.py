@@ -35,13 +35,11 @@ def open_grib(path: Path, *, url: str, names: Iterable[str] = (), filter_by_keys
         )
     keys = dict(filter_by_keys or {})
     names = list(names)
-    parts = [_variable(path, name, keys, url) for name in names]
-    if not parts:
+    if not names:
         return valid_times(_opened(path, keys, url, strict=False), url)
+    parts = [valid_times(_variable(path, name, keys, url), url) for name in names]
     try:
-        return xr.merge(
-            [valid_times(each, url) for each in parts], join="exact", compat="override", combine_attrs="drop"
-        )
+        return xr.merge(parts, join="exact", compat="override", combine_attrs="override")
     except ValueError as error:
         raise SourceError(
             f"the variables {', '.join(map(repr, names))} of {url!r} lie on different times or grids",

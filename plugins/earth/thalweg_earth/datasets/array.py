@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from thalweg import Dataset, OptionError
 
-from ._cf import Missing, chunked, finished, name_axes, pick, refuse_missing_at_first
+from ._cf import Missing, chunked, finished, name_axes, pick, refuse_missing_at_first, say_if_emptied_at_first
 from ._listing import is_many, listing
 from ._source import (
     fetched,
@@ -96,7 +96,9 @@ class Array(Dataset):
         else:
             urls = listing(self.path, storage_options=self.storage_options)
             fetched(urls, self.storage_options)
-            data = together([self._one(url, many=True) for url in urls], urls, along=self.along)
+            data = together(
+                [self._one(url, many=True, first=not number) for number, url in enumerate(urls)], urls, along=self.along
+            )
             data = chunked(data, along=self.along, chunks=self.chunks)
             said = f"{urls[0]} .. {urls[-1]}"
         coords = {name: each.compute().drop_encoding() for name, each in data.coords.items()}
@@ -113,15 +115,16 @@ class Array(Dataset):
     def _files(self) -> tuple[str, ...]:
         return (self.path,) if isinstance(self.path, str) else self.path
 
-    def _one(self, url: str, *, many: bool) -> xr.Dataset:
-        """The fields of one file, finished, in chunks."""
+    def _one(self, url: str, *, many: bool, first: bool = True) -> xr.Dataset:
+        """The fields of one file, finished, in chunks; of the `first` file a field is read."""
         source = self._renamed(self._opened(url))
         source = source.set_coords([pick(source, name, url).name for name in self._loose(source)])
         picked = {name: pick(source, each.source or name, url) for name, each in self.variables.items()}
         data = name_axes(xr.Dataset(picked, attrs={}), along=self.along if many else "", source=repr(url))
         self._refuse_dims(data, url)
-        if self.missing == "refuse":
-            for array in data.data_vars.values():
+        for array in data.data_vars.values() if first else ():
+            say_if_emptied_at_first(array, url)
+            if self.missing == "refuse":
                 refuse_missing_at_first(array, url, missing_values=self.missing_values)
         data = chunked(data, along=self.along if many and self.along in data.dims else None, chunks=self.chunks)
         kept = {
