@@ -305,6 +305,11 @@ def test_axes_that_are_no_axes_are_refused(days: list[float], message: str, tmp_
         read(saved(data, tmp_path))
 
 
+def test_an_axis_of_dates_is_time_by_other_names(tmp_path: Path) -> None:
+    for name in ("T", "date", "time_counter"):
+        assert read(saved(grid([1.0, 2]).rename(time=name), tmp_path, f"{name}.nc")).dims[0] == "time"
+
+
 @pytest.mark.parametrize("kind", ["f4", "f8"])
 def test_months_since_are_months_of_the_calendar(kind: str, tmp_path: Path) -> None:
     months = np.array([-1.5, 0.5, 719.5], kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import prod
@@ -24,6 +25,8 @@ CHUNK = 8 << 20
 Missing = Literal["allow", "refuse", "zero"]
 
 _AXES = {"lat": "latitude", "lon": "longitude", "nav_lat": "latitude", "nav_lon": "longitude", "valid_time": "time"}
+_DATES = ("t", "date", "dates", "datetime", "day", "month", "times", "time_counter")
+"""What an axis of dates is called, too."""
 _ATTRS: dict[str, dict[str, Any]] = {
     "latitude": {"standard_name": "latitude", "units": "degrees_north", "axis": "Y"},
     "longitude": {"standard_name": "longitude", "units": "degrees_east", "axis": "X"},
@@ -64,7 +67,8 @@ def name_axes(data: xr.Dataset, *, along: str = "", source: str = "the source") 
 
 def _axis_of(coordinate: xr.DataArray) -> str:
     """Which axis a dim is by its units: degrees that point somewhere, or dates."""
-    if coordinate.ndim == 1 and is_time(coordinate) and str(coordinate.attrs.get("axis", "")).upper() == "T":
+    named = str(coordinate.name).lower() in _DATES or str(coordinate.attrs.get("axis", "")).upper() == "T"
+    if coordinate.ndim == 1 and named and is_time(coordinate):
         return "time"
     for kind in ("latitude", "longitude"):
         if points_to(coordinate.attrs.get("units"), kind):
@@ -161,7 +165,7 @@ def finished(
 def _line(array: xr.DataArray, held: str, wanted: str, source: str) -> tuple[float, float]:
     """Scale and offset from the units that the source declares. Raises `SourceError` where there are none."""
     if explained(held):
-        _say(f"{array.name!r} of {source}: {explained(held)}")
+        _say(f"{array.name!r} of {alike(source)}: {explained(held)}")
     if same_units(held, wanted):
         return 1.0, 0.0
     found = conversion(held, wanted, difference=is_difference(array))
@@ -173,8 +177,14 @@ def _line(array: xr.DataArray, held: str, wanted: str, source: str) -> tuple[flo
             advice=f"declare the units that it has, and convert {array.name!r} with `rescale`",
         )
     how = f"times {found[0]:g}" + (f" plus {found[1]:g}" if found[1] else "")
-    _say(f"{array.name!r} of {source} is converted from {held!r} to {wanted!r}: {how}")
+    _say(f"{array.name!r} of {alike(source)} is converted from {held!r} to {wanted!r}: {how}")
     return found
+
+
+def alike(source: str) -> str:
+    """A name for all files of a series: their numbers are left out, so that one word serves them all."""
+    folder, _, name = source.rpartition("/")
+    return "/".join(filter(None, (folder, re.sub(r"\d+", "*", name))))
 
 
 @lru_cache(maxsize=256)
@@ -212,7 +222,7 @@ def say_if_emptied_at_first(array: xr.DataArray, source: str) -> None:
     first = first_of(array).compute()
     if bool(first.notnull().any()) and not bool(obeyed(first, source).notnull().any()):
         _say(
-            f"{array.name!r} of {source}: every value of the first field ({float(first.min()):g} .. "
+            f"{array.name!r} of {alike(source)}: every value of the first field ({float(first.min()):g} .. "
             f"{float(first.max()):g}) lies outside of the limits that the source declares ({bounds[0]:g} .. "
             f"{bounds[1]:g}) and is missing; set `ignore: [valid_range, valid_min, valid_max]` if they are wrong"
         )
