@@ -20,7 +20,7 @@ _LARGEST = {"latitude": 90.0, "longitude": 720.0}
 
 def find_axis(data: xr.Dataset | xr.DataArray, axis: Axis) -> xr.DataArray | None:
     """The latitude or the longitude of a grid: by its CF standard name, its name, or the units that only it has."""
-    coords = {str(name): each for name, each in data.coords.items()}
+    coords: dict[str, xr.DataArray] = {str(name): each for name, each in data.coords.items()}
     for each in coords.values():
         if each.attrs.get("standard_name") == axis:
             return each

@@ -75,6 +75,7 @@ NAN = float("nan")
         ({"actual_range": np.array([2, 3], "f4")}, [1, 2, 3, 4]),
         ({"missing_value": np.array([1, 4], "f4")}, [NAN, 2, 3, NAN]),
         ({"missing_value": np.float32(1), "_FillValue": np.float32(4)}, [NAN, 2, 3, NAN]),
+        ({"missing_value": "3"}, [1, 2, NAN, 4]),
         ({}, [1, 2, 3, 4]),
     ],
 )
@@ -132,6 +133,14 @@ def test_values_that_only_the_user_knows_to_be_missing(tmp_path: Path) -> None:
     path = saved(grid([1.0, -99.0]), tmp_path)
     assert firsts(read(path)) == [1, -99]
     np.testing.assert_array_equal(firsts(read(path, missing_values=[-99])), [1, NAN])
+
+
+@pytest.mark.bad_input("sources", "a missing value that is declared by a word")
+def test_fills_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    path = raw(tmp_path, np.ones((2, 3, 2), "f4"), missing_value="none at all")
+    with pytest.raises(SourceError, match="cannot be read: ValueError: could not convert string to float"):
+        read(path)
+    assert firsts(read(path, ignore=["missing_value"])) == [1, 1]
 
 
 @pytest.mark.bad_input("sources", "limits of the values that the file declares wrongly: {id}")

@@ -57,6 +57,10 @@ def _filled(variable: xr.Variable, *, netcdf: bool, ignore: Collection[str]) -> 
     for name in ("_FillValue", "missing_value", *LIMITS):
         if name in ignore:
             attrs.pop(name, None)
+    for name in ("_FillValue", "missing_value"):
+        if isinstance(attrs.get(name), str):
+            # xarray leaves a text where it is, and every value with it. float() raises what text it cannot read.
+            attrs[name] = variable.dtype.type(float(attrs[name]))
     kind = variable.dtype.newbyteorder("=").str[1:]
     if netcdf and kind in DEFAULT_FILLS and "_FillValue" not in attrs and "_FillValue" not in ignore:
         fill = variable.dtype.type(DEFAULT_FILLS[kind])
