@@ -19,6 +19,7 @@ from ._source import (
     fingerprint_of,
     fingerprint_of_all,
     is_remote,
+    local_copy,
     open_netcdf,
     require,
     unreachable,
@@ -140,7 +141,8 @@ def fields(
 
 
 def _one(file: DatedFile, variable: str, units: str, storage_options: Options) -> xr.DataArray:
-    with open_netcdf(file.url, storage_options=storage_options) as opened:
+    # Of the copy: a variable of a remote file asks the server at each reading whether it has changed.
+    with open_netcdf(str(local_copy(file.url, storage_options))) as opened:
         data = name_axes(opened, source=repr(file.url))
         array = pick(data, variable, file.url)
         if "time" in data.coords and is_time(data["time"]):
