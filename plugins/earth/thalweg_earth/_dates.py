@@ -15,6 +15,8 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 from thalweg.errors import OptionError
 
+from ._box import between
+
 _DATE = re.compile(r"(\d{1,4})(?:-(\d\d?)(?:-(\d\d?)(?:[T ](\d\d?)(?::(\d\d?)(?::(\d\d?))?)?)?)?)?")
 _EARLIEST, _LATEST = (1, 1, 1, 0, 0, 0), (9999, 99, 99, 99, 99, 99)
 
@@ -111,24 +113,10 @@ def inside(coordinate: xr.DataArray, period: Period) -> np.ndarray[Any, np.dtype
     dates = is_time(coordinate)
     low, high = interval(period, dates=dates)
     refuse_reversed(period, low, high)
-    values = stamps(coordinate) if dates else coordinate.values
-    edge = 0.0 if dates else tolerance(coordinate)
-    return np.asarray((values >= low - edge) & (values <= high + edge))
-
-
-def tolerance(coordinate: xr.DataArray) -> float:
-    """How far beyond an edge a value may lie and still be on it: the rounding of single precision.
-
-    At most a hundredth of the least step, so that no other cell comes in.
-    """
-    if coordinate.dtype.kind != "f" or not coordinate.size:
-        return 0.0
-    values = np.unique(coordinate.values[np.isfinite(coordinate.values)]).astype(np.float64)
-    if not values.size:
-        return 0.0
-    rounding = 4 * float(np.finfo(np.float32).eps) * float(np.abs(values).max())
-    steps = np.diff(values)
-    return min(rounding, float(steps.min()) / 100) if steps.size else rounding
+    if not dates:
+        return between(coordinate.values, low, high)
+    values = stamps(coordinate)
+    return np.asarray((values >= low) & (values <= high))
 
 
 def refuse_reversed(period: Period, low: float, high: float) -> None:
