@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -235,8 +236,10 @@ def _record(name: str, store: str | None) -> dict[str, Any]:
             allowed=", ".join(known) or f"none in {folder}",
             advice="give --store, or the run's full name",
         )
-    record: dict[str, Any] = json.loads(files[0].read_text())
-    return record
+    from .stores.sealed import read_sealed
+
+    advice = f"run its recipe again: it is written anew ({shlex.quote(str(files[0].with_name('recipe.yaml')))})"
+    return read_sealed(str(files[0]), advice=advice) or {}
 
 
 def _links(folders: list[Path]) -> list[str]:
