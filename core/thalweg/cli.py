@@ -122,6 +122,22 @@ def compare(runs: Runs, store: StoreOption = None) -> None:
 
 
 @app.command()
+def prune(
+    store: StoreOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be removed, and remove nothing")] = False,
+) -> None:
+    """Remove what no run needs from a store: attempts without an owner, replaced stages, stages of removed runs."""
+    from .limits import human
+    from .stores.prune import prune as pruned
+
+    total = 0
+    for each in pruned(store or "thalweg-store", dry_run=dry_run):
+        total += each.nbytes
+        typer.echo(f"{human(each.nbytes):>9}  {each.name}  ({each.why})")
+    typer.echo(f"{human(total):>9}  {'would be removed' if dry_run else 'removed'} in all")
+
+
+@app.command()
 def cite(runs: Runs, store: StoreOption = None) -> None:
     """Print the DOIs of everything that took part in runs."""
     for doi in dict.fromkeys(doi for name in runs for doi in _record(name, store)["cite"]):
