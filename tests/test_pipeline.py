@@ -193,7 +193,7 @@ def _measured(frame: pd.DataFrame) -> pd.DataFrame:
 def _nothing_half_written(folder: Path) -> None:
     """Whatever a manifest names is whole."""
     store = Store(folder)
-    for manifest in folder.glob("*/*/manifest.json"):
+    for manifest in folder.glob("*/*/manifest-*.json"):
         found = store.find(manifest.parts[-3], manifest.parts[-2])
         assert found is not None
         if (Path(found.url()) / "zarr.json").exists():

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .errors import CorruptError
-from .files import filesystem, writing
+from .files import filesystem, write_bytes, writing
+from .stores.committed import repair
+from .stores.conditional import is_local
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,6 +27,7 @@ def lay_out(url: str, data: xr.Dataset, *, large: Mapping[str, tuple[int, ...]])
     """
     import zarr
     from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+    from zarr.storage import MemoryStore
 
     small = data.drop_vars([name for name in large if name in data.variables]).load().drop_encoding()
     attributes = {key: value for key, value in data.attrs.items() if not _plain(value)}
@@ -32,10 +35,11 @@ def lay_out(url: str, data: xr.Dataset, *, large: Mapping[str, tuple[int, ...]])
     small.attrs |= {"attributes": json.dumps(attributes), "large": list(large)}
     # Every chunk carries its checksum, and one that holds only the fill value is written too: a missing one is lost.
     encoding = {name: {"compressors": (ZstdCodec(level=3), Crc32cCodec())} for name in small.variables}
+    made: dict[str, Any] = {}
     small.to_zarr(
-        zarr_store(url), mode="w", consolidated=False, zarr_format=3, encoding=encoding, write_empty_chunks=True
+        MemoryStore(made), mode="w", consolidated=False, zarr_format=3, encoding=encoding, write_empty_chunks=True
     )
-    group = zarr.open_group(zarr_store(url), mode="r+")
+    group = zarr.open_group(MemoryStore(made), mode="r+")
     for name, chunks in large.items():
         array = data[name]
         floats = array.dtype.kind == "f"
@@ -50,9 +54,25 @@ def lay_out(url: str, data: xr.Dataset, *, large: Mapping[str, tuple[int, ...]])
             dimension_names=[str(dim) for dim in array.dims],
             attributes={str(key): _json(value) for key, value in array.attrs.items() if key not in _ENCODING},
             fill_value=float("nan") if floats else 0,
-            overwrite=True,
             config={"write_empty_chunks": True},
         )
+    _place(url, {name: each.to_bytes() for name, each in made.items()})
+
+
+def _place(url: str, made: Mapping[str, bytes]) -> None:
+    """Write the files of a layout, each in one step and the group's own last, over what may be there.
+
+    Nothing is deleted: a worker that was lost and comes back with its first batch finds the others' chunks in place.
+    """
+    files, path = filesystem(url)
+    order = sorted(made, key=lambda name: (name == "zarr.json", name))
+    with writing(url):
+        if is_local(files):
+            for name in order:
+                write_bytes(f"{url}/{name}", made[name], sync=False)
+        else:
+            files.pipe({f"{path}/{name}": made[name] for name in order[:-1]})
+            files.pipe({f"{path}/{order[-1]}": made[order[-1]]})
 
 
 def put(url: str, name: str, region: tuple[slice, ...], values: Any) -> None:
@@ -94,7 +114,7 @@ def reading(*urls: str) -> Iterator[None]:
             for chunk in corrupt_chunks(url):
                 raise CorruptError(
                     f"{url}: chunk {chunk} is corrupt ({error})",
-                    advice=f"delete {url.rsplit('/', 2)[0]} and run again: the stage is made anew",
+                    advice=repair(url.rpartition("/")[0]),
                 ) from error
         raise
 
@@ -123,27 +143,6 @@ def zarr_store(url: str) -> Any:
     from zarr.storage import FsspecStore
 
     return FsspecStore.from_url(url)
-
-
-def missing_chunks(folder: str) -> str:
-    """The chunks that are not there, in words."""
-    import zarr
-
-    files, path = filesystem(folder)
-    there = {name[len(path) :].strip("/") for name in files.find(path)}
-    missing = []
-    for group in sorted({name.rsplit("zarr.json", 1)[0] for name in there if name.endswith("zarr.json")}):
-        try:
-            node = zarr.open(zarr_store(f"{folder}/{group}".rstrip("/")), mode="r")
-        except Exception:
-            missing.append(f"{group}zarr.json")
-            continue
-        if isinstance(node, zarr.Array):
-            for at in itertools.product(*(range(-(-n // c)) for n, c in zip(node.shape, node.chunks, strict=True))):
-                name = "/".join([f"{group}c", *map(str, at)])
-                if name not in there:
-                    missing.append(name)
-    return f"; missing: {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}" if missing else ""
 
 
 def _plain(value: Any) -> bool:

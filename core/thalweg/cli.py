@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -121,6 +122,22 @@ def compare(runs: Runs, store: StoreOption = None) -> None:
 
 
 @app.command()
+def prune(
+    store: StoreOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be removed, and remove nothing")] = False,
+) -> None:
+    """Remove what no run needs from a store: attempts without an owner, replaced stages, stages of removed runs."""
+    from .limits import human
+    from .stores.prune import prune as pruned
+
+    total = 0
+    for each in pruned(store or "thalweg-store", dry_run=dry_run):
+        total += each.nbytes
+        typer.echo(f"{human(each.nbytes):>9}  {each.name}  ({each.why})")
+    typer.echo(f"{human(total):>9}  {'would be removed' if dry_run else 'removed'} in all")
+
+
+@app.command()
 def cite(runs: Runs, store: StoreOption = None) -> None:
     """Print the DOIs of everything that took part in runs."""
     for doi in dict.fromkeys(doi for name in runs for doi in _record(name, store)["cite"]):
@@ -235,8 +252,10 @@ def _record(name: str, store: str | None) -> dict[str, Any]:
             allowed=", ".join(known) or f"none in {folder}",
             advice="give --store, or the run's full name",
         )
-    record: dict[str, Any] = json.loads(files[0].read_text())
-    return record
+    from .stores.sealed import read_sealed
+
+    advice = f"run its recipe again: it is written anew ({shlex.quote(str(files[0].with_name('recipe.yaml')))})"
+    return read_sealed(str(files[0]), advice=advice) or {}
 
 
 def _links(folders: list[Path]) -> list[str]:

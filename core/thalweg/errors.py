@@ -11,7 +11,8 @@
     │   └── NameTakenError                  two plugins register one name
     └── RunError (RuntimeError)             a run that had started failed
         ├── StoreError (OSError)            a store cannot be written or read
-        │   └── CorruptError                what is stored is not what was written
+        │   ├── CorruptError                what is stored is not what was written
+        │   └── SupersededError             another run took over the stage of one that was paused
         ├── ClusterError                    workers could not be started, or were lost
         └── EstimateError                   a method or an enforcer returned what it must not
 
@@ -34,6 +35,7 @@ __all__ = [
     "RunError",
     "SourceError",
     "StoreError",
+    "SupersededError",
     "ThalwegError",
     "TooLargeError",
     "UnknownNameError",
@@ -116,6 +118,10 @@ class StoreError(RunError, OSError):
 
 class CorruptError(StoreError):
     """What is stored is not what was written."""
+
+
+class SupersededError(StoreError):
+    """Another run took over a stage from this one, which had been paused past its lease."""
 
 
 class ClusterError(RunError):

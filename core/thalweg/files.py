@@ -52,8 +52,8 @@ def write_json(url: str, value: Any) -> None:
     write_bytes(url, json.dumps(value, indent=1, sort_keys=True, default=str).encode())
 
 
-def write_bytes(url: str, content: bytes) -> None:
-    """Write a small file in one step."""
+def write_bytes(url: str, content: bytes, *, sync: bool = True) -> None:
+    """Write a small file in one step; with `sync`, a local disk has it when this returns."""
     files, path = filesystem(url)
     with writing(url):
         if "file" in _protocols(files):
@@ -62,8 +62,9 @@ def write_bytes(url: str, content: bytes) -> None:
             draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
             with draft.open("wb") as handle:
                 handle.write(content)
-                handle.flush()
-                os.fsync(handle.fileno())
+                if sync:
+                    handle.flush()
+                    os.fsync(handle.fileno())
             draft.replace(target)
         else:
             files.pipe_file(path, content)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from .components import Fitted, Learner, Solver
 from .errors import CorruptError, EstimateError
-from .files import filesystem, read_json, write_bytes, write_json
+from .files import filesystem, write_bytes, write_json
 from .plugins import Registry
+from .store import committed_at
 
 if TYPE_CHECKING:
     from .components import Method
@@ -33,22 +34,30 @@ def write_fitted(url: str, solver: Fitted, *, card: str) -> None:
 
 
 def read_fitted(kind: type[Fitted], url: str) -> Fitted:
-    """The fitted solver of a folder. Raises `CorruptError`."""
+    """The fitted solver of a folder, compared with its checksums if it is a committed one. Raises `CorruptError`."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    options = read_json(f"{url}/options.json")
-    files, path = filesystem(f"{url}/state.safetensors")
-    if options is None or not files.exists(path):
-        raise CorruptError(f"{url} is no fitted solver", advice="run again with `--from train`")
+    options, state = _contents(url, "options.json", "state.safetensors")
     try:
         # Options may be parts by name, which only a registry can make again.
-        made = kind.model_validate(options, context={"registry": _registry()})
-        return made.with_state(load(files.cat_file(path)))
+        made = kind.model_validate(json.loads(options), context={"registry": _registry()})
+        return made.with_state(load(state))
     except (SafetensorError, ValueError) as error:
         raise CorruptError(
             f"{url} is not what {kind.__name__} wrote: {error}", advice="run again with `--from train`"
         ) from None
+
+
+def _contents(url: str, *names: str) -> list[bytes]:
+    committed = committed_at(url)
+    if committed is not None:
+        return [committed.content(f"{url.rpartition('/')[2]}/{name}") for name in names]
+    files, path = filesystem(url)
+    try:
+        return [files.cat_file(f"{path}/{name}") for name in names]
+    except FileNotFoundError:
+        raise CorruptError(f"{url} is no fitted solver", advice="run again with `--from train`") from None
 
 
 @lru_cache(maxsize=1)

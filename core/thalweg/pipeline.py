@@ -20,7 +20,7 @@ from .arrays import reading
 from .blocks import Source, copy
 from .cluster import Workers
 from .components import Fitted, Learner, Training
-from .errors import RunError
+from .errors import RunError, SupersededError
 from .estimates import Estimating, Prepared
 from .evaluation import Evaluating
 from .files import write_json
@@ -28,12 +28,15 @@ from .fitted import write_fitted
 from .plan import Plan, same_array
 from .plugins import Registry
 from .run import STAGES, Stage
-from .store import Attempt
+from .store import Attempt, Committed, seconds
 
 if TYPE_CHECKING:
     import xarray as xr
 
 log = logging.getLogger("thalweg")
+
+WAIT = "THALWEG_WAIT"
+"""Environment variable: seconds to wait for another run that is at the same stage."""
 
 Progress = Callable[[str, int, int], None]
 """`progress(stage, done, total)`."""
@@ -63,6 +66,8 @@ class Execution:
     def __post_init__(self) -> None:
         self._open = ExitStack()
         self._urls: dict[str, str] = {}
+        self._found: dict[str, Committed] = {}
+        """Committed stages that later ones read, by digest."""
         self.run = report.run_of(self.plan, self.registry, self.tags)
 
     def __enter__(self) -> Self:
@@ -232,7 +237,7 @@ class Execution:
             return numbers
 
         stage = self._committed("evaluate", self._digest("evaluate"), make)
-        return report.with_files(stage, self.run, plan)
+        return report.with_files(stage, self._found[stage.digest], self.run, plan)
 
     # --- helpers
 
@@ -240,26 +245,42 @@ class Execution:
         self, name: str, mark: str, make: Callable[[Attempt], dict[str, float]], *, options: str = ""
     ) -> Stage:
         """A committed stage, made if it is not there."""
-        committed = None if self._asked_again(name) else self.plan.store.find(name, mark)
+        store = self.plan.store
+        generation = store.next_generation(name, mark) if self._asked_again(name) else 1
+        committed = store.find(name, mark) if generation == 1 else None
         reused = committed is not None
-        if committed is None:
-            start = time.perf_counter()
-            known = [each for each in self._urls.values() if each]
-            with self.plan.store.attempt(name, mark) as attempt, reading(*known):
-                numbers = make(attempt)
-                seconds = time.perf_counter() - start
-                committed = attempt.commit(
-                    {"stage": name, "digest": mark, "options": options, "versions": report.versions()},
-                    numbers={**numbers, "seconds": seconds},
-                )
-            log.info("%s %s: %.1f s", name, mark[:10], seconds)
-        else:
-            log.info("%s %s: reused", name, mark[:10])
+        while committed is None:
+            try:
+                committed, reused = self._made(name, mark, make, generation, options)
+            except SupersededError as error:
+                # Wait for the run that took over, and use what it commits; or go on if that one ends.
+                log.warning("%s", error.given)
+        log.info("%s %s: %s", name, mark[:10], "reused" if reused else f"{committed.numbers['seconds']:.1f} s")
         self._urls[name] = committed.url()
+        self._found[mark] = committed
         numbers = committed.numbers
         if name != "estimate":
             numbers[f"cost/seconds/{name}"] = numbers["seconds"]
         return Stage(name, committed.url(), mark, reused, numbers)
+
+    def _made(
+        self, name: str, mark: str, make: Callable[[Attempt], dict[str, float]], generation: int, options: str
+    ) -> tuple[Committed, bool]:
+        """The stage, made here or meanwhile by another run, and whether it was another."""
+        start = time.perf_counter()
+        known = [each for each in self._urls.values() if each]
+        held = self.plan.store.attempt(
+            name, mark, generation=generation, patience=seconds(WAIT, 3600.0), uses=tuple(self._found.values())
+        )
+        with held as attempt, reading(*known):
+            committed = attempt.committed
+            if committed is None:
+                numbers = make(attempt)
+                committed = attempt.commit(
+                    {"stage": name, "digest": mark, "options": options, "versions": report.versions()},
+                    numbers={**numbers, "seconds": time.perf_counter() - start},
+                )
+        return committed, committed.folder != attempt.folder
 
     def _asked_again(self, name: str) -> bool:
         return ("constrain" if name == "estimate" else name) in self.redo

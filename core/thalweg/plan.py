@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .blocks import PEAK, blocks, chunks_of, largest_block
 from .cluster import Cluster, cluster_from
 from .components import Component, Dataset, Demand, Hold, Learner, Method, Metric, Transform, WholeMetric
-from .errors import HandshakeError, SourceError, ThalwegError, TooLargeError
+from .errors import CorruptError, HandshakeError, SourceError, ThalwegError, TooLargeError
 from .handshakes import at, shake_hands
 from .limits import check_space, check_task, demand_of, human
 from .parts import held_laws, labelled_metrics, train_options
@@ -49,6 +49,8 @@ class Step:
     """Memory of one task, bytes."""
     cached: bool = False
     note: str = ""
+    broken: str = ""
+    """What is wrong with what is committed; it is refused unless it is made again (`--from`)."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,18 @@ class Plan:
         free = digest("estimate", self.solver_digest(held=False))
         return digest(free, self.solver_digest(held=True), [_record(each) for each in self.holds]) if held else free
 
+    def stages(self) -> dict[str, list[str]]:
+        """The digests of all that a run writes or reads, by the folders of the store."""
+        learner = isinstance(self.method, Learner)
+        solvers = {self.solver_digest(held=held) for held in (False, self.twins)} if learner else set()
+        return {
+            "ingest": [self.steps["ingest"].digest],
+            "preprocess": [self.steps["preprocess"].digest],
+            "train": sorted(solvers),
+            "estimate": sorted({self.estimate_digest(held=version == "held") for version in self.versions}),
+            "evaluate": [self.steps["evaluate"].digest],
+        }
+
     def resolved(self) -> dict[str, Any]:
         """The recipe with every default, as plain data."""
 
@@ -132,12 +146,12 @@ class Plan:
         """What would run, to be read before it is."""
         lines = [f"{self.recipe.name} ({self.recipe.experiment})  store {self.store.root}  on {self.cluster.summary}"]
         for step in self.steps.values():
-            state = "-" if step.note == NOTHING else "cached" if step.cached else "run"
+            state = "broken" if step.broken else "cached" if step.cached else "run"
+            state = "-" if step.note == NOTHING else state
             size = f"{human(step.nbytes):>9}" if step.nbytes else f"{'':>9}"
             work = f"{step.tasks} tasks, {human(step.peak)} each" if step.tasks else ""
             lines.append(f"  {step.name:<11}{step.digest[:10]}  {state:<7}{size}  {work:<26}{step.gives}".rstrip())
-            if step.note:
-                lines.append(f"  {'':<11}{step.note}")
+            lines += [f"  {'':<11}{line}" for line in (step.note, step.broken) if line]
         return "\n".join(lines)
 
 
@@ -205,9 +219,9 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
     if not given.fields:
         raise SourceError(f"{dataset.name} gives no variables", advice="declare `variables`", where="ingest")
     older = [each for each in store.others("ingest", digest(source)) if each["digest"] != mark]
-    cached = store.find("ingest", mark) is not None
+    cached, broken = _known(store, "ingest", mark)
     note = f"the source changed since {older[-1]['created']}: it is read anew" if older and not cached else ""
-    ingest = _sized("ingest", mark, raw, cached=cached, note=note)
+    ingest = replace(_sized("ingest", mark, raw, cached=cached, note=note), broken=broken)
     giver = dataset.name
     for i, transform in enumerate(transforms):
         given = Signature.of(data)
@@ -215,15 +229,29 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
         giver = transform.name
     own = data.drop_vars([name for name, array in data.data_vars.items() if same_array(array, raw.get(name))])
     mark = digest("preprocess", mark, [record(each) for each in transforms])
-    preprocess = _sized("preprocess", mark, own, cached=store.find("preprocess", mark) is not None, note="")
+    cached, broken = _known(store, "preprocess", mark)
+    preprocess = _sized("preprocess", mark, own, cached=cached, note="")
     preprocess = replace(
-        preprocess, gives=str(Signature.of(data.drop_vars([v for v in data.data_vars if "window" in data[v].dims])))
+        preprocess,
+        broken=broken,
+        gives=str(Signature.of(data.drop_vars([v for v in data.data_vars if "window" in data[v].dims]))),
     )
     for step in (ingest, preprocess):
         if not step.cached:
             check_task(step.name, step.peak, cluster)
     check_space(store, sum(step.nbytes for step in (ingest, preprocess) if not step.cached))
     return _Ground(data, {"ingest": ingest, "preprocess": preprocess}, digest(source))
+
+
+def _known(store: Store, stage: str, *marks: str) -> tuple[bool, str]:
+    """Whether all of these are committed and sound, and what is wrong with one that is not."""
+    found, wrong = [], []
+    for mark in dict.fromkeys(marks):
+        try:
+            found.append(store.find(stage, mark) is not None)
+        except CorruptError as error:
+            wrong.append(f"{error.given}; {error.advice}")
+    return not wrong and all(found), "; ".join(wrong)
 
 
 def _transformed(transform: Transform, data: xr.Dataset, given: Signature, giver: str) -> xr.Dataset:
@@ -278,11 +306,12 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
             where="evaluate",
         )
     plan = replace(plan, steps=ground.steps)
-    trained = not learner or plan.store.find("train", plan.solver_digest(held=False)) is not None
+    trained, broken = _known(plan.store, "train", plan.solver_digest(held=False)) if learner else (True, "")
     note = "" if learner else NOTHING
     if plan.twins:
         held = plan.solver_digest(held=True)
-        there = plan.store.find("train", held) is not None
+        there, wrong = _known(plan.store, "train", held)
+        broken = "; ".join(each for each in (broken if "free" in plan.versions else "", wrong) if each)
         under = ", ".join(law.name for hold in plan.learning_holds for law in hold.laws)
         note = f"and a twin under {under} ({held[:10]}{', cached' if there else ''})"
         trained = there and (trained or "free" not in plan.versions)
@@ -299,22 +328,24 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
         peak=demand.memory,
         cached=trained,
         note=note,
+        broken=broken,
     )
     one = _one(wanted) + _one(given)
     batch = max(1, min(len(test), BATCH // max(1, one)))
     tasks = -(-len(test) // batch)
     kept = plan.estimate_digest(held=bool(plan.holds))
-    marks = {plan.estimate_digest(held=version == "held") for version in plan.versions}
-    there = all(plan.store.find("estimate", each) is not None for each in marks)
+    there, broken = _known(
+        plan.store, "estimate", *(plan.estimate_digest(held=version == "held") for version in plan.versions)
+    )
     laws = "; ".join(f"{'+'.join(law.name for law in h.laws)} by {h.enforcer.name} ({h.site})" for h in plan.holds)
     copies = len(plan.versions)
     peak = PEAK * batch * one
     constrain = Step(
-        "constrain", kept, str(wanted), copies * wanted.nbytes(), tasks, peak, there, laws or "no law is held"
+        "constrain", kept, str(wanted), copies * wanted.nbytes(), tasks, peak, there, laws or "no law is held", broken
     )
     mark = digest("evaluate", kept, plan.versions, {name: record(each) for name, each in plan.metrics.items()})
-    scored = plan.store.find("evaluate", mark) is not None
-    evaluate = Step("evaluate", mark, ", ".join(plan.metrics), 0, tasks, (1 + copies) * peak, scored)
+    scored, broken = _known(plan.store, "evaluate", mark)
+    evaluate = Step("evaluate", mark, ", ".join(plan.metrics), 0, tasks, (1 + copies) * peak, scored, broken=broken)
     steps = {**ground.steps, **{step.name: step for step in (train, constrain, evaluate)}}
     for name in ("constrain", "evaluate"):
         if not steps[name].cached:

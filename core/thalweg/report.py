@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from .components import Learner
-from .files import filesystem, write_bytes, writing
+from .files import write_bytes, writing
 from .plan import Plan
 from .plugins import Registry
 from .run import Run, Stage
-from .store import Attempt
+from .store import Attempt, Committed
+from .stores.references import refer
+from .stores.sealed import write_sealed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,20 +72,17 @@ def write_run_files(run: Run, plan: Plan) -> None:
         Path(run.folder).mkdir(parents=True, exist_ok=True)
     write_bytes(run.files["recipe.yaml"], yaml.safe_dump(dict(run.recipe), sort_keys=False).encode())
     write_bytes(run.files["plan.txt"], (plan.text() + "\n").encode())
+    refer(plan.store.root, Path(run.folder).name, plan.stages())
 
 
-def with_files(stage: Stage, run: Run, plan: Plan) -> Stage:
+def with_files(stage: Stage, committed: Committed, run: Run, plan: Plan) -> Stage:
     """The finished evaluation with its curves, its files as local ones, and a record of it in the run's folder."""
-    files, path = filesystem(stage.store)
     folder = Path(run.folder)
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
     local = {}
-    for each in files.find(path):
-        name = str(each)[len(str(path)) :].lstrip("/")
-        target = folder / name
-        with files.open(each, "rb") as source, target.open("wb") as sink:
-            shutil.copyfileobj(source, sink)
-        local[name] = str(target)
+    for each in committed.files():
+        name = each.removeprefix("data/")
+        local[name] = str(folder / name)
+        write_bytes(local[name], committed.content(each), sync=False)
     curves = json.loads(Path(local["curves.json"]).read_text())
     rows = table(plan, stage.numbers)
     write_bytes(str(folder / "card.md"), card(plan, rows).encode())
@@ -96,7 +94,7 @@ def with_files(stage: Stage, run: Run, plan: Plan) -> Stage:
         "tags": dict(run.tags),
         "table": rows,
     }
-    write_bytes(str(folder / "run.json"), json.dumps({**summary, "cite": list(plan.cites)}, indent=1).encode())
+    write_sealed(str(folder / "run.json"), {**summary, "cite": list(plan.cites)})
     by_lead = {key: {int(lead): value for lead, value in curve.items()} for key, curve in curves.items()}
     return replace(stage, curves=by_lead, files=local)
 

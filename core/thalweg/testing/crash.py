@@ -43,7 +43,7 @@ def run_and_die(recipe: Path, store: Path, *, at: int, block: int | None = None)
 
 def _run(recipe: str, store: str, at: int, block: int | None) -> None:
     from thalweg import arrays, blocks, estimates, files, fitted, pipeline, report
-    from thalweg import store as stores
+    from thalweg.stores import attempt, claims, sealed
 
     writes = 0
 
@@ -60,9 +60,10 @@ def _run(recipe: str, store: str, at: int, block: int | None) -> None:
         return call
 
     # Every name under which a module holds one of the writing functions; odd writes die before, even ones after.
-    for name in ("put", "mark", "write_json", "write_bytes", "lay_out"):
-        for module in (arrays, blocks, estimates, files, fitted, pipeline, report, stores):
-            if hasattr(module, name):
+    for name in ("put", "mark", "write_json", "write_bytes", "lay_out", "create"):
+        for module in (arrays, attempt, blocks, claims, estimates, files, fitted, pipeline, report, sealed):
+            # The files of a layout count as one.
+            if hasattr(module, name) and (name, module) != ("write_bytes", arrays):
                 setattr(module, name, deadly(getattr(module, name), half=at % 2 == 0))
     if block is not None:
         blocks.BLOCK = block
