@@ -6,18 +6,20 @@ sizes is what will be, not what was declared. It reads coordinates, and no field
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .blocks import PEAK, blocks, chunks_of, largest_block
+from .boundaries import asked
 from .cluster import Cluster, cluster_from
 from .components import Component, Dataset, Demand, Hold, Learner, Method, Metric, Transform, WholeMetric
+from .credentials import hidden, masked
 from .errors import HandshakeError, SourceError, ThalwegError, TooLargeError
 from .handshakes import at, shake_hands
-from .limits import check_space, check_task, demand_of, human
+from .limits import check_place, check_space, check_task, demand_of, human
 from .parts import held_laws, labelled_metrics, train_options
 from .plugins import Registry
 from .provenance import digest, record
@@ -92,12 +94,12 @@ class Plan:
         return digest(free, self.solver_digest(held=True), [_record(each) for each in self.holds]) if held else free
 
     def resolved(self) -> dict[str, Any]:
-        """The recipe with every default, as plain data."""
+        """The recipe with every default, as plain data; without credentials."""
 
         def named(part: Component) -> dict[str, Any]:
             return {part.name: part.model_dump(mode="json")}
 
-        return {
+        tree = {
             **self.recipe.resolved(),
             "ingest": named(self.dataset),
             "preprocess": [named(each) for each in self.transforms],
@@ -110,6 +112,7 @@ class Plan:
             "evaluate": [named(each) for each in self.metrics.values()],
             "store": self.store.root,
         }
+        return dict(hidden(tree))
 
     @property
     def learning_holds(self) -> tuple[Hold, ...]:
@@ -138,7 +141,7 @@ class Plan:
             lines.append(f"  {step.name:<11}{step.digest[:10]}  {state:<7}{size}  {work:<26}{step.gives}".rstrip())
             if step.note:
                 lines.append(f"  {'':<11}{step.note}")
-        return "\n".join(lines)
+        return masked("\n".join(lines))
 
 
 def plans(
@@ -168,7 +171,7 @@ def plans(
 
 def plans_of(recipe: Recipe, registry: Registry, *, store: str | None = None, only: str = "") -> list[Plan]:
     """The plans of a parsed recipe, one per method."""
-    place = Store(store or recipe.store or "thalweg-store")
+    place = check_place(store or recipe.store or "thalweg-store")
     dataset = cast(Dataset, registry.make("datasets", recipe.ingest, where="ingest"))
     transforms = tuple(
         cast(Transform, registry.make("transforms", each, where=f"preprocess[{i}]"))
@@ -199,8 +202,8 @@ class _Ground:
 
 def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Cluster, store: Store) -> _Ground:
     source = record(dataset)
-    mark = digest("ingest", FORMAT, source, at(f"ingest.{dataset.name}", dataset.fingerprint))
-    data = raw = cast("xr.Dataset", at(f"ingest.{dataset.name}", dataset.open))
+    mark = digest("ingest", FORMAT, source, _asked(dataset, dataset.fingerprint))
+    data = raw = cast("xr.Dataset", _asked(dataset, dataset.open))
     given = Signature.of(data)
     if not given.fields:
         raise SourceError(f"{dataset.name} gives no variables", advice="declare `variables`", where="ingest")
@@ -224,6 +227,10 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
             check_task(step.name, step.peak, cluster)
     check_space(store, sum(step.nbytes for step in (ingest, preprocess) if not step.cached))
     return _Ground(data, {"ingest": ingest, "preprocess": preprocess}, digest(source))
+
+
+def _asked(dataset: Dataset, call: Callable[[], Any]) -> Any:
+    return at(f"ingest.{dataset.name}", lambda: asked(call, dataset.name, kind=SourceError))
 
 
 def _transformed(transform: Transform, data: xr.Dataset, given: Signature, giver: str) -> xr.Dataset:

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from .components import Learner
+from .credentials import hidden
 from .files import filesystem, write_bytes, writing
 from .plan import Plan
 from .plugins import Registry
+from .records import local_root, publish
 from .run import Run, Stage
 from .store import Attempt
 
@@ -31,10 +33,7 @@ VERSIONED = ("thalweg", "numpy", "xarray", "zarr", "dask", "torch")
 
 def runs_folder(plan: Plan) -> Path:
     """Where runs keep their records: beside the stages, or in the user's cache for a store that is not local."""
-    if plan.store.local is not None:
-        return plan.store.local / "runs"
-    name = plan.store.root.replace("://", "-").replace("/", "-")
-    return Path.home() / ".cache" / "thalweg" / name / "runs"
+    return local_root(plan.store) / "runs"
 
 
 def run_of(plan: Plan, registry: Registry, tags: Mapping[str, str]) -> Run:
@@ -60,7 +59,7 @@ def run_of(plan: Plan, registry: Registry, tags: Mapping[str, str]) -> Run:
         plan.digest,
         str(folder),
         plan.recipe.resolved(),
-        {**own, **tags},
+        hidden({**own, **tags}),
         files,
     )
 
@@ -70,7 +69,8 @@ def write_run_files(run: Run, plan: Plan) -> None:
     with writing(run.folder):
         Path(run.folder).mkdir(parents=True, exist_ok=True)
     write_bytes(run.files["recipe.yaml"], yaml.safe_dump(dict(run.recipe), sort_keys=False).encode())
-    write_bytes(run.files["plan.txt"], (plan.text() + "\n").encode())
+    write_bytes(run.files["plan.txt"], (plan.text() + "\n").encode(errors="backslashreplace"))
+    publish(run.folder, plan.store, list(run.files))
 
 
 def with_files(stage: Stage, run: Run, plan: Plan) -> Stage:
@@ -87,7 +87,7 @@ def with_files(stage: Stage, run: Run, plan: Plan) -> Stage:
         local[name] = str(target)
     curves = json.loads(Path(local["curves.json"]).read_text())
     rows = table(plan, stage.numbers)
-    write_bytes(str(folder / "card.md"), card(plan, rows).encode())
+    write_bytes(str(folder / "card.md"), card(plan, rows).encode(errors="backslashreplace"))
     local["card.md"] = str(folder / "card.md")
     summary = {
         "name": run.name,
@@ -97,6 +97,7 @@ def with_files(stage: Stage, run: Run, plan: Plan) -> Stage:
         "table": rows,
     }
     write_bytes(str(folder / "run.json"), json.dumps({**summary, "cite": list(plan.cites)}, indent=1).encode())
+    publish(run.folder, plan.store, ["run.json", *local])
     by_lead = {key: {int(lead): value for lead, value in curve.items()} for key, curve in curves.items()}
     return replace(stage, curves=by_lead, files=local)
 

@@ -17,12 +17,14 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from thalweg.boundaries import opening
 from thalweg.errors import SourceError
+from thalweg.reasons import is_absent, line
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from ._fingerprint import digest, fingerprint_of, fingerprint_of_all, is_zarr, remote_marks
-from ._reach import Options, filesystem, is_remote, local_path, patiently, require, unreachable
+from ._reach import Options, fetch, filesystem, is_remote, local_path, require, unreachable
 
 __all__ = [
     "Options",
@@ -54,17 +56,15 @@ def local_copy(url: str, storage_options: Options = None) -> Path:
         return local_path(url)
     name = digest(remote_marks(url, storage_options))
     folder = Path(os.environ.get("THALWEG_CACHE") or Path(tempfile.gettempdir()) / f"thalweg-{getpass.getuser()}")
-    copy = folder / f"{name}-{url.rstrip('/').rpartition('/')[2][-80:]}"
+    # Without the query, which may be signed.
+    copy = folder / f"{name}-{url.partition('?')[0].rstrip('/').rpartition('/')[2][-80:]}"
     with _FETCHING[int(name[:8], 16) % len(_FETCHING)]:
         if not copy.exists():
             folder.mkdir(parents=True, exist_ok=True)
             part = folder / f"{uuid.uuid4().hex}.part"
-            system, path = filesystem(url, storage_options)
             try:
-                patiently(lambda: system.get_file(path, str(part)))
+                fetch(url, part, storage_options)
                 part.replace(copy)
-            except Exception as error:
-                raise unreachable(url, error) from error
             finally:
                 part.unlink(missing_ok=True)
     return copy
@@ -72,6 +72,10 @@ def local_copy(url: str, storage_options: Options = None) -> Path:
 
 def netcdf_engine(path: Path) -> str:
     """xarray's engine for a file, by its first bytes. Raises `SourceError`."""
+    if path.is_dir():
+        raise SourceError(
+            f"{str(path)!r} is a folder, and no zarr store", allowed="a file, or a zarr store", advice="give a file"
+        )
     with path.open("rb") as file:
         magic = file.read(8)
     if magic.startswith(b"\x89HDF"):
@@ -137,22 +141,25 @@ def open_zarr(url: str, *, storage_options: Options = None, decode_times: bool =
     """A zarr store of version 2 or 3, lazy; not dask-backed until it is chunked. Raises `SourceError`."""
     system, path = filesystem(url, storage_options)
     root = path.rstrip("/")
+    remote, options = opening(url, storage_options) if is_remote(url) else (str(local_path(url)), {})
     try:
         if system.exists(f"{root}/zarr.json"):
             consolidated = "consolidated_metadata" in json.loads(system.cat_file(f"{root}/zarr.json"))
         else:
             consolidated = bool(system.exists(f"{root}/.zmetadata"))
         data: xr.Dataset = xr.open_zarr(
-            url if is_remote(url) else str(local_path(url)),
+            remote,
             chunks=None,
             consolidated=consolidated,
             decode_times=decode_times,
-            storage_options=dict(storage_options) if storage_options else None,
+            storage_options=options or None,
         )
         return data
     except (OSError, ValueError, KeyError) as error:
+        if is_remote(url) and not is_absent(error) and isinstance(error, OSError):
+            raise unreachable(url, error) from error
         raise SourceError(
-            f"{url!r} cannot be read as zarr: {type(error).__name__}: {error}",
+            f"{url!r} cannot be read as zarr: {line(error)}",
             allowed="a zarr group, version 2 or 3",
             advice="check that the store was written to its end",
         ) from error
