@@ -54,11 +54,16 @@ _AZURE = frozenset(
     {"sv", "st", "se", "sr", "sp", "sip", "spr", "ss", "srt", "skoid", "sktid", "skt", "ske", "sks", "skv"}
 )
 
+# A password may hold what a URL must not: `host:8080/a@b` is told from it by its port.
+_LOOSE = re.compile(
+    r"(?P<scheme>\b[a-zA-Z][\w+.-]*://)(?P<user>[^\s/?#'\"<>@:]*):(?!\d{1,5}[/?#])(?P<password>[^\s'\"<>]*)@"
+)
+_TOKEN = re.compile(r"(?P<scheme>\bhttps?://)(?P<user>[^\s/?#'\"<>@:*$]+)@")
 _USER = re.compile(r"(?P<scheme>\b[a-zA-Z][\w+.-]*://)(?P<user>[^\s/?#'\"<>@:]*):(?P<password>[^\s/?#'\"<>]*)@")
-_QUERY = re.compile(r"(?P<before>[?&;])(?P<name>[\w.-]+)=(?P<value>[^\s&;'\"<>#,)\]}]+)")
+_QUERY = re.compile(r"(?P<before>[?&;])(?P<name>[\w.-]+)=(?P<value>\$\{\w+\}|[^\s&;'\"<>#,)\]}]+)")
 _ASSIGNED = re.compile(
     rf"(?P<before>\b[\w-]*?(?:{_TELLING}|_TOKEN\b)[\w-]*['\"]?\s*(?:=|(?<=['\"]):|(?<=['\"])\s*,)\s*)"
-    r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s&;,'\"<>)\]}]+)",
+    r"(?P<value>\$\{\w+\}|\"[^\"]*\"|'[^']*'|[^\s&;,'\"<>)\]}]+)",
     re.IGNORECASE,
 )
 _HEADER = re.compile(
@@ -74,7 +79,8 @@ _GIVEN: set[str] = set()
 def masked(text: str) -> str:
     """A text for people with `***` for every credential in it: by its place in a URL, by its name, by its value."""
     if "://" in text:
-        text = _USER.sub(lambda m: f"{m['scheme']}{_kept(m['user'], m['password'])}@", text)
+        text = _LOOSE.sub(lambda m: f"{m['scheme']}{_kept(m['user'], m['password'])}@", text)
+        text = _TOKEN.sub(lambda m: f"{m['scheme']}{MASK}@", text)
         text = _QUERY.sub(
             lambda m: m[0] if not _signs(m["name"]) else f"{m['before']}{m['name']}={_mask(m['value'])}", text
         )
@@ -109,7 +115,7 @@ def bare(url: str) -> str:
     """A URL without user, password and signature: what identifies the thing and not who asks for it."""
     if "://" not in url:
         return url
-    url = _USER.sub(lambda m: m["scheme"], url)
+    url = _TOKEN.sub(lambda m: m["scheme"], _USER.sub(lambda m: m["scheme"], url))
     base, mark, query = url.partition("?")
     if not mark:
         return url
@@ -211,12 +217,12 @@ def _walked(tree: Any, *, inside: bool, drop: bool, name: str = "", found: list[
         made = {}
         for key, value in tree.items():
             text = str(key)
-            within = inside or (isinstance(value, Mapping) and (bool(_INSIDE.search(text)) or text in _HEADERS))
+            within = inside or bool(_INSIDE.search(text)) or (text in _HEADERS and isinstance(value, Mapping))
             if drop and within and text in _WHO.split():
                 continue
             new = _walked(value, inside=within, drop=drop, name=text, found=found)
             # `{client_kwargs: {}}` says no more than nothing does.
-            if drop and within and (new is None or new == MASK or (new in ({}, []) and value)):
+            if drop and within and (new is None or new == MASK or new in ({}, [])):
                 continue
             if drop and new == MASK:
                 continue
@@ -241,7 +247,9 @@ def _leaf(value: Any, *, inside: bool, drop: bool, name: str, found: list[str] |
     if not text:
         return value
     if found is not None:
-        found += [m["password"] for m in _USER.finditer(value) if not _REFERENCE.fullmatch(m["password"])]
-        found += [m["value"] for m in _QUERY.finditer(value) if "://" in value and _signs(m["name"])]
+        found += [m["password"] for m in _LOOSE.finditer(value) if not _REFERENCE.fullmatch(m["password"])]
+        found += [m["user"] for m in _TOKEN.finditer(value)]
+        signed = [m["value"] for m in _QUERY.finditer(value) if "://" in value and _signs(m["name"])]
+        found += [each for each in signed if not _REFERENCE.fullmatch(each)]
         return value
     return bare(value) if drop else masked(value)

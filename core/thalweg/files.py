@@ -41,13 +41,15 @@ def read_json(url: str) -> Any:
     """
     files, path = filesystem(url)
     try:
-        return json.loads(patiently(lambda: files.cat_file(path)))
-    except (ValueError, RecursionError) as error:
-        raise CorruptError(f"{url} is not JSON ({error})", advice="delete it and run again") from None
+        text = patiently(lambda: files.cat_file(path))
     except Exception as error:
         if is_absent(error):
             return None
         raise converted(error, url) from error
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"{url} is not JSON ({error})", advice="delete it and run again") from None
 
 
 def write_json(url: str, value: Any) -> None:

@@ -30,6 +30,7 @@ _LIBRARIES = (
     "zarr numcodecs h5py h5netcdf pyarrow asyncio zlib gzip lzma bz2 zipfile tarfile paramiko ftplib"
 )
 _FOREIGN = frozenset(_LIBRARIES.split())
+_CLIENTS = frozenset(["aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs", "gcsfs", "adlfs", "yarl"])
 """Packages whose errors are the world's, and not faults of ours."""
 
 _ERRNO = {
@@ -96,7 +97,18 @@ def is_of_server(error: BaseException) -> bool:
 def is_foreign(error: BaseException) -> bool:
     """Whether the world raised this, and not a fault of ours: the file system, a server, a library that reads files."""
     kinds = OSError | UnicodeError | json.JSONDecodeError | EOFError
-    return isinstance(error, kinds) or type(error).__module__.partition(".")[0] in _FOREIGN
+    return (
+        isinstance(error, kinds) or type(error).__module__.partition(".")[0] in _FOREIGN or _raised_by_a_client(error)
+    )
+
+
+def _raised_by_a_client(error: BaseException) -> bool:
+    """Whether a plain `ValueError` is a client's word on an address, such as botocore's on an endpoint."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
+    return name.partition(".")[0] in _CLIENTS
 
 
 def is_absent(error: BaseException) -> bool:

@@ -20,7 +20,7 @@ def new_plugin(name: str, folder: Path) -> list[Path]:
     if not _NAME.fullmatch(name) or len(name) > 80:
         raise OptionError(
             f"{name[:80]!r} is no name for a plugin",
-            allowed="lower-case letters and digits, in words joined by '-', up to 80 of them",
+            allowed="lower-case letters and digits, in words joined by '-'" + (", up to 80" if len(name) > 80 else ""),
             advice=f"try {suggested(name)[:80]!r}" if suggested(name) else "give another",
         )
     if util.find_spec(module) is not None:

@@ -204,8 +204,8 @@ def _name(key: str) -> str:
 
 
 def prepare() -> None:
-    """Import MLflow, with limits that fit a courtesy: it waits, and tries again, for minutes by default."""
-    quick = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+    """Import MLflow, with limits that fit a courtesy: by default it waits, and tries again, for minutes."""
+    quick = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     # What it prints of its own accord holds the tracker's address, with the password if that has one.
     quiet = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
     for name, value in {**quick, **quiet}.items():
