@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from .boundaries import opening
+from .credentials import hidden
 from .errors import CorruptError
 from .files import filesystem, write_bytes, writing
 from .stores.committed import repair
@@ -30,8 +32,11 @@ def lay_out(url: str, data: xr.Dataset, *, large: Mapping[str, tuple[int, ...]])
     from zarr.storage import MemoryStore
 
     small = data.drop_vars([name for name in large if name in data.variables]).load().drop_encoding()
-    attributes = {key: value for key, value in data.attrs.items() if not _plain(value)}
-    small.attrs = {key: value for key, value in data.attrs.items() if _plain(value)}
+    given = hidden(data.attrs)  # a source's URL may hold a password
+    attributes = {key: value for key, value in given.items() if not _plain(value)}
+    small.attrs = {key: value for key, value in given.items() if _plain(value)}
+    for name in small.variables:
+        small[name].attrs = hidden(small[name].attrs)
     small.attrs |= {"attributes": json.dumps(attributes), "large": list(large)}
     # Every chunk carries its checksum, and one that holds only the fill value is written too: a missing one is lost.
     encoding = {name: {"compressors": (ZstdCodec(level=3), Crc32cCodec())} for name in small.variables}
@@ -52,7 +57,7 @@ def lay_out(url: str, data: xr.Dataset, *, large: Mapping[str, tuple[int, ...]])
             chunks=tuple(max(1, each) for each in chunks),
             compressors=[*array.encoding.get("compressors", (packed,)), Crc32cCodec()],
             dimension_names=[str(dim) for dim in array.dims],
-            attributes={str(key): _json(value) for key, value in array.attrs.items() if key not in _ENCODING},
+            attributes={str(key): _json(value) for key, value in hidden(array.attrs).items() if key not in _ENCODING},
             fill_value=float("nan") if floats else 0,
             config={"write_empty_chunks": True},
         )
@@ -138,11 +143,13 @@ def corrupt_chunks(url: str) -> Iterator[str]:
 
 def zarr_store(url: str) -> Any:
     """What zarr opens for this URL."""
-    if "://" not in url or url.startswith("file://"):
-        return url.removeprefix("file://")
-    from zarr.storage import FsspecStore
+    from zarr.storage import FsspecStore, LocalStore
 
-    return FsspecStore.from_url(url)
+    # zarr would take a local path with `::` in it for a URL.
+    if "://" not in url or url.startswith("file://"):
+        return LocalStore(url.removeprefix("file://"))
+    plain, options = opening(url)
+    return FsspecStore.from_url(plain, storage_options=options)
 
 
 def _plain(value: Any) -> bool:

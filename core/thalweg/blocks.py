@@ -13,7 +13,9 @@ from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
 from .arrays import lay_out, put, read, reading
+from .boundaries import asked
 from .components import Dataset, Transform
+from .errors import RunError
 from .store import Attempt, mark
 
 if TYPE_CHECKING:
@@ -69,7 +71,8 @@ class Source:
 def _open(source: Source) -> xr.Dataset:
     import xarray as xr
 
-    data = source.dataset.open() if source.dataset is not None else read(source.url, dask=True)
+    part = source.dataset
+    data = asked(part.open, part.name, kind=RunError) if part is not None else read(source.url, dask=True)
     for transform, statistics in zip(source.transforms, source.statistics, strict=True):
         data = transform.apply(data, xr.Dataset.from_dict(statistics))
     return data
@@ -126,8 +129,9 @@ class Copy:
 
     def __call__(self, block: Block) -> int:
         array = self.source.open()[block.variable]
+        name = self.source.dataset.name if self.source.dataset is not None else self.source.url
         with reading(*([self.source.url] if self.source.url else [])):
-            values = array[block.slices].compute(scheduler="synchronous").values
+            values = asked(lambda: array[block.slices].compute(scheduler="synchronous").values, name, kind=RunError)
         put(f"{self.folder}/data", block.variable, block.slices, values)
         mark(self.folder, block.key)
         return int(values.nbytes)

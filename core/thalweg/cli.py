@@ -1,19 +1,25 @@
-"""The command line. Exit codes: 0; 1 the run failed; 2 the recipe is wrong and nothing was started."""
+"""The command line. Its exit codes: see `ending`."""
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from .errors import OptionError, RecipeError, SourceError, ThalwegError
+from .credentials import masked
+from .ending import Ending
+from .errors import OptionError, SourceError
 from .run import STAGES
 
+STORE = "thalweg-store"
+
 app = typer.Typer(
+    cls=Ending,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -33,12 +39,6 @@ Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="names of runs
 PartName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="show its options, sources and an example")]
 
 
-def _yaml(text: str | None) -> Any:
-    import yaml
-
-    return None if text is None else yaml.safe_load(text)
-
-
 @app.command()
 def plan(
     recipe: RecipePath,
@@ -48,9 +48,10 @@ def plan(
     resolved: Annotated[bool, typer.Option("--resolved", help="print the recipe with every default")] = False,
 ) -> None:
     """Say what would run: stages, fields, bytes, memory, what is cached."""
+    from .documents import from_option
     from .plan import plans
 
-    for each in plans(recipe, overrides=set_ or (), store=store, cluster=_yaml(cluster)):
+    for each in plans(recipe, overrides=set_ or (), store=store, cluster=from_option("--cluster", cluster)):
         if resolved:
             import yaml
 
@@ -75,9 +76,11 @@ def run(
 ) -> None:
     """Run a recipe; stages that are committed are reused."""
     from .console import Progress, console, log_to_console, scores
+    from .documents import from_option
     from .pipeline import execute
     from .plan import plans
     from .plugins import Registry
+    from .records import links
 
     for stage in (each for each in (from_, to) if each):
         if stage not in STAGES:
@@ -86,7 +89,8 @@ def run(
         raise OptionError(f"--only {only!r}", allowed="free, held")
     log_to_console(verbose=verbose)
     registry = Registry.installed()
-    made = plans(recipe, overrides=set_ or (), registry=registry, store=store, cluster=_yaml(cluster), only=only)
+    engine = from_option("--cluster", cluster)
+    made = plans(recipe, overrides=set_ or (), registry=registry, store=store, cluster=engine, only=only)
     redo = STAGES[STAGES.index(from_) :] if from_ else ()
     finished = []
     with Progress() as progress, made[0].cluster.open() as workers:
@@ -98,27 +102,38 @@ def run(
             )
     if to != STAGES[-1]:
         for execution in finished:
-            console.print(f"{execution.run.title}: {to} at {execution.stages[to].store or 'nothing to store'}")
+            at = masked(execution.stages[to].store) or "nothing to store"
+            console.print(f"{execution.run.title}: {to} at {at}", soft_wrap=True)
         return
     several = len(finished) > 1
     title = {id(each): each.plan.method.name if several else each.plan.recipe.name for each in finished}
     console.print(scores({title[id(each)]: each.table() for each in finished}))
     console.print()
-    for line in _links([Path(execution.run.folder) for execution in finished]):
-        console.print(line, soft_wrap=True)
-    names = " ".join(Path(execution.run.folder).name for execution in finished)
-    where = f" --store {made[0].store.root}" if store else ""
+    shown = [f"{name:<10}{line}" for each in finished for name, line in links(each.run.folder).items()]
+    for link in dict.fromkeys(shown):
+        console.print(link, soft_wrap=True)
+    names = [Path(execution.run.folder).name for execution in finished]
     console.print(f"figures   {Path(finished[-1].run.folder) / 'figures'}", soft_wrap=True)
-    console.print(f"compare   thalweg compare {names}{where}", soft_wrap=True)
+    line = shlex.join(["thalweg", "compare", *names])
+    console.print(f"compare   {line}{_store_option(made[0].store.root)}", soft_wrap=True)
 
 
 @app.command()
 def compare(runs: Runs, store: StoreOption = None) -> None:
     """Put the scores of runs side by side."""
     from .console import console, scores
+    from .limits import check_place
+    from .records import read_run
 
-    records = [_record(name, store) for name in runs]
-    console.print(scores({record["name"]: record["table"] for record in records}))
+    place = check_place(store or STORE)
+    records = {record["digest"]: record for record in (read_run(name, place) for name in runs)}
+    names = [record["name"] for record in records.values()]
+    tables = {}
+    for digest, record in records.items():
+        # Two runs of one recipe are told apart by their digests.
+        several = names.count(record["name"]) > 1
+        tables[f"{record['name']}/{digest[:10]}" if several else record["name"]] = record["table"]
+    console.print(scores(tables))
 
 
 @app.command()
@@ -127,11 +142,11 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be removed, and remove nothing")] = False,
 ) -> None:
     """Remove what no run needs from a store: attempts without an owner, replaced stages, stages of removed runs."""
-    from .limits import human
+    from .limits import check_place, human
     from .stores.prune import prune as pruned
 
     total = 0
-    for each in pruned(store or "thalweg-store", dry_run=dry_run):
+    for each in pruned(check_place(store or STORE).root, dry_run=dry_run):
         total += each.nbytes
         typer.echo(f"{human(each.nbytes):>9}  {each.name}  ({each.why})")
     typer.echo(f"{human(total):>9}  {'would be removed' if dry_run else 'removed'} in all")
@@ -140,7 +155,11 @@ def prune(
 @app.command()
 def cite(runs: Runs, store: StoreOption = None) -> None:
     """Print the DOIs of everything that took part in runs."""
-    for doi in dict.fromkeys(doi for name in runs for doi in _record(name, store)["cite"]):
+    from .limits import check_place
+    from .records import read_run
+
+    place = check_place(store or STORE)
+    for doi in dict.fromkeys(doi for name in runs for doi in read_run(name, place)["cite"]):
         typer.echo(f"https://doi.org/{doi}")
 
 
@@ -193,32 +212,25 @@ def schema() -> None:
 
 
 @app.command()
-def ui(store: StoreOption = None, port: Annotated[int, typer.Option(help="on 127.0.0.1")] = 5000) -> None:
+def ui(
+    store: StoreOption = None, port: Annotated[int, typer.Option(min=1, max=65535, help="on 127.0.0.1")] = 5000
+) -> None:
     """Open MLflow on the runs of a store, until interrupted."""
     import os
 
-    root = Path(store or "thalweg-store").resolve()
-    uri = (
-        os.environ.get("THALWEG_TRACKING_URI")
-        or os.environ.get("MLFLOW_TRACKING_URI")
-        or f"sqlite:///{root / 'mlflow.db'}"
-    )
-    if uri.startswith("http"):
-        typer.echo(uri)
+    from .limits import check_place
+    from .records import local_root, tracker_uri
+
+    uri = os.environ.get("THALWEG_TRACKING_URI") or os.environ.get("MLFLOW_TRACKING_URI")
+    if uri and uri.startswith("http"):
+        typer.echo(masked(uri))
         return
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "ui",
-        "--backend-store-uri",
-        uri,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    os.execv(sys.executable, command)
+    root = local_root(check_place(store or STORE))
+    if not uri and not (root / "mlflow.db").is_file():
+        raise SourceError(f"there is no mlflow.db in {str(root)!r}", advice="give --store, or run a recipe first")
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
+    # Not an argument: everyone on the machine can read those, and a database's URI may hold a password.
+    os.execve(sys.executable, command, {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri or tracker_uri(root)})
 
 
 def _listing(kind: str) -> None:
@@ -240,41 +252,17 @@ for _kind in ("datasets", "transforms", "methods", "laws", "enforcers", "losses"
     _listing(_kind)
 
 
-def _record(name: str, store: str | None) -> dict[str, Any]:
-    """A run's record, by its name (or the beginning of it) or its folder."""
-    folder = Path(store or "thalweg-store") / "runs"
-    found = [Path(name)] if (Path(name) / "run.json").is_file() else sorted(folder.glob(f"{name.replace('/', '-')}*"))
-    files = [each / "run.json" for each in found if (each / "run.json").is_file()]
-    if len(files) != 1:
-        known = sorted(each.parent.name for each in folder.glob("*/run.json"))
-        raise SourceError(
-            f"{name!r} names {len(files) or 'no'} finished run{'s' if files else ''}",
-            allowed=", ".join(known) or f"none in {folder}",
-            advice="give --store, or the run's full name",
-        )
-    from .stores.sealed import read_sealed
-
-    advice = f"run its recipe again: it is written anew ({shlex.quote(str(files[0].with_name('recipe.yaml')))})"
-    return read_sealed(str(files[0]), advice=advice) or {}
-
-
-def _links(folders: list[Path]) -> list[str]:
-    """What observers left to be shown (`links.json`), each once."""
-    lines: dict[str, None] = {}
-    for folder in folders:
-        if (folder / "links.json").is_file():
-            for name, line in json.loads((folder / "links.json").read_text()).items():
-                lines[f"{name:<10}{line}"] = None
-    return list(lines)
+def _store_option(root: str) -> str:
+    """`--store` as the next command needs it; a URL with a password is not printed, but where it was given."""
+    if root == str(Path(STORE).resolve()):
+        return ""
+    return f" --store {shlex.quote(root)}" if masked(root) == root else ' --store "$THALWEG_STORE"'
 
 
 def main() -> None:
     """Run the command line."""
-    try:
-        app()
-    except ThalwegError as error:
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        sys.exit(2 if isinstance(error, RecipeError) else 1)
-    except KeyboardInterrupt:
-        typer.echo("interrupted: the same command goes on from the last committed stage", err=True)
-        sys.exit(130)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A path may hold what the terminal's encoding does not.
+            stream.reconfigure(errors="backslashreplace")
+    app()

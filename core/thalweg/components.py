@@ -7,13 +7,14 @@ No part overrides a method of core that does something.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from .credentials import MASK, hidden
 from .signature import Field as SignatureField
 from .signature import Signature
 
@@ -43,6 +44,12 @@ class Component(BaseModel, ABC):
     """Options that work, for the conformance kit and `thalweg methods NAME`; needed where an option has no default."""
 
     _name: str = PrivateAttr("")
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        # Dask's workers log the arguments of a task that failed.
+        for name, value in super().__repr_args__():
+            masked = hidden({str(name): value})[str(name)]
+            yield name, masked if MASK in repr(masked) else value
 
     @property
     def name(self) -> str:

@@ -12,10 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from .components import Component
+from .credentials import mask_logs
 from .plugins import Registry, described
 from .report import cell
 
-console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 160)
+# Paths and names are printed as they are: `[x]` is no markup, `:x:` no symbol.
+console = Console(
+    highlight=False, markup=False, emoji=False, soft_wrap=False, width=None if sys.stdout.isatty() else 160
+)
 
 
 def scores(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
@@ -102,5 +106,6 @@ class Progress:
 
 def log_to_console(*, verbose: bool) -> None:
     """Send thalweg's log to standard error, a line each."""
+    mask_logs()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("thalweg").setLevel(logging.DEBUG if verbose else logging.INFO)

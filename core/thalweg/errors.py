@@ -16,12 +16,15 @@
         ├── ClusterError                    workers could not be started, or were lost
         └── EstimateError                   a method or an enforcer returned what it must not
 
-Each says what was given, what is allowed, and what to do.
+Each says what was given, what is allowed, and what to do; credentials in it are masked. `Terminated` is no error: it
+ends a run as an interrupt does.
 """
 
 from __future__ import annotations
 
 from typing import Self
+
+from .credentials import masked
 
 __all__ = [
     "ClusterError",
@@ -36,6 +39,7 @@ __all__ = [
     "SourceError",
     "StoreError",
     "SupersededError",
+    "Terminated",
     "ThalwegError",
     "TooLargeError",
     "UnknownNameError",
@@ -49,6 +53,8 @@ class ThalwegError(Exception):
     """
 
     def __init__(self, given: str, *, allowed: str = "", advice: str = "", where: str = "", file: str = "") -> None:
+        # A library's own words may hold a URL with its password.
+        given, allowed, advice, where = (masked(str(each)) for each in (given, allowed, advice, where))
         super().__init__(given)
         self.given, self.allowed, self.advice, self.where, self.file = given, allowed, advice, where, file
 
@@ -65,7 +71,7 @@ class ThalwegError(Exception):
             lines.append(f"  allowed: {self.allowed}")
         if self.advice:
             lines.append(f"  do: {self.advice}")
-        return "\n".join(lines)
+        return masked("\n".join(lines))
 
     # Exceptions with keyword-only arguments do not pickle by themselves, and these travel back from workers.
     def __reduce__(self) -> tuple[object, ...]:
@@ -130,3 +136,7 @@ class ClusterError(RunError):
 
 class EstimateError(RunError):
     """A method or an enforcer returned what it must not."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what an interrupt from the keyboard does, with another exit code (143)."""

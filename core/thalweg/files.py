@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import uuid
@@ -11,39 +10,45 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import CorruptError, StoreError
+from .boundaries import converted, filesystem, patiently
+from .errors import CorruptError, ThalwegError
+from .reasons import is_absent, is_foreign
 
 if TYPE_CHECKING:
     import fsspec
 
 
+__all__ = ["filesystem", "read_json", "write_bytes", "write_json", "writing"]
+
+
 @contextmanager
 def writing(url: str) -> Iterator[None]:
-    """Turn a refusal of the file system into a `StoreError` of one line."""
+    """Turn a refusal of the file system or the server into a `StoreError` of one line."""
     try:
         yield
-    except OSError as error:
-        if isinstance(error, StoreError):
+    except Exception as error:
+        if isinstance(error, ThalwegError) or not (is_foreign(error) or isinstance(error, NotImplementedError)):
             raise
-        reasons = {
-            errno.ENOSPC: ("no space is left", "free some, or give another `store:`"),
-            errno.EDQUOT: ("the disk quota is used up", "free some, or give another `store:`"),
-            errno.EROFS: ("the file system is read-only", "give a `store:` that can be written"),
-            errno.EACCES: ("writing is not permitted", "give a `store:` that you may write"),
-            errno.EPERM: ("writing is not permitted", "give a `store:` that you may write"),
-        }
-        why, advice = reasons.get(error.errno or 0, (str(error), "see whether the store can be reached"))
-        raise StoreError(f"{url}: {why}", advice=f"{advice}; what was committed is intact") from error
+        refused = converted(error, url)
+        refused.advice = f"{refused.advice}; what was committed is intact"
+        raise refused from error
 
 
 def read_json(url: str) -> Any:
-    """A JSON file, or None if there is none."""
+    """A JSON file, or None if there is none.
+
+    Raises `CorruptError` for what is no JSON, `StoreError` if it cannot be read.
+    """
     files, path = filesystem(url)
     try:
-        return json.loads(files.cat_file(path))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
+        text = patiently(lambda: files.cat_file(path))
+    except Exception as error:
+        if is_absent(error):
+            return None
+        raise converted(error, url) from error
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise CorruptError(f"{url} is not JSON ({error})", advice="delete it and run again") from None
 
 
@@ -68,14 +73,6 @@ def write_bytes(url: str, content: bytes, *, sync: bool = True) -> None:
             draft.replace(target)
         else:
             files.pipe_file(path, content)
-
-
-def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The file system of a URL, and the path in it."""
-    from fsspec.core import url_to_fs
-
-    files, path = url_to_fs(url)
-    return files, path
 
 
 def _protocols(files: fsspec.AbstractFileSystem) -> tuple[str, ...]:

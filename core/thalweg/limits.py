@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .boundaries import filesystem
 from .cluster import Cluster
 from .components import Demand, Learner
-from .errors import OptionError, TooLargeError
+from .documents import kind_of
+from .errors import OptionError, ThalwegError, TooLargeError
 from .handshakes import at
 from .signature import Signature
 from .store import Store
@@ -46,6 +48,31 @@ def check_task(name: str, peak: int, cluster: Cluster) -> None:
             advice="give the workers more memory or fewer threads, smaller chunks to the dataset, or a smaller region",
             where=name,
         )
+
+
+def check_place(root: str) -> Store:
+    """The store at a path or URL, which must be a place for folders. Raises `OptionError`."""
+    try:
+        store = Store(root)
+        if store.local is None:
+            filesystem(store.root)
+            if "?" in root or "#" in root:
+                raise OptionError(
+                    f"{root!r} has a query", allowed="a path, or a URL of a folder", advice="leave the query out"
+                )
+            return store
+        nearest = next(each for each in (store.local, *store.local.parents) if each.exists())
+    except ThalwegError as error:
+        raise error.at("store") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise OptionError(f"{root!r} is no place for a store: {error}", where="store", advice="give a path") from None
+    if not nearest.is_dir():
+        what = kind_of(nearest.stat().st_mode) if not nearest.is_file() else "a file"
+        inside = "" if nearest == store.local else f": {str(nearest)!r}"
+        raise OptionError(
+            f"{store.root!r}{inside} is {what}", allowed="a folder, or a path where one can be made", where="store"
+        )
+    return store
 
 
 def check_space(store: Store, nbytes: int) -> None:

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -20,6 +20,7 @@ from .arrays import reading
 from .blocks import Source, copy
 from .cluster import Workers
 from .components import Fitted, Learner, Training
+from .credentials import masked
 from .errors import RunError, SupersededError
 from .estimates import Estimating, Prepared
 from .evaluation import Evaluating
@@ -27,6 +28,7 @@ from .files import write_json
 from .fitted import write_fitted
 from .plan import Plan, same_array
 from .plugins import Registry
+from .records import publish
 from .run import STAGES, Stage
 from .store import Attempt, Committed, seconds
 
@@ -86,6 +88,8 @@ class Execution:
     ) -> None:
         self._open.close()
         self._tell("run_finished", run=self.run, error=error)
+        if error is None:
+            publish(self.run.folder, self.plan.store, ["links.json"])
 
     def stage(self, name: str) -> Stage:
         """Run one stage, or find it committed. Stages go in the order of `STAGES`."""
@@ -95,7 +99,7 @@ class Execution:
             raise RunError(f"{name} comes after {missing[-1]}", advice=f"run {', '.join(missing)} first")
         stage: Stage = getattr(self, f"_{name}")()
         self.stages[name] = stage
-        self._tell("stage_finished", run=self.run, stage=stage)
+        self._tell("stage_finished", run=self.run, stage=replace(stage, store=masked(stage.store)))
         return stage
 
     def table(self) -> list[dict[str, Any]]:

@@ -6,18 +6,20 @@ sizes is what will be, not what was declared. It reads coordinates, and no field
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .blocks import PEAK, blocks, chunks_of, largest_block
+from .boundaries import asked
 from .cluster import Cluster, cluster_from
 from .components import Component, Dataset, Demand, Hold, Learner, Method, Metric, Transform, WholeMetric
+from .credentials import hidden, masked
 from .errors import CorruptError, HandshakeError, SourceError, ThalwegError, TooLargeError
 from .handshakes import at, shake_hands
-from .limits import check_space, check_task, demand_of, human
+from .limits import check_place, check_space, check_task, demand_of, human
 from .parts import held_laws, labelled_metrics, train_options
 from .plugins import Registry
 from .provenance import digest, record
@@ -106,12 +108,12 @@ class Plan:
         }
 
     def resolved(self) -> dict[str, Any]:
-        """The recipe with every default, as plain data."""
+        """The recipe with every default, as plain data; without credentials."""
 
         def named(part: Component) -> dict[str, Any]:
             return {part.name: part.model_dump(mode="json")}
 
-        return {
+        tree = {
             **self.recipe.resolved(),
             "ingest": named(self.dataset),
             "preprocess": [named(each) for each in self.transforms],
@@ -124,6 +126,7 @@ class Plan:
             "evaluate": [named(each) for each in self.metrics.values()],
             "store": self.store.root,
         }
+        return dict(hidden(tree))
 
     @property
     def learning_holds(self) -> tuple[Hold, ...]:
@@ -152,7 +155,7 @@ class Plan:
             work = f"{step.tasks} tasks, {human(step.peak)} each" if step.tasks else ""
             lines.append(f"  {step.name:<11}{step.digest[:10]}  {state:<7}{size}  {work:<26}{step.gives}".rstrip())
             lines += [f"  {'':<11}{line}" for line in (step.note, step.broken) if line]
-        return "\n".join(lines)
+        return masked("\n".join(lines))
 
 
 def plans(
@@ -182,7 +185,7 @@ def plans(
 
 def plans_of(recipe: Recipe, registry: Registry, *, store: str | None = None, only: str = "") -> list[Plan]:
     """The plans of a parsed recipe, one per method."""
-    place = Store(store or recipe.store or "thalweg-store")
+    place = check_place(store or recipe.store or "thalweg-store")
     dataset = cast(Dataset, registry.make("datasets", recipe.ingest, where="ingest"))
     transforms = tuple(
         cast(Transform, registry.make("transforms", each, where=f"preprocess[{i}]"))
@@ -213,8 +216,8 @@ class _Ground:
 
 def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Cluster, store: Store) -> _Ground:
     source = record(dataset)
-    mark = digest("ingest", FORMAT, source, at(f"ingest.{dataset.name}", dataset.fingerprint))
-    data = raw = cast("xr.Dataset", at(f"ingest.{dataset.name}", dataset.open))
+    mark = digest("ingest", FORMAT, source, _asked(dataset, dataset.fingerprint))
+    data = raw = cast("xr.Dataset", _asked(dataset, dataset.open))
     given = Signature.of(data)
     if not given.fields:
         raise SourceError(f"{dataset.name} gives no variables", advice="declare `variables`", where="ingest")
@@ -252,6 +255,10 @@ def _known(store: Store, stage: str, *marks: str) -> tuple[bool, str]:
         except CorruptError as error:
             wrong.append(f"{error.given}; {error.advice}")
     return not wrong and all(found), "; ".join(wrong)
+
+
+def _asked(dataset: Dataset, call: Callable[[], Any]) -> Any:
+    return at(f"ingest.{dataset.name}", lambda: asked(call, dataset.name, kind=SourceError))
 
 
 def _transformed(transform: Transform, data: xr.Dataset, given: Signature, giver: str) -> xr.Dataset:

@@ -32,6 +32,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from . import hookspecs
 from .components import Component, Dataset, Enforcer, Law, Loss, Method, Metric, Transform, WholeMetric
+from .credentials import hidden, shown
 from .errors import NameTakenError, OptionError, PluginError, ThalwegError, UnknownNameError
 
 log = logging.getLogger("thalweg")
@@ -246,7 +247,7 @@ def named(given: Any, *, kind: str, where: str = "") -> tuple[str, dict[str, Any
         if isinstance(name, str) and (options is None or isinstance(options, Mapping)):
             return name, dict(options or {})
     raise OptionError(
-        f"{given!r} does not name one {SINGULAR[kind]}",
+        f"{shown(given)} does not name one {SINGULAR[kind]}",
         allowed=f"NAME, or {{NAME: {{option: value}}}}, with a name of `thalweg {kind}`",
         where=where,
     )
@@ -272,7 +273,19 @@ def _option_error(part: type[Component], error: ValidationError, where: str) -> 
     if first["type"] == "missing":
         described = _describe(part, first["loc"])
         return OptionError(f"the option {path!r} is missing", allowed=described, advice=f"give {path!r}", where=where)
-    return OptionError(f"{first['input']!r} {_lower(first['msg'])}", allowed=_describe(part, first["loc"]), where=place)
+    given = _input(first["input"], first["loc"])
+    return OptionError(f"{given} {_lower(first['msg'])}", allowed=_describe(part, first["loc"]), where=place)
+
+
+def _input(given: Any, location: tuple[int | str, ...]) -> str:
+    """What was given, for an error: masked by all the names under which it stands."""
+    tree = given
+    for key in reversed(location):
+        tree = {str(key): tree}
+    tree = hidden(tree)
+    for key in location:
+        tree = tree[str(key)] if isinstance(tree, Mapping) else tree
+    return shown(tree)
 
 
 def _describe(part: type[Component], location: Iterable[int | str]) -> str:

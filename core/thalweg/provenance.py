@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .components import Component
+from .credentials import without
 
 
 def digest(*parts: Any) -> str:
@@ -27,11 +28,14 @@ def digest(*parts: Any) -> str:
 
 
 def record(part: Component) -> dict[str, Any]:
-    """What identifies a part's results: its name, options and code, and those of the parts inside it."""
+    """What identifies a part's results: its name, options and code, and those of the parts inside it.
+
+    Credentials are left out: a rotated key gives the same results.
+    """
     inner = [each for value in part.__dict__.values() for each in _components(value)]
     return {
         "name": part.name,
-        "options": part.model_dump(mode="json"),
+        "options": without(part.model_dump(mode="json")),
         "revision": type(part).revision,
         "version": version_of(type(part)),
         "code": code_digest(type(part)),

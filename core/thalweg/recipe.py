@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .credentials import hidden, masked, remember, shown
+from .documents import DEEPEST, parsed, read
 from .errors import OptionError, RecipeError, SourceError
 from .plugins import KINDS, SINGULAR, Registry, described, named
 
@@ -50,17 +51,22 @@ class Recipe(BaseModel):
     def load(cls, path: str | Path, *, overrides: Iterable[str] = ()) -> Recipe:
         """Read a recipe. Raises `RecipeError` with the file and the place in it."""
         file = Path(path)
-        if not file.is_file():
+        if not _exists(file):
             near = difflib.get_close_matches(file.name, [each.name for each in file.parent.glob("*.y*ml")], n=1)
             raise SourceError(
                 f"there is no recipe {str(path)!r}",
                 allowed="the path of a YAML file",
                 advice=f"did you mean {str(file.parent / near[0])!r}?" if near else "see recipes/ for examples",
             )
-        tree = _read(file)
+        tree = read(file)
         if "extends" in tree:
-            base = file.parent / str(tree.pop("extends"))
-            below = _read(base)
+            named = tree.pop("extends")
+            if not isinstance(named, str) or not named:
+                raise OptionError(
+                    f"{shown(named)} names no recipe", allowed="one path", where="extends", file=file.name
+                )
+            base = file.parent / named
+            below = read(base, where="extends")
             if "extends" in below:
                 raise RecipeError(
                     f"{base.name} extends another recipe",
@@ -71,6 +77,7 @@ class Recipe(BaseModel):
             tree = merge(below, tree)
         for override in overrides:
             tree = assign(tree, override)
+        remember(tree)
         return cls.parse(tree, file=file.name)
 
     @classmethod
@@ -94,7 +101,7 @@ class Recipe(BaseModel):
                 raise OptionError(
                     f"the section {where!r} is missing", allowed=", ".join(keys), advice=f"add `{where}:`", file=file
                 ) from None
-            raise OptionError(f"{first['input']!r}: {first['msg']}", where=where, file=file) from None
+            raise OptionError(f"{shown(hidden(first['input']))}: {first['msg']}", where=where, file=file) from None
         if "method" not in recipe.train:
             raise OptionError(
                 "the section 'train' names no method",
@@ -118,42 +125,16 @@ class Recipe(BaseModel):
             yield self.model_copy(update={"name": f"{title}-{again + 1}" if again else title, "train": train})
 
     def resolved(self) -> dict[str, Any]:
-        """Plain data."""
-        return self.model_dump(mode="json")
+        """Plain data, without credentials."""
+        return dict(hidden(self.model_dump(mode="json")))
 
 
-class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice: YAML itself silently keeps the last."""
-
-
-def _mapping(loader: _Loader, node: Any) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
-        seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def _read(file: Path) -> dict[str, Any]:
+def _exists(file: Path) -> bool:
+    """Whether there is anything; what cannot be looked at is left to be refused when it is read."""
     try:
-        tree = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError:
-        raise SourceError(f"there is no recipe {str(file)!r}", where="extends") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise RecipeError(f"not YAML: {problem}", advice="mend the line", where=place, file=file.name) from None
-    if not isinstance(tree, dict):
-        raise RecipeError(
-            f"{type(tree).__name__} where sections should be", allowed="name:, ingest:, ...", file=file.name
-        )
-    return tree
+        return file.exists()
+    except (OSError, ValueError):
+        return True
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any], place: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -172,36 +153,45 @@ def assign(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
     """`tree` with `a.b=c`; the name of a part may be left out: `ingest.path=x` sets `ingest: {kaplan: {path: x}}`."""
     path, equals, text = override.partition("=")
     keys = re.sub(r"\[(\d+)\]", r".\1", path).split(".")
-    if not equals or not all(keys):
-        raise OptionError(f"--set {override!r}", allowed="--set a.b=c", advice="give a path, '=', and a value in YAML")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = text
+    if not equals or not all(keys) or len(keys) > DEEPEST:
+        raise OptionError(
+            f"--set {masked(override[:200])!r}", allowed="--set a.b=c", advice="give a path, '=', and a value in YAML"
+        )
     made = copy.deepcopy(dict(tree))
     node: Any = made
     for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
-        if isinstance(node, list):
-            if not key.isdigit() or int(key) >= len(node):
-                raise OptionError(
-                    f"--set {override!r}: {'.'.join(keys[:depth])!r} has no item {key!r}",
-                    allowed=f"0 to {len(node) - 1}",
-                )
-            index: Any = int(key)
-        else:
-            index = key
-        if last:
-            node[index] = value
-        else:
-            child = node[index] if isinstance(node, list) else node.get(index)
-            if isinstance(child, str):
-                child = {child: {}}
-            if child is None:
-                child = {}
-            node[index] = child
-            node = _inside(child, keys[depth + 1])
+        index = _index(node, key, at=".".join(keys[:depth]), override=path)
+        if depth == len(keys) - 1:
+            node[index] = _value(text, path)
+            break
+        child = node[index] if isinstance(node, list) else node.get(index)
+        if isinstance(child, str):
+            child = {child: {}}
+        node[index] = {} if child is None else child
+        node = _inside(node[index], keys[depth + 1])
     return made
+
+
+def _value(text: str, path: str) -> Any:
+    """A value in YAML; what is no YAML is a text, unless it is YAML that is refused."""
+    try:
+        return parsed(text, what="--set")
+    except RecipeError as error:
+        if any(word in error.given for word in ("nested deeper", "stands for", "is no key", "given twice")):
+            raise OptionError(error.given, allowed="--set a.b=c", where=f"--set {path}") from None
+        return text
+
+
+def _index(node: Any, key: str, *, at: str, override: str) -> Any:
+    """The place of `key` in a mapping or a list. Raises `OptionError`."""
+    if isinstance(node, dict):
+        return key
+    if isinstance(node, list) and key.isascii() and key.isdigit() and int(key) < len(node):
+        return int(key)
+    raise OptionError(
+        f"--set {override!r}: {at!r} has no item {key!r}",
+        allowed=f"0 to {len(node) - 1}" if isinstance(node, list) else f"{at}: it is {shown(node, limit=60)}",
+    )
 
 
 def _inside(node: Any, key: str) -> Any:

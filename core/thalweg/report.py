@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from .components import Learner
+from .credentials import hidden
 from .files import write_bytes, writing
 from .plan import Plan
 from .plugins import Registry
+from .records import local_root, publish
 from .run import Run, Stage
 from .store import Attempt, Committed
 from .stores.references import refer
@@ -32,10 +34,7 @@ VERSIONED = ("thalweg", "numpy", "xarray", "zarr", "dask", "torch")
 
 def runs_folder(plan: Plan) -> Path:
     """Where runs keep their records: beside the stages, or in the user's cache for a store that is not local."""
-    if plan.store.local is not None:
-        return plan.store.local / "runs"
-    name = plan.store.root.replace("://", "-").replace("/", "-")
-    return Path.home() / ".cache" / "thalweg" / name / "runs"
+    return local_root(plan.store) / "runs"
 
 
 def run_of(plan: Plan, registry: Registry, tags: Mapping[str, str]) -> Run:
@@ -61,7 +60,7 @@ def run_of(plan: Plan, registry: Registry, tags: Mapping[str, str]) -> Run:
         plan.digest,
         str(folder),
         plan.recipe.resolved(),
-        {**own, **tags},
+        hidden({**own, **tags}),
         files,
     )
 
@@ -71,8 +70,9 @@ def write_run_files(run: Run, plan: Plan) -> None:
     with writing(run.folder):
         Path(run.folder).mkdir(parents=True, exist_ok=True)
     write_bytes(run.files["recipe.yaml"], yaml.safe_dump(dict(run.recipe), sort_keys=False).encode())
-    write_bytes(run.files["plan.txt"], (plan.text() + "\n").encode())
+    write_bytes(run.files["plan.txt"], (plan.text() + "\n").encode(errors="backslashreplace"))
     refer(plan.store.root, Path(run.folder).name, plan.stages())
+    publish(run.folder, plan.store, list(run.files))
 
 
 def with_files(stage: Stage, committed: Committed, run: Run, plan: Plan) -> Stage:
@@ -85,7 +85,7 @@ def with_files(stage: Stage, committed: Committed, run: Run, plan: Plan) -> Stag
         write_bytes(local[name], committed.content(each), sync=False)
     curves = json.loads(Path(local["curves.json"]).read_text())
     rows = table(plan, stage.numbers)
-    write_bytes(str(folder / "card.md"), card(plan, rows).encode())
+    write_bytes(str(folder / "card.md"), card(plan, rows).encode(errors="backslashreplace"))
     local["card.md"] = str(folder / "card.md")
     summary = {
         "name": run.name,
@@ -95,6 +95,7 @@ def with_files(stage: Stage, committed: Committed, run: Run, plan: Plan) -> Stag
         "table": rows,
     }
     write_sealed(str(folder / "run.json"), {**summary, "cite": list(plan.cites)})
+    publish(run.folder, plan.store, ["run.json", *local])
     by_lead = {key: {int(lead): value for lead, value in curve.items()} for key, curve in curves.items()}
     return replace(stage, curves=by_lead, files=local)
 

@@ -17,11 +17,11 @@ def new_plugin(name: str, folder: Path) -> list[Path]:
     """Write the plugin into `folder/thalweg-NAME`; gives its files. Raises `OptionError` for a name that is taken."""
     module = f"thalweg_{name.replace('-', '_')}"
     target = folder / f"thalweg-{name}"
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or len(name) > 80:
         raise OptionError(
-            f"{name!r} is no name for a plugin",
-            allowed="lower-case letters and digits, in words joined by '-'",
-            advice=f"try {suggested(name)!r}" if suggested(name) else "",
+            f"{name[:80]!r} is no name for a plugin",
+            allowed="lower-case letters and digits, in words joined by '-'" + (", up to 80" if len(name) > 80 else ""),
+            advice=f"try {suggested(name)[:80]!r}" if suggested(name) else "give another",
         )
     if util.find_spec(module) is not None:
         raise OptionError(f"a module {module!r} is installed already", advice="choose another name, or uninstall it")

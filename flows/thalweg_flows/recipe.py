@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
+from thalweg.credentials import mask_logs
 from thalweg.pipeline import Execution
 from thalweg.plan import plans
 from thalweg.plugins import Registry
@@ -22,12 +23,15 @@ def run_recipe(
 ) -> dict[str, list[dict[str, Any]]]:
     """Run a recipe, one method after the other; gives the table of scores of each run.
 
+    Prefect keeps the parameters of a flow run: give credentials by reference, `${NAME}`.
+
     Args:
         recipe: the path of a YAML file
         set: overrides, as in `train.epochs=2`
         store: the root of the stores, instead of the recipe's
         cluster: as in a recipe, instead of the recipe's
     """
+    mask_logs()
     registry = Registry.installed()
     made = plans(recipe, overrides=set, registry=registry, store=store, cluster=cluster)
     # Not Prefect's DaskTaskRunner: it would need Prefect on every worker, and costs 70 ms a task.

@@ -9,6 +9,7 @@ from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
+from thalweg.credentials import masked
 from thalweg.pipeline import Execution
 
 
@@ -29,14 +30,13 @@ def stage_task(execution: Execution, name: str, *, label: str) -> Task[[Referenc
     @task(name=label, cache_policy=NO_CACHE, persist_result=False)
     def stage(before: Reference | None) -> State[Reference]:  # noqa: ARG001
         done = execution.stage(name)
+        place = masked(done.store)
         reference = Reference(
-            stage=name, store=done.store, digest=done.digest, reused=done.reused, numbers=dict(done.numbers)
+            stage=name, store=place, digest=done.digest, reused=done.reused, numbers=dict(done.numbers)
         )
-        get_run_logger().info(
-            "%s %s %s", name, "reused" if done.reused else "committed", done.store or "nothing to store"
-        )
+        get_run_logger().info("%s %s %s", name, "reused" if done.reused else "committed", place or "nothing to store")
         if done.reused:
-            return Completed(name="Reused", message=f"committed before: {done.store}", data=reference)
-        return Completed(message=done.store, data=reference)
+            return Completed(name="Reused", message=f"committed before: {place}", data=reference)
+        return Completed(message=place, data=reference)
 
     return stage

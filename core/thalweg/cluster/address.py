@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from ..errors import ClusterError
+from ..reasons import line
 from .base import Cluster, connect, memory, quiet
 from .dask_workers import DaskWorkers
 from .workers import Workers
@@ -44,9 +45,10 @@ class Address(Cluster):
         quiet()
         try:
             client = connect(self.url, timeout=TIMEOUT)
-        except (OSError, ValueError) as error:
+        # A scheduler behind TLS raises TypeError, a protocol that is not installed ImportError.
+        except Exception as error:
             raise ClusterError(
-                f"no scheduler answers at {self.url!r}: {error}".split("\n", 1)[0],
+                f"no scheduler answers at {self.url!r}: {line(error)}",
                 allowed="the address of a Dask scheduler of the same version, such as tcp://10.0.0.1:8786",
                 advice="start one with `dask scheduler`, and workers with `dask worker ADDRESS`",
             ) from error

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, PositiveInt
 
+from ..credentials import hidden, masked
 from ..errors import ClusterError
 from .dask_workers import DaskWorkers
 from .workers import Workers
@@ -54,11 +55,11 @@ class Cluster(BaseModel, ABC):
     def summary(self) -> str:
         """One line: the kind and its options."""
         options = ", ".join(
-            f"{name} {value.human_readable() if isinstance(value, ByteSize) else value}"
+            f"{name} {value.human_readable() if isinstance(value, ByteSize) else hidden({name: value})[name]}"
             for name, value in self
             if value not in (None, False, (), {})
         )
-        return f"{type(self).__name__.lower()} ({options})"
+        return masked(f"{type(self).__name__.lower()} ({options})")
 
     def describe(self) -> str:
         """What is handed to a queue or to Kubernetes; for the others, their `summary`."""

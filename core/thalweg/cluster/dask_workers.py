@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..credentials import mask_logs
 from ..errors import ClusterError
 from .workers import POLL, Item, Lost, Result, Workers
 
@@ -121,4 +122,6 @@ def _task(function: Callable[[Item], Result], item: Item) -> Result:
     # that waits for it. It is set for good: tasks of one process would undo each other's setting.
     if dask.config.get("scheduler", None) != "synchronous":
         dask.config.set(scheduler="synchronous")
+    # A worker logs what a task raises.
+    mask_logs()
     return function(item)

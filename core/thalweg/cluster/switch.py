@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..credentials import shown
 from ..errors import OptionError
 from .address import Address
 from .base import Cluster, DaskCluster
@@ -51,7 +52,7 @@ def _kind(given: object, where: str) -> tuple[str, dict[str, Any]]:
         options = {"url": options}
     if not isinstance(name, str) or not isinstance(options, Mapping | None):
         raise OptionError(
-            f"{given!r} does not name one cluster",
+            f"{shown(given)} does not name one cluster",
             allowed=f"KIND, or {{KIND: {{option: value}}}}, where KIND is one of {', '.join(KINDS)}",
             advice="write `cluster: threads`, or `cluster: {local: {workers: 2}}`",
             where=where,
@@ -85,7 +86,7 @@ def _option_error(model: type[Cluster], error: Any, where: str) -> OptionError:
     message = error["msg"].removeprefix("Input ")
     field = model.model_fields.get(name)
     return OptionError(
-        f"{error['input']!r} {message[:1].lower()}{message[1:]}",
+        f"{shown(error['input'])} {message[:1].lower()}{message[1:]}",
         allowed=(field.description if field else None) or options,
         advice=f"change {name!r}",
         where=f"{where}.{name}",

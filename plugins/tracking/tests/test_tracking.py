@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import thalweg_tracking as plugin
 from thalweg.errors import EstimateError
 from thalweg.run import Run, Stage
 from thalweg_tracking import observer
+from thalweg_tracking.courier import BUDGET, Courier, Watch
 from thalweg_tracking.events import flattened
 from thalweg_tracking.journal import Journal, State
 from thalweg_tracking.place import link
@@ -281,6 +282,9 @@ def test_events_reach_a_server_that_starts_late(store: Path, monkeypatch: pytest
     _whole(run)
     with _server(store, uri):
         _whole(_run(store, "ripple"))
+        # On a busy machine the budget may end before all is sent.
+        while any(observer.drain_store(store).values()):
+            time.sleep(0.1)
         assert {each.info.run_name for each in _runs(uri)} == {"wave/0123456789", "ripple/0123456789"}
         names = [each.path for each in _client(uri).list_artifacts(_runs(uri)[0].info.run_id)]
         assert set(names) == {"recipe.yaml", "figures", "card.md"}
@@ -378,3 +382,146 @@ def _server(store: Path, uri: str) -> Iterator[None]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+
+
+# --- a tracker is a courtesy
+
+
+class Clock:
+    """Time that passes when it is looked at."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step, self.looks = 0.0, step, 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        self.now += self.step
+        return self.now
+
+
+def _hanging(*, local: bool) -> tuple[Courier, threading.Event]:
+    hang = threading.Event()
+
+    def own(_: Watch) -> int:
+        hang.wait(60)
+        return 0
+
+    return Courier("run", own=own, others=lambda: None, local=local), hang
+
+
+@pytest.mark.fault("servers", "a tracker that never answers: the run waits 5 s in all, and goes on")
+@pytest.mark.parametrize("local", [False, True])
+def test_a_tracker_that_hangs_is_left_behind(local: bool) -> None:
+    courier, hang = _hanging(local=local)
+    courier.start()
+    clock = Clock(1.0)
+    courier.end(clock=clock, pause=0.001)
+    assert clock.looks <= BUDGET + 2
+    assert courier.is_alive()
+    hang.set()
+    courier.join(10)
+
+
+def test_a_local_database_is_waited_for_while_it_makes_progress() -> None:
+    sent: list[int] = []
+    gate = threading.Semaphore(0)
+
+    def own(watch: Watch) -> int:
+        for _ in range(20):
+            gate.acquire()
+            watch.calls += 1
+            sent.append(1)
+        return 0
+
+    class Progress(Clock):
+        def __call__(self) -> float:
+            gate.release()
+            time.sleep(0.01)
+            return super().__call__()
+
+    courier = Courier("run", own=own, others=lambda: None, local=True)
+    courier.start()
+    courier.end(clock=Progress(1.0), pause=0.001)
+    assert len(sent) == 20
+
+
+def test_a_tracker_that_failed_is_not_waited_for() -> None:
+    def own(watch: Watch) -> int:
+        watch.failing = True
+        return 3
+
+    courier = Courier("run", own=own, others=lambda: None, local=False)
+    courier.start()
+    courier.tell()
+    for _ in range(1000):
+        if courier._watch.failing:
+            break
+        time.sleep(0.01)
+    clock = Clock(1.0)
+    courier.end(clock=clock, pause=0.001)
+    assert clock.looks <= 2
+
+
+WRONG: dict[str, Callable[[Any], None]] = {
+    "answers 500": lambda asked: asked.answer(b"{}", 500),
+    "answers 404": lambda asked: asked.answer(b"", 404),
+    "answers a page of HTML": lambda asked: asked.answer(b"<html>hello</html>"),
+    "answers JSON of another kind": lambda asked: asked.answer(b"[1, 2]"),
+    "resets every connection": lambda asked: asked.reset(),
+    "breaks off every answer": lambda asked: asked.answer(b"{" + b" " * 100, cut=50),
+}
+
+
+@pytest.mark.fault("servers", "a tracker that {id}: one warning, and the events wait on disk")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_tracker_that_is_wrong_costs_a_warning(
+    store: Path, serve: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
+    server = serve(WRONG[fault])
+    monkeypatch.setenv("THALWEG_TRACKING_URI", server.url.replace("http://", "http://me:planted-password@"))
+    run = _run(store)
+    with caplog.at_level(logging.WARNING, "thalweg"):
+        _whole(run)
+    assert len(caplog.messages) == 2, caplog.messages
+    assert "does not answer" in caplog.messages[0]
+    assert len(list(Journal(run.folder).waiting(None))) == 6
+    left = b"".join(file.read_bytes() for file in Path(run.folder).rglob("*") if file.is_file())
+    assert b"planted" not in left
+    assert "planted" not in caplog.text
+    # Each try is one call; then the tracker is left alone.
+    assert len(server.asked) <= len(observer.PAUSES) + 1
+
+
+@pytest.mark.fault("servers", "other runs in the store report to a tracker that hangs: it is not asked at all")
+@pytest.mark.timeout(120)
+def test_trackers_of_other_runs_are_left_alone(store: Path, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve(lambda asked: asked.answer(b"", 500))
+    monkeypatch.setenv("THALWEG_TRACKING_URI", server.url)
+    for name in ("wave", "tide"):
+        _whole(_run(store, name))
+    asked = len(server.asked)
+    monkeypatch.delenv("THALWEG_TRACKING_URI")
+    _whole(_run(store, "ripple"))
+    assert [run.info.run_name for run in _runs(store)] == ["ripple/0123456789"]
+    assert len(server.asked) == asked
+
+
+@pytest.mark.fault("servers", "the notes on what was sent are left empty, cut or foreign: all is sent again, once")
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"tracking_uri": 5}', '{"tracking_uri": "x", "elsewhere": []}'])
+def test_notes_that_were_cut_are_made_again(store: Path, content: str) -> None:
+    run = _run(store)
+    _whole(run)
+    (Path(run.folder) / "mlflow.json").write_text(content)
+    (Path(run.folder) / "links.json").write_text(content)
+    _whole(run)
+    (one,) = _runs(store)
+    assert one.info.status == "FINISHED"
+    assert len(_history(store, one, "loss/train")) == 3
+
+
+def test_lines_of_a_spool_that_are_no_events_are_passed_over(store: Path) -> None:
+    run = _run(store)
+    Path(run.folder, "spool.jsonl").write_bytes(b"5\n[]\nnull\n\xff\n{}\n")
+    _whole(run)
+    assert [each.info.status for each in _runs(store)] == ["FINISHED"]

@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -63,30 +63,38 @@ class Journal:
 
     def state(self, tracking_uri: str | None = None) -> State | None:
         """The state at a URI, by default the one last used; another URI starts from the beginning."""
-        try:
-            known = json.loads(self._file.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            known = {}
+        known = self._known()
         uri = tracking_uri or known.get("tracking_uri")
         if uri is None:
             return None
         found = known if known.get("tracking_uri") == uri else known.get("elsewhere", {}).get(uri, {})
-        names = {each.name for each in fields(State)}
-        return State(**{"tracking_uri": uri, **{key: value for key, value in found.items() if key in names}})
+        kinds = {each.name: type(each.default) if each.default is not MISSING else dict for each in fields(State)}
+        whole: dict[str, Any] = {
+            key: value for key, value in found.items() if key in kinds and isinstance(value, kinds[key])
+        }
+        return State(**{**whole, "tracking_uri": uri})
 
     def save(self, state: State) -> None:
         """Keep a state, beside those at other URIs."""
-        try:
-            known: dict[str, Any] = json.loads(self._file.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            known = {}
-        elsewhere = known.pop("elsewhere", {})
+        known = self._known()
+        elsewhere = dict(known.pop("elsewhere", {}))
         if known:
             elsewhere[known["tracking_uri"]] = known
         elsewhere.pop(state.tracking_uri, None)
         partial = self._file.with_suffix(f".{os.getpid()}.partial")
         partial.write_text(json.dumps({**asdict(state), "elsewhere": elsewhere}, indent=1))
         partial.replace(self._file)
+
+    def _known(self) -> dict[str, Any]:
+        """What was kept; nothing, if the file was cut short: sending again is harmless."""
+        try:
+            known = json.loads(self._file.read_text())
+        except (OSError, ValueError):
+            return {}
+        whole = isinstance(known, dict) and isinstance(known.get("tracking_uri"), str)
+        elsewhere = known.get("elsewhere", {}) if whole else None
+        good = isinstance(elsewhere, dict) and all(isinstance(each, dict) for each in elsewhere.values())
+        return known if good else {}
 
     def waiting(self, state: State | None) -> Iterator[tuple[Event, int]]:
         """Events that were not sent, each with the place in the spool where it ends."""
@@ -104,7 +112,8 @@ class Journal:
                     event = json.loads(line)
                 except ValueError:
                     continue
-                yield event, end
+                if isinstance(event, dict) and "event" in event:
+                    yield event, end
 
 
 @contextmanager

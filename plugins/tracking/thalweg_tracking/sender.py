@@ -13,8 +13,9 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from .courier import Watch
 from .events import Event
 from .journal import State, locked
 from .place import database
@@ -33,10 +34,11 @@ _FORBIDDEN = re.compile(r"[^\w\-. /:]")
 class Sender:
     """Sends the events of one run, and notes in `state` what MLflow has."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, uri: str = "", watch: Watch | None = None) -> None:
         self._state = state
         self._database = database(state.tracking_uri)
-        self._client = _client(state.tracking_uri, self._database)
+        watch = watch or Watch()
+        self._client = cast("MlflowClient", _Counted(_client(uri or state.tracking_uri, self._database, watch), watch))
 
     def gone(self) -> bool:
         """Whether the run that `state` names was deleted."""
@@ -174,6 +176,23 @@ class Sender:
             self._client.log_batch(self._state.run_id, tags=[RunTag(_name(key), value) for key, value in some])
 
 
+class _Counted:
+    """A client whose answers are counted: who waits for it sees that it lives."""
+
+    def __init__(self, client: MlflowClient, watch: Watch) -> None:
+        self._client, self._watch = client, watch
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            answer = call(*args, **kwargs)
+            self._watch.calls += 1
+            return answer
+
+        return counted
+
+
 def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     some = list(entries)
     for start in range(0, len(some), _BATCH):
@@ -184,17 +203,29 @@ def _name(key: str) -> str:
     return _FORBIDDEN.sub("_", key)[:250]
 
 
-def _client(uri: str, file: Path | None) -> MlflowClient:
-    # Our own retries come on top, and a run must not wait for minutes.
+def prepare() -> None:
+    """Import MLflow, with limits that fit a courtesy: by default it waits, and tries again, for minutes."""
     quick = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    for name, value in {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1", **quick}.items():
+    # What it prints of its own accord holds the tracker's address, with the password if that has one.
+    quiet = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
+    for name, value in {**quick, **quiet}.items():
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
+    import mlflow  # noqa: F401
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+
+
+def _client(uri: str, file: Path | None, watch: Watch) -> MlflowClient:
+    prepare()
+    from mlflow import MlflowClient
+
     if file is None:
         return MlflowClient(tracking_uri=uri)
     file.parent.mkdir(parents=True, exist_ok=True)
-    # The first to open a database makes its tables; two at once would make them twice.
-    with locked(file.with_name(f"{file.name}.lock"), seconds=60):
-        return MlflowClient(tracking_uri=uri)
+    watch.opening = not file.exists() or not file.stat().st_size
+    try:
+        # The first to open a database makes its tables; two at once would make them twice.
+        with locked(file.with_name(f"{file.name}.lock"), seconds=60):
+            return MlflowClient(tracking_uri=uri)
+    finally:
+        watch.opening = False

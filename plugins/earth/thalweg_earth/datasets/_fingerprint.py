@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from thalweg.credentials import bare
 from thalweg.errors import SourceError
+from thalweg.reasons import is_absent
 
 from ._reach import Options, filesystem, info, is_remote, local_path, patiently, require, unreachable
 
@@ -73,9 +76,10 @@ def remote_marks(url: str, storage_options: Options) -> list[str]:
     try:
         known = info(system, path)
         # http knows no folders; asking it for zarr's metadata is left out for what is clearly a file.
-        folder = Path(path).suffix in ("", ".zarr") and is_zarr(url, storage_options)
+        clearly = Path(path.partition("?")[0]).suffix not in ("", ".zarr") or "?" in path
+        folder = not clearly and is_zarr(url, storage_options)
         if known.get("type") == "directory" or folder:
-            return [url, *_remote_zarr_marks(system, path)]
+            return [bare(url), *_remote_zarr_marks(system, path)]
     except SourceError:
         raise
     except Exception as error:
@@ -83,9 +87,12 @@ def remote_marks(url: str, storage_options: Options) -> list[str]:
     names = ("size", "ETag", "etag", "Last-Modified", "LastModified", "Content-MD5", "md5Hash", "created", "mtime")
     marks = [f"{name}={known[name]}" for name in names if known.get(name) is not None]
     if len(marks) < 2:  # a size alone does not change with the values
-        head = patiently(lambda: system.cat_file(path, start=0, end=MEBI))
+        try:
+            head = patiently(lambda: system.cat_file(path, start=0, end=MEBI))
+        except Exception as error:
+            raise unreachable(url, error) from error
         marks.append(hashlib.sha256(head).hexdigest())
-    return [url, *marks]
+    return [bare(url), *marks]
 
 
 def _remote_zarr_marks(system: Any, path: str) -> list[str]:
@@ -110,4 +117,21 @@ def is_zarr(url: str, storage_options: Options = None) -> bool:
         folder = local_path(url)
         return folder.is_dir() and any((folder / name).exists() for name in ZARR_METADATA)
     system, path = filesystem(url, storage_options)
-    return any(system.exists(f"{path.rstrip('/')}/{name}") for name in ("zarr.json", ".zmetadata", ".zgroup"))
+    if "?" in path:
+        return False
+    return any(
+        _is_metadata(url, system, f"{path.rstrip('/')}/{name}") for name in ("zarr.json", ".zmetadata", ".zgroup")
+    )
+
+
+def _is_metadata(url: str, system: Any, path: str) -> bool:
+    """Whether zarr's metadata lies there: some servers answer every address with a page."""
+    try:
+        found = json.loads(patiently(lambda: system.cat_file(path)))
+    except ValueError:
+        return False
+    except Exception as error:
+        if is_absent(error):
+            return False
+        raise unreachable(url, error) from error
+    return isinstance(found, dict) and not found.keys().isdisjoint({"zarr_format", "zarr_consolidated_format"})

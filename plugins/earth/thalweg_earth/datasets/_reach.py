@@ -1,20 +1,28 @@
-"""Reaching a source: local paths and fsspec URLs, and errors that say what is wrong with them."""
+"""Reaching a source: local paths and fsspec URLs, and errors that say what is wrong with them.
+
+Credentials in options and URLs are references, `${NAME}`, that are followed here; what passes by itself is tried again.
+"""
 
 from __future__ import annotations
 
 import difflib
-import time
-from collections.abc import Callable, Mapping
+import os
+import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import fsspec
+from thalweg import boundaries
+from thalweg.boundaries import patiently
+from thalweg.credentials import masked
+from thalweg.documents import kind_of
 from thalweg.errors import SourceError
+from thalweg.reasons import is_absent, reason
+
+__all__ = ["Options", "fetch", "filesystem", "info", "is_remote", "local_path", "patiently", "require", "unreachable"]
 
 Options = Mapping[str, Any] | None
 """What fsspec needs to reach a source."""
-
-Answer = TypeVar("Answer")
 
 
 def is_remote(url: str) -> bool:
@@ -24,27 +32,27 @@ def is_remote(url: str) -> bool:
 
 def local_path(url: str) -> Path:
     """The path that a local `url` names."""
-    return Path(url.removeprefix("file://").removeprefix("local://")).expanduser()
+    return Path(os.path.expanduser(url.removeprefix("file://").removeprefix("local://")))  # noqa: PTH111
 
 
 def filesystem(url: str, storage_options: Options = None) -> tuple[Any, str]:
     """The fsspec file system of `url`, and the path in it. Raises `SourceError` if no driver knows it."""
-    try:
-        system, path = fsspec.core.url_to_fs(url if is_remote(url) else str(local_path(url)), **(storage_options or {}))
-    except (ImportError, ValueError) as error:
-        raise unreachable(url, error) from error
-    return system, str(path)
+    return boundaries.filesystem(url if is_remote(url) else str(local_path(url)), storage_options, kind=SourceError)
 
 
 def require(url: str, storage_options: Options = None) -> None:
-    """Raise `SourceError`, offering what lies beside it, unless `url` is there."""
+    """Raise `SourceError`, offering what lies beside it, unless `url` is there and is a file or a folder."""
     system, path = filesystem(url, storage_options)
     try:
-        info(system, path)
-    except FileNotFoundError:
-        pass
+        if not is_remote(url):
+            _refuse_devices(url)
+        else:
+            info(system, path)
+    except SourceError:
+        raise
     except Exception as error:
-        raise unreachable(url, error) from error
+        if not is_absent(error):
+            raise unreachable(url, error) from error
     else:
         return
     parent, _, name = path.rstrip("/").rpartition("/")
@@ -61,46 +69,39 @@ def require(url: str, storage_options: Options = None) -> None:
     )
 
 
+def _refuse_devices(url: str) -> None:
+    """To open a FIFO is to wait for ever."""
+    mode = local_path(url).stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise SourceError(f"{url!r} is {kind_of(mode)}", allowed="a file or a folder", advice="give the path of a file")
+
+
 def unreachable(url: str, error: BaseException) -> SourceError:
     """The error of a source that does not answer, or needs a driver that is not installed."""
-    if isinstance(error, ImportError):
-        return SourceError(
-            f"{url!r} needs a driver: {error}",
-            allowed="local paths, http(s), and every URL whose fsspec driver is installed",
-            advice="for s3, install thalweg[s3]",
-        )
+    why, allowed, advice = reason(error)
     return SourceError(
-        f"{url!r} cannot be read: {type(error).__name__}: {error}",
-        allowed="a source that answers",
-        advice="check the address, the network and `storage_options`, and try again",
+        f"{masked(url)!r} cannot be read: {why}",
+        allowed=allowed or "a source that answers",
+        advice=advice or "check the address, the network and `storage_options`, and try again",
     )
 
 
 def info(system: Any, path: str) -> dict[str, Any]:
-    """What a file system knows of a path. Raises `FileNotFoundError`, or what kept the answer away.
-
-    fsspec calls every failure of http "not found", that of a server which is down or busy, too.
-    """
-
-    def ask() -> dict[str, Any]:
-        try:
-            return dict(system.info(path))
-        except FileNotFoundError as error:
-            cause = error.__cause__
-            if not type(cause).__module__.startswith("aiohttp") or getattr(cause, "status", 0) in (404, 410):
-                raise
-            raise ConnectionError(str(cause)) from cause
-
-    return patiently(ask)
+    """What a file system knows of a path. Raises what kept the answer away; `is_absent` tells whether it is absence."""
+    return patiently(lambda: dict(system.info(path)))
 
 
-def patiently(call: Callable[[], Answer], *, tries: int = 3) -> Answer:
-    """What `call` returns, asked again if it fails for another reason than that there is nothing."""
-    for attempt in range(tries - 1):
-        try:
-            return call()
-        except (FileNotFoundError, PermissionError):
-            raise
-        except Exception:
-            time.sleep(0.2 * 4**attempt)
-    return call()
+def fetch(url: str, target: Path, storage_options: Options = None) -> None:
+    """Copy a remote file to a local one, whole: an answer that broke off is asked for again. Raises `SourceError`."""
+    system, path = filesystem(url, storage_options)
+    try:
+        size = info(system, path).get("size")
+
+        def whole() -> None:
+            system.get_file(path, str(target))
+            if size is not None and target.stat().st_size != size:
+                raise EOFError(f"{target.stat().st_size} of {size} bytes came")
+
+        patiently(whole)
+    except Exception as error:
+        raise unreachable(url, error) from error

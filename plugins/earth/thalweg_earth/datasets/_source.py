@@ -19,7 +19,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from thalweg.boundaries import opening
 from thalweg.errors import SourceError
+from thalweg.reasons import is_absent, line
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
@@ -27,7 +29,7 @@ from ._compressed import compression, unpacked
 from ._declared import decoded
 from ._fingerprint import digest, fingerprint_of, fingerprint_of_all, fingerprint_of_each, is_zarr, remote_marks
 from ._grib import open_grib
-from ._reach import Options, filesystem, is_remote, local_path, patiently, require, unreachable
+from ._reach import Options, fetch, filesystem, is_remote, local_path, require, unreachable
 
 __all__ = [
     "Options",
@@ -80,16 +82,14 @@ def fetched(urls: Sequence[str], storage_options: Options = None) -> None:
 
 
 def _fetched(url: str, folder: Path, name: str, storage_options: Options) -> Path:
-    copy = folder / f"{name}-{url.rstrip('/').rpartition('/')[2][-80:]}"
+    # Without the query, which may be signed.
+    copy = folder / f"{name}-{url.partition('?')[0].rstrip('/').rpartition('/')[2][-80:]}"
     if not copy.exists():
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f"{uuid.uuid4().hex}.part"
-        system, path = filesystem(url, storage_options)
         try:
-            patiently(lambda: system.get_file(path, str(part)))
+            fetch(url, part, storage_options)
             part.replace(copy)
-        except Exception as error:
-            raise unreachable(url, error) from error
         finally:
             part.unlink(missing_ok=True)
     return copy
@@ -97,6 +97,10 @@ def _fetched(url: str, folder: Path, name: str, storage_options: Options) -> Pat
 
 def netcdf_engine(path: Path) -> str:
     """xarray's engine for a file, by its first bytes. Raises `SourceError`."""
+    if path.is_dir():
+        raise SourceError(
+            f"{str(path)!r} is a folder, and no zarr store", allowed="a file, or a zarr store", advice="give a file"
+        )
     with path.open("rb") as file:
         magic = file.read(8)
     if magic.startswith(b"\x89HDF"):
@@ -222,22 +226,24 @@ def open_zarr(url: str, *, storage_options: Options = None, decode_times: bool =
     how = How(dict(storage_options or {}), decode_times, **more)
     system, path = filesystem(url, storage_options)
     root = path.rstrip("/")
+    remote, options = opening(url, storage_options) if is_remote(url) else (str(local_path(url)), {})
     try:
         if system.exists(f"{root}/zarr.json"):
             consolidated = "consolidated_metadata" in json.loads(system.cat_file(f"{root}/zarr.json"))
         else:
             consolidated = bool(system.exists(f"{root}/.zmetadata"))
-        address = url if is_remote(url) else str(local_path(url))
-        told: dict[str, Any] = {"storage_options": dict(storage_options) if storage_options else None}
+        told: dict[str, Any] = {"storage_options": options or None}
         raw: xr.Dataset = xr.open_zarr(
-            address, group=how.group or None, chunks=None, consolidated=consolidated, decode_cf=False, **told
+            remote, group=how.group or None, chunks=None, consolidated=consolidated, decode_cf=False, **told
         )
         if not system.exists(f"{root}/zarr.json"):
-            raw = _fills_of_two(raw, f"{address.rstrip('/')}/{how.group}".rstrip("/"), told)
+            raw = _fills_of_two(raw, f"{remote.rstrip('/')}/{how.group}".rstrip("/"), told)
         return decoded(raw, netcdf=False, decode_times=decode_times, ignore=how.ignore)
     except (OSError, ValueError, KeyError, OverflowError) as error:
+        if is_remote(url) and not is_absent(error) and isinstance(error, OSError):
+            raise unreachable(url, error) from error
         raise SourceError(
-            f"{url!r} cannot be read as zarr: {type(error).__name__}: {error}",
+            f"{url!r} cannot be read as zarr: {line(error)}",
             allowed="a zarr group, version 2 or 3",
             advice="check that the store was written to its end",
         ) from error
