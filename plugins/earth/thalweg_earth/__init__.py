@@ -15,6 +15,7 @@ def register_datasets(register: Register[Dataset]) -> None:
     from .datasets.nbody_mnist import NBodyMNIST
     from .datasets.oisst import OISST
     from .datasets.ostia_sample import OSTIASample
+    from .datasets.radar import Radar
     from .datasets.sevir import SEVIR
     from .datasets.sevir_lr import SEVIRLR
     from .datasets.taasrad19 import TAASRAD19
@@ -27,6 +28,7 @@ def register_datasets(register: Register[Dataset]) -> None:
     register("nbody-mnist", NBodyMNIST)
     register("oisst", OISST)
     register("ostia-sample", OSTIASample)
+    register("radar", Radar)
     register("sevir", SEVIR)
     register("sevir-lr", SEVIRLR)
     register("taasrad19", TAASRAD19)
