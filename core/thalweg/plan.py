@@ -20,7 +20,7 @@ from .handshakes import at, shake_hands
 from .limits import check_space, check_task, demand_of, human
 from .parts import held_laws, labelled_metrics, train_options
 from .plugins import Registry
-from .provenance import digest, record
+from .provenance import digest, record, stage_code
 from .recipe import Recipe
 from .samples import SPLITS, Samples, Split, shared_steps
 from .signature import Signature, shake
@@ -84,11 +84,13 @@ class Plan:
         learner = isinstance(self.method, Learner)
         holds = [_record(each) for each in self.learning_holds] if held else []
         options = dict(self.options) if learner else {}
-        return digest("train", self.steps["preprocess"].digest, record(self.method), options, holds)
+        judged = learner and (options.get("judge") or getattr(self.method, "defaults", {}).get("judge"))
+        code = [stage_code(each) for each in ("train", "judge") if learner and (each == "train" or judged)]
+        return digest("train", self.steps["preprocess"].digest, record(self.method), options, holds, code)
 
     def estimate_digest(self, *, held: bool) -> str:
         """The digest of the free or the held estimate; the free one is the same under any `constrain`."""
-        free = digest("estimate", self.solver_digest(held=False))
+        free = digest("estimate", self.solver_digest(held=False), stage_code("estimate"))
         return digest(free, self.solver_digest(held=True), [_record(each) for each in self.holds]) if held else free
 
     def resolved(self) -> dict[str, Any]:
@@ -199,7 +201,7 @@ class _Ground:
 
 def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Cluster, store: Store) -> _Ground:
     source = record(dataset)
-    mark = digest("ingest", FORMAT, source, at(f"ingest.{dataset.name}", dataset.fingerprint))
+    mark = digest("ingest", FORMAT, stage_code("ingest"), source, at(f"ingest.{dataset.name}", dataset.fingerprint))
     data = raw = cast("xr.Dataset", at(f"ingest.{dataset.name}", dataset.open))
     given = Signature.of(data)
     if not given.fields:
@@ -214,7 +216,7 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
         data = at(f"preprocess[{i}].{transform.name}", _transformed, transform, data, given, giver)
         giver = transform.name
     own = data.drop_vars([name for name, array in data.data_vars.items() if same_array(array, raw.get(name))])
-    mark = digest("preprocess", mark, [record(each) for each in transforms])
+    mark = digest("preprocess", mark, stage_code("preprocess"), [record(each) for each in transforms])
     preprocess = _sized("preprocess", mark, own, cached=store.find("preprocess", mark) is not None, note="")
     preprocess = replace(
         preprocess, gives=str(Signature.of(data.drop_vars([v for v in data.data_vars if "window" in data[v].dims])))
@@ -312,7 +314,8 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
     constrain = Step(
         "constrain", kept, str(wanted), copies * wanted.nbytes(), tasks, peak, there, laws or "no law is held"
     )
-    mark = digest("evaluate", kept, plan.versions, {name: record(each) for name, each in plan.metrics.items()})
+    scored_by = {name: record(each) for name, each in plan.metrics.items()}
+    mark = digest("evaluate", kept, plan.versions, scored_by, stage_code("evaluate"))
     scored = plan.store.find("evaluate", mark) is not None
     evaluate = Step("evaluate", mark, ", ".join(plan.metrics), 0, tasks, (1 + copies) * peak, scored)
     steps = {**ground.steps, **{step.name: step for step in (train, constrain, evaluate)}}
