@@ -8,11 +8,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
 from .arrays import lay_out, put, read, reading
+from .calls import call
 from .components import Dataset, Transform
 from .store import Attempt, mark
 
@@ -69,9 +70,9 @@ class Source:
 def _open(source: Source) -> xr.Dataset:
     import xarray as xr
 
-    data = source.dataset.open() if source.dataset is not None else read(source.url, dask=True)
+    data = read(source.url, dask=True) if source.dataset is None else call(source.dataset, source.dataset.open)
     for transform, statistics in zip(source.transforms, source.statistics, strict=True):
-        data = transform.apply(data, xr.Dataset.from_dict(statistics))
+        data = call(transform, transform.apply, data, xr.Dataset.from_dict(statistics))
     return data
 
 
@@ -126,8 +127,10 @@ class Copy:
 
     def __call__(self, block: Block) -> int:
         array = self.source.open()[block.variable]
+        compute = partial(array[block.slices].compute, scheduler="synchronous")
+        part = self.source.dataset or next(reversed(self.source.transforms), None)
         with reading(*([self.source.url] if self.source.url else [])):
-            values = array[block.slices].compute(scheduler="synchronous").values
+            values = (compute() if part is None else call(part, compute)).values
         put(f"{self.folder}/data", block.variable, block.slices, values)
         mark(self.folder, block.key)
         return int(values.nbytes)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .blocks import PEAK, blocks, chunks_of, largest_block
+from .calls import call, planning
 from .cluster import Cluster, cluster_from
 from .components import Component, Dataset, Demand, Hold, Learner, Method, Metric, Transform, WholeMetric
 from .errors import HandshakeError, SourceError, ThalwegError, TooLargeError
@@ -163,7 +164,8 @@ def plans(
     if cluster is not None:
         recipe = recipe.model_copy(update={"cluster": cluster})
     try:
-        return plans_of(recipe, registry, store=store, only=only)
+        with planning():
+            return plans_of(recipe, registry, store=store, only=only)
     except ThalwegError as error:
         raise error.at("", file=recipe.file) from None
 
@@ -230,8 +232,8 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
 
 def _transformed(transform: Transform, data: xr.Dataset, given: Signature, giver: str) -> xr.Dataset:
     shake(given, transform.needs(), giver=giver, taker=transform.name)
-    transform.check(given)
-    return transform.apply(data, transform.statistics(data))
+    call(transform, transform.check, given)
+    return call(transform, transform.apply, data, call(transform, transform.statistics, data))
 
 
 def same_array(array: Any, other: Any) -> bool:

@@ -31,6 +31,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from . import hookspecs
+from .calls import part_error
 from .components import Component, Dataset, Enforcer, Law, Loss, Method, Metric, Transform, WholeMetric
 from .errors import NameTakenError, OptionError, PluginError, ThalwegError, UnknownNameError
 
@@ -176,6 +177,13 @@ class Registry:
             made = part.model_validate(options, context={"registry": self, "where": where})
         except ValidationError as error:
             raise _option_error(part, error, where) from None
+        except ThalwegError:
+            raise
+        except Exception as error:
+            found = part_error(error, name=name)
+            if found is None:
+                raise
+            raise found.at(where) from None
         made._name = name
         return made
 

@@ -19,6 +19,7 @@ from pathlib import Path
 CORE = "thalweg"
 
 NEUTRAL = (
+    "thalweg.calls",
     "thalweg.cli",
     "thalweg.cluster",
     "thalweg.console",
