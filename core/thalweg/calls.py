@@ -73,6 +73,12 @@ def part_error(error: BaseException, part: Component | None = None, *, name: str
     )
 
 
+def said(error: BaseException) -> str:
+    """An exception in words, with the author's line after its first one."""
+    first, *more = str(error).split("\n")
+    return "\n".join([f"{type(error).__name__}{f': {first}' if first else ''}{where(error)}", *more])
+
+
 def where(error: BaseException) -> str:
     """` (FILE:LINE)` of the last line that is not of thalweg's core; empty if there is none."""
     frames = [frame for frame in traceback.walk_tb(error.__traceback__) if not _core(frame[0])]

@@ -88,9 +88,9 @@ class Contingency(Metric):
 
 
 def ratio(above: xr.DataArray, below: xr.DataArray, empty: Empty) -> xr.DataArray:
-    """`above / below`, and `empty` where there is nothing below."""
+    """`above / below`, and `empty` where there is nothing below; NaN where nothing was counted."""
     value = above / below.where(below > 0)
-    return value if empty == "nan" else value.fillna(0.0)
+    return value if empty == "nan" else value.where(below != 0, 0.0)
 
 
 def count(
