@@ -121,7 +121,7 @@ EDITS = [
     ("estimates.py", 'range(1, wanted.sizes["lead"] + 1)', 'range(wanted.sizes["lead"])', {"estimate", "evaluate"}),
     ("fitted.py", "made.with_state(load(", "made.with_state(dict(", {"estimate"}),
     ("blocks.py", "BLOCK = 64 *", "BLOCK = 32 *", {"ingest", "preprocess"}),
-    ("pipeline.py", "lazy = transform.statistics(data)", "lazy = transform.statistics(raw)", {"preprocess"}),
+    ("pipeline.py", "transform.statistics, data)", "transform.statistics, raw)", {"preprocess"}),
     ("samples.py", "np.arange(self.length) * self.every", "np.arange(self.length)", {"train", "estimate", "evaluate"}),
     ("scoring.py", "up over those of `dims` that are there.", "up over `dims`.", set()),
     ("scoring.py", "return statistic.over(*points)", "return statistic.over(*points)  # all of them", set()),

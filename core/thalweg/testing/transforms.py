@@ -81,7 +81,9 @@ def units_follow_the_values(transform: Transform, data: xr.Dataset) -> None:
         was, now = (canonical_units(str(each[name].attrs.get("units", ""))) for each in (given, made))
         same, tenfold = (not difference(other[name], made[name] * by, tolerance=1e-5) for by in (1, 10))
         if same and bool((made[name] != 0).any()):
-            ensure(not same_units(now, was), f"{name} does not depend on the units of the data, and is in {now!r}; set '1'")
+            ensure(
+                not same_units(now, was), f"{name} does not depend on the units of the data, and is in {now!r}; set '1'"
+            )
         elif tenfold and not same_units(now, was):
             ensure(now != "1", f"{name} is in the units of the data, {was!r}, and says {now!r}")
             kept = not difference(made[name], given[name].compute())
