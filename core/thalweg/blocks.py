@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
 from .arrays import lay_out, put, read, reading
 from .boundaries import asked
+from .calls import call
 from .components import Dataset, Transform
 from .errors import RunError
 from .store import Attempt, mark
@@ -72,9 +73,9 @@ def _open(source: Source) -> xr.Dataset:
     import xarray as xr
 
     part = source.dataset
-    data = asked(part.open, part.name, kind=RunError) if part is not None else read(source.url, dask=True)
+    data = read(source.url, dask=True) if part is None else call(part, asked, part.open, part.name, kind=RunError)
     for transform, statistics in zip(source.transforms, source.statistics, strict=True):
-        data = transform.apply(data, xr.Dataset.from_dict(statistics))
+        data = call(transform, transform.apply, data, xr.Dataset.from_dict(statistics))
     return data
 
 
@@ -129,9 +130,12 @@ class Copy:
 
     def __call__(self, block: Block) -> int:
         array = self.source.open()[block.variable]
-        name = self.source.dataset.name if self.source.dataset is not None else self.source.url
+        compute = partial(array[block.slices].compute, scheduler="synchronous")
+        part = self.source.dataset or next(reversed(self.source.transforms), None)
+        name = self.source.url if self.source.dataset is None else self.source.dataset.name
         with reading(*([self.source.url] if self.source.url else [])):
-            values = asked(lambda: array[block.slices].compute(scheduler="synchronous").values, name, kind=RunError)
+            read_whole = partial(asked, compute, name, kind=RunError)
+            values = (read_whole() if part is None else call(part, read_whole)).values
         put(f"{self.folder}/data", block.variable, block.slices, values)
         mark(self.folder, block.key)
         return int(values.nbytes)

@@ -169,6 +169,7 @@ def plugins() -> None:
     from .plugins import Registry
 
     registry = Registry.installed()
+    registry.load()
     for name, hooks in sorted(registry.plugins.items()):
         origin = registry.origins.get(name)
         typer.echo(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from .credentials import MASK, hidden
 from .signature import Field as SignatureField
@@ -236,7 +236,7 @@ class Rows(ABC):
 class LinearLaw(Law):
     r"""A law $G x = b$, up to noise of variance $R$ in `noise`."""
 
-    noise: float = 0.0
+    noise: float = Field(0.0, description="variance R of the law's targets, in their units squared; 0 holds it exactly")
 
     @abstractmethod
     def rows(self, grid: xr.Dataset) -> Rows:

@@ -14,7 +14,9 @@
         │   ├── CorruptError                what is stored is not what was written
         │   └── SupersededError             another run took over the stage of one that was paused
         ├── ClusterError                    workers could not be started, or were lost
-        └── EstimateError                   a method or an enforcer returned what it must not
+        ├── EstimateError                   a method or an enforcer returned what it must not
+        └── PartError                       a plugin's part raised what it did not mean for a user
+            └── PlannedPartError (RecipeError)  the same, while a plan was made
 
 Each says what was given, what is allowed, and what to do; credentials in it are masked. `Terminated` is no error: it
 ends a run as an interrupt does.
@@ -33,6 +35,8 @@ __all__ = [
     "HandshakeError",
     "NameTakenError",
     "OptionError",
+    "PartError",
+    "PlannedPartError",
     "PluginError",
     "RecipeError",
     "RunError",
@@ -140,3 +144,32 @@ class EstimateError(RunError):
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM: what an interrupt from the keyboard does, with another exit code (143)."""
+
+
+class PartError(RunError):
+    """A part of a plugin raised: names the part, its method, file and line. `trace` is the traceback."""
+
+    def __init__(
+        self, given: str, *, allowed: str = "", advice: str = "", where: str = "", file: str = "", trace: str = ""
+    ) -> None:
+        super().__init__(given, allowed=allowed, advice=advice, where=where, file=file)
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (*super().__reduce__(), {"trace": self.trace})
+
+
+class PlannedPartError(PartError, RecipeError):
+    """A part of a plugin raised while a plan was made; nothing was started (exit code 2)."""
+
+    @classmethod
+    def of(cls, error: PartError) -> Self:
+        """The same, as one of the recipe."""
+        return cls(
+            error.given,
+            allowed=error.allowed,
+            advice=error.advice,
+            where=error.where,
+            file=error.file,
+            trace=error.trace,
+        )

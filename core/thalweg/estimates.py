@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .arrays import lay_out, put, read, reading
+from .calls import call
 from .components import Hold, Method, OutputEnforcer, Steered
 from .errors import EstimateError
 from .fitted import solver_of
@@ -66,7 +67,7 @@ class Estimating:
         for hold in self.holds:
             if isinstance(hold.enforcer, OutputEnforcer):
                 context = context_of(inputs, wanted, samples.truth(at) if hold.oracle else None)
-                held = hold.enforcer.hold(estimate, hold.laws, context)
+                held = call(hold.enforcer, hold.enforcer.hold, estimate, hold.laws, context)
                 estimate = checked(held, wanted, by=hold.enforcer.name)
         data = _sample_first(estimate)
         if number == 0:
@@ -89,8 +90,9 @@ class Estimating:
         steering = tuple(hold for hold in self.holds if hold.site == "sampling")
         if steering:
             assert isinstance(solver, Steered)
-            solver = solver.steered(steering)
-        return checked(solver.solve(inputs, wanted), wanted, by=self.method.name)
+            solver = call(solver, solver.steered, steering, name=self.method.name)
+        estimate = call(solver, solver.solve, inputs, wanted, name=self.method.name)
+        return checked(estimate, wanted, by=self.method.name)
 
 
 def context_of(inputs: xr.Dataset, wanted: Signature, truth: xr.Dataset | None = None) -> xr.Dataset:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import scoring
 from .arrays import read, reading
+from .calls import call
 from .components import Hold, Metric, WholeMetric
 from .errors import EstimateError
 from .estimates import Prepared, context_of
@@ -46,11 +47,11 @@ class Evaluating:
             _same_place(estimate, truth, version)
             for label, metric in self.metrics.items():
                 if isinstance(metric, Metric):
-                    found[label, version] = scoring.tally(metric, estimate, truth)
+                    found[label, version] = call(metric, scoring.tally, metric, estimate, truth)
             for label, law, oracle in laws(self.holds):
                 assert inputs is not None
                 context = context_of(inputs, Signature.of(truth), truth if oracle else None)
-                found[f"violation/{label}", version] = _violation(law.residual(estimate, context))
+                found[f"violation/{label}", version] = _violation(call(law, law.residual, estimate, context))
         return found
 
     def whole(self) -> dict[tuple[str, str], Score]:
@@ -64,7 +65,8 @@ class Evaluating:
         for version, url in self.estimates.items():
             with reading(url):
                 estimate = read(url).load()
-            found |= {(label, version): scoring.score(metric, estimate, truth) for label, metric in parts.items()}
+            for label, metric in parts.items():
+                found[label, version] = call(metric, scoring.score, metric, estimate, truth)
         return found
 
 
@@ -119,7 +121,7 @@ def finish(
         else:
             metric = metrics[label]
             assert isinstance(metric, Metric)
-            scores[label, version] = scoring.finish(metric, totals)
+            scores[label, version] = call(metric, scoring.finish, metric, totals)
     order = list(metrics)
     return dict(sorted(scores.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))), violations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .calls import call
 from .components import Component, Hold, Law, Learner, Method, OutputEnforcer, Steered
 from .errors import HandshakeError, ThalwegError
 from .signature import Field, Signature, shake
@@ -53,7 +54,7 @@ def _law(hold: Hold, law: Law, method: Method, *, given: Signature, wanted: Sign
         )
     at(f"{where}.hold.{law.name}", shake, wanted, law.needs(), giver=method.name, taker=law.name)
     at(f"{where}.hold.{law.name}", law.check, wanted)
-    read = Signature(tuple(map(Field, law.reads())))
+    read = Signature(tuple(map(Field, at(f"{where}.hold.{law.name}", law.reads))))
     at(f"{where}.hold.{law.name}", shake, given, read, giver="preprocess", taker=law.name)
 
 
@@ -81,9 +82,12 @@ def _site(hold: Hold, method: Method, *, where: str) -> None:
         )
 
 
-def at(where: str, call: Any, *arguments: Any, **named: Any) -> Any:
+def at(where: str, function: Any, *arguments: Any, **named: Any) -> Any:
     """Call, and tell an error its place in the recipe."""
+    part = getattr(function, "__self__", None)
     try:
-        return call(*arguments, **named)
+        if isinstance(part, Component):
+            return call(part, function, *arguments, **named)
+        return function(*arguments, **named)
     except ThalwegError as error:
         raise error.at(where) from None

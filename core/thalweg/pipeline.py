@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from . import evaluation, figures, report
 from .arrays import reading
 from .blocks import Source, copy
+from .calls import call
 from .cluster import Workers
 from .components import Fitted, Learner, Training
 from .credentials import masked
-from .errors import RunError, SupersededError
+from .errors import PartError, RunError, SupersededError
 from .estimates import Estimating, Prepared
 from .evaluation import Evaluating
 from .files import write_json
@@ -97,7 +98,11 @@ class Execution:
         missing = [each for each in before if each not in self.stages]
         if missing:
             raise RunError(f"{name} comes after {missing[-1]}", advice=f"run {', '.join(missing)} first")
-        stage: Stage = getattr(self, f"_{name}")()
+        try:
+            stage: Stage = getattr(self, f"_{name}")()
+        except PartError as error:
+            log.debug("%s", error.trace)
+            raise
         self.stages[name] = stage
         self._tell("stage_finished", run=self.run, stage=replace(stage, store=masked(stage.store)))
         return stage
@@ -133,10 +138,10 @@ class Execution:
         """The source under the transforms, with what they must know of the whole of their input."""
         data, statistics = raw.open(), []
         for transform in self.plan.transforms:
-            lazy = transform.statistics(data)
+            lazy = call(transform, transform.statistics, data)
             client = self._workers.client
-            known = lazy.compute(scheduler=client if client is not None else "threads")
-            data = transform.apply(data, known)
+            known = call(transform, lazy.compute, scheduler=client if client is not None else "threads")
+            data = call(transform, transform.apply, data, known)
             statistics.append(known.to_dict())
         token = f"{raw.url} {self._digest('preprocess')}"
         return Source(url=raw.url, transforms=self.plan.transforms, statistics=tuple(statistics), token=token), data
@@ -176,7 +181,7 @@ class Execution:
                     self._workers,
                     holds,
                 )
-                solver: Fitted = method.fit(training)
+                solver: Fitted = call(method, method.fit, training)
             write_fitted(attempt.url(), solver, card=report.card(plan, ()))
             return {}
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .blocks import PEAK, blocks, chunks_of, largest_block
 from .boundaries import asked
+from .calls import call, planning
 from .cluster import Cluster, cluster_from
 from .components import Component, Dataset, Demand, Hold, Learner, Method, Metric, Transform, WholeMetric
 from .credentials import hidden, masked
@@ -22,7 +23,7 @@ from .handshakes import at, shake_hands
 from .limits import check_place, check_space, check_task, demand_of, human
 from .parts import held_laws, labelled_metrics, train_options
 from .plugins import Registry
-from .provenance import digest, record
+from .provenance import digest, record, stage_code
 from .recipe import Recipe
 from .samples import SPLITS, Samples, Split, shared_steps
 from .signature import Signature, shake
@@ -88,11 +89,13 @@ class Plan:
         learner = isinstance(self.method, Learner)
         holds = [_record(each) for each in self.learning_holds] if held else []
         options = dict(self.options) if learner else {}
-        return digest("train", self.steps["preprocess"].digest, record(self.method), options, holds)
+        judged = learner and (options.get("judge") or getattr(self.method, "defaults", {}).get("judge"))
+        code = [stage_code(each) for each in ("train", "judge") if learner and (each == "train" or judged)]
+        return digest("train", self.steps["preprocess"].digest, record(self.method), options, holds, code)
 
     def estimate_digest(self, *, held: bool) -> str:
         """The digest of the free or the held estimate; the free one is the same under any `constrain`."""
-        free = digest("estimate", self.solver_digest(held=False))
+        free = digest("estimate", self.solver_digest(held=False), stage_code("estimate"))
         return digest(free, self.solver_digest(held=True), [_record(each) for each in self.holds]) if held else free
 
     def stages(self) -> dict[str, list[str]]:
@@ -178,7 +181,8 @@ def plans(
     if cluster is not None:
         recipe = recipe.model_copy(update={"cluster": cluster})
     try:
-        return plans_of(recipe, registry, store=store, only=only)
+        with planning():
+            return plans_of(recipe, registry, store=store, only=only)
     except ThalwegError as error:
         raise error.at("", file=recipe.file) from None
 
@@ -216,7 +220,7 @@ class _Ground:
 
 def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Cluster, store: Store) -> _Ground:
     source = record(dataset)
-    mark = digest("ingest", FORMAT, source, _asked(dataset, dataset.fingerprint))
+    mark = digest("ingest", FORMAT, stage_code("ingest"), source, _asked(dataset, dataset.fingerprint))
     data = raw = cast("xr.Dataset", _asked(dataset, dataset.open))
     given = Signature.of(data)
     if not given.fields:
@@ -231,7 +235,7 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
         data = at(f"preprocess[{i}].{transform.name}", _transformed, transform, data, given, giver)
         giver = transform.name
     own = data.drop_vars([name for name, array in data.data_vars.items() if same_array(array, raw.get(name))])
-    mark = digest("preprocess", mark, [record(each) for each in transforms])
+    mark = digest("preprocess", mark, stage_code("preprocess"), [record(each) for each in transforms])
     cached, broken = _known(store, "preprocess", mark)
     preprocess = _sized("preprocess", mark, own, cached=cached, note="")
     preprocess = replace(
@@ -257,14 +261,14 @@ def _known(store: Store, stage: str, *marks: str) -> tuple[bool, str]:
     return not wrong and all(found), "; ".join(wrong)
 
 
-def _asked(dataset: Dataset, call: Callable[[], Any]) -> Any:
-    return at(f"ingest.{dataset.name}", lambda: asked(call, dataset.name, kind=SourceError))
+def _asked(dataset: Dataset, method: Callable[[], Any]) -> Any:
+    return at(f"ingest.{dataset.name}", lambda: call(dataset, asked, method, dataset.name, kind=SourceError))
 
 
 def _transformed(transform: Transform, data: xr.Dataset, given: Signature, giver: str) -> xr.Dataset:
     shake(given, transform.needs(), giver=giver, taker=transform.name)
-    transform.check(given)
-    return transform.apply(data, transform.statistics(data))
+    call(transform, transform.check, given)
+    return call(transform, transform.apply, data, call(transform, transform.statistics, data))
 
 
 def same_array(array: Any, other: Any) -> bool:
@@ -350,7 +354,8 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
     constrain = Step(
         "constrain", kept, str(wanted), copies * wanted.nbytes(), tasks, peak, there, laws or "no law is held", broken
     )
-    mark = digest("evaluate", kept, plan.versions, {name: record(each) for name, each in plan.metrics.items()})
+    scored_by = {name: record(each) for name, each in plan.metrics.items()}
+    mark = digest("evaluate", kept, plan.versions, scored_by, stage_code("evaluate"))
     scored, broken = _known(plan.store, "evaluate", mark)
     evaluate = Step("evaluate", mark, ", ".join(plan.metrics), 0, tasks, (1 + copies) * peak, scored, broken=broken)
     steps = {**ground.steps, **{step.name: step for step in (train, constrain, evaluate)}}

@@ -1,8 +1,8 @@
 """Finding plugins, and the `Registry`: the parts that they provide, by kind and name.
 
 First-party plugins come in by the same door as a stranger's: the entry-point group `thalweg`, entry name = plugin name,
-value = module. `THALWEG_PLUGINS=a,b` loads only those. A plugin that fails never breaks the others; it is named when a
-lookup misses.
+value = module. `THALWEG_PLUGINS=a,b` loads only those. A plugin that fails, or registers a name that is taken, never
+breaks the others; it is named when a lookup misses.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from . import hookspecs
+from .calls import part_error, said
 from .components import Component, Dataset, Enforcer, Law, Loss, Method, Metric, Transform, WholeMetric
 from .credentials import hidden, shown
 from .errors import NameTakenError, OptionError, PluginError, ThalwegError, UnknownNameError
@@ -90,7 +91,7 @@ class Registry:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:
-                registry.failures[entry.name] = f"{type(error).__name__}: {error}"
+                registry.failures.setdefault(entry.name, said(error))
                 continue
             if entry.dist:
                 registry.origins[entry.name] = Origin(entry.name, entry.dist.name, entry.dist.version)
@@ -138,6 +139,11 @@ class Registry:
             if plugin is not None
         }
 
+    def load(self) -> None:
+        """Call the hooks of all kinds, so that `failures` names every plugin that fails."""
+        for kind in KINDS:
+            self._load(kind)
+
     def parts(self, kind: str) -> dict[str, type[Component]]:
         """All parts of a kind, by name, in order of name."""
         return {name: part for name, (part, _) in sorted(self._load(kind).items())}
@@ -177,6 +183,13 @@ class Registry:
             made = part.model_validate(options, context={"registry": self, "where": where})
         except ValidationError as error:
             raise _option_error(part, error, where) from None
+        except ThalwegError:
+            raise
+        except Exception as error:
+            found = part_error(error, name=name)
+            if found is None:
+                raise
+            raise found.at(where) from None
         made._name = name
         return made
 
@@ -197,11 +210,10 @@ class Registry:
                 mine: dict[str, tuple[type[Component], str]] = {}
                 try:
                     call.function(partial(self._register, kind, call.plugin_name, found, mine))
-                except NameTakenError:
-                    raise
                 except Exception as error:
-                    self.failures[call.plugin_name] = f"{type(error).__name__}: {error}"
-                    log.warning("plugin %s: %s failed: %s", call.plugin_name, kind, error)
+                    # None of its parts of this kind: half of a plugin would be harder to understand.
+                    self.failures[call.plugin_name] = said(error)
+                    log.warning("plugin %s: its %s are left out: %s", call.plugin_name, kind, said(error))
                 else:
                     found.update(mine)
             self._parts[kind] = found

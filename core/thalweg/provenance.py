@@ -1,24 +1,33 @@
 """What a result depends on: options, versions, and the code that computed it.
 
 A stage's digest holds, for each of its parts, the options, the version of its distribution, and a digest of its source:
-of the module that defines it and of those that this one imports from its own package. So an edited plugin is seen, and
-an edited comment, docstring or neighbour is not.
+of the module that defines it, of those that this one imports from its own package, and of what all of them use of core,
+base classes included. Beside its parts it holds the source of what runs the stage, found the same way. So an edit of a
+plugin or of core is seen by the stages that it concerns, and a comment, a docstring or a neighbour is not.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from .components import Component
 from .credentials import without
+from .source_code import CORE, Place, digest_of
+
+STAGE_CODE: Mapping[str, tuple[Place, ...]] = {
+    "ingest": (("thalweg.pipeline", "Execution._ingest"),),
+    "preprocess": (("thalweg.pipeline", "Execution._preprocess"), ("thalweg.pipeline", "Execution._transformed")),
+    "train": (("thalweg.pipeline", "Execution._fit"), ("thalweg.pipeline", "Execution._prepared")),
+    "judge": (("thalweg.learning.judging", "Judge"),),
+    "estimate": (("thalweg.pipeline", "Execution._estimate"), ("thalweg.pipeline", "Execution._prepared")),
+    "evaluate": (("thalweg.pipeline", "Execution._evaluate"), ("thalweg.pipeline", "Execution._prepared")),
+}
+"""Where the code of core begins that runs each stage, and what a training runs besides if it has a judge."""
 
 
 def digest(*parts: Any) -> str:
@@ -69,52 +78,18 @@ def version_of(part: type[Component]) -> str:
 
 @lru_cache
 def code_digest(part: type[Component]) -> str:
-    """A digest of the source of a part, its bases outside core, and what they import from their own packages."""
-    sources: dict[str, str] = {}
-    for each in part.__mro__:
-        if issubclass(each, Component) and not each.__module__.startswith("thalweg."):
-            _collect(each.__module__, each.__module__.split(".", 1)[0], sources)
-    return digest(sources)
+    """A digest of the source of a part, its bases, and what they use of their own packages and of core."""
+    bases = [each for each in part.__mro__ if issubclass(each, Component)]
+    return digest(digest_of(_place(each) for each in bases))
 
 
-def _collect(module: str, package: str, sources: dict[str, str]) -> None:
-    if module in sources:
-        return
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return
-    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
-        return
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    sources[module] = _without_docstrings(tree)
-    here = module if spec.submodule_search_locations else module.rpartition(".")[0]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            base = (
-                importlib.util.resolve_name("." * node.level + (node.module or ""), here) if node.level else node.module
-            )
-            if base and base.split(".", 1)[0] == package:
-                for name in (base, *(f"{base}.{alias.name}" for alias in node.names)):
-                    # The package's own front only lists its parts.
-                    if name != package:
-                        _collect(name, package, sources)
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.startswith(f"{package}."):
-                    _collect(alias.name, package, sources)
+def _place(part: type[Component]) -> Place:
+    """Of core, the class; of a plugin, its whole module."""
+    core = part.__module__.partition(".")[0] == CORE
+    return part.__module__, part.__qualname__.partition(".")[0] if core else "*"
 
 
-def _without_docstrings(tree: ast.Module) -> str:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [
-                each
-                for each in node.body
-                if not (
-                    isinstance(each, ast.Expr)
-                    and isinstance(each.value, ast.Constant)
-                    and isinstance(each.value.value, str)
-                )
-            ]
-    return ast.dump(tree)
+@lru_cache
+def stage_code(stage: str) -> str:
+    """A digest of the code of core that runs a stage, whatever its parts."""
+    return digest(digest_of(STAGE_CODE[stage]))

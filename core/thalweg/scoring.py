@@ -70,7 +70,8 @@ def _totals(statistic: Any, points: set[str]) -> Totals:
     dims = [dim for dim in statistic.dims if dim in points]
     if statistic.dtype.kind == "f":
         valid = statistic.notnull()
-        return Totals(statistic.astype("float64").sum(dims), valid.sum(dims, dtype="int64"))
+        # Filled first: a sum over no dim would keep a NaN, which spoils the sum over samples.
+        return Totals(statistic.astype("float64").fillna(0.0).sum(dims), valid.sum(dims, dtype="int64"))
     size = int(np.prod([statistic.sizes[dim] for dim in dims], dtype="int64"))
     total = statistic.sum(dims, dtype="int64")
     return Totals(total, xr.full_like(total, size))

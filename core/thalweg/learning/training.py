@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..calls import call
 from ..estimates import context_of
 from .broken import broken
 from .chunk_files import Array
@@ -43,7 +44,8 @@ def train(job: Job, ranks: Ranks, report: Report) -> dict[str, Tensor]:
     """
     device = device_of(job.options.device)
     with reproducible(job.options.seed, device):
-        return _Trainer(job, ranks, report, device).run()
+        # Here too, and not only around `fit`: from a worker, an exception comes back without its frames.
+        return call(job.learner, _Trainer(job, ranks, report, device).run)
 
 
 class _Trainer:

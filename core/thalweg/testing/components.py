@@ -24,6 +24,12 @@ def has_a_docstring(part: Component, registry: Registry) -> None:  # noqa: ARG00
     ensure(text.split("\n\n", 1)[0].rstrip().endswith((".", "$", ":")), f"{text.splitlines()[0]!r} is not a sentence")
 
 
+def options_are_described(part: Component, registry: Registry) -> None:  # noqa: ARG001
+    """`thalweg methods NAME` and the recipe's schema show what each is."""
+    bare = [name for name, field in type(part).model_fields.items() if not field.description]
+    ensure(not bare, f"{', '.join(bare)} without a description: say what it is, and its units, in Field(description=)")
+
+
 def citation_is_a_doi(part: Component, registry: Registry) -> None:  # noqa: ARG001
     wrong = [each for each in part.cite.split() if not _DOI.fullmatch(each)]
     ensure(not wrong, f"cite = {part.cite!r}; give DOIs such as '10.1175/...', separated by spaces")
@@ -76,6 +82,7 @@ def pickles(part: Component, registry: Registry) -> None:  # noqa: ARG001
 
 CHECKS: tuple[Check, ...] = (
     has_a_docstring,
+    options_are_described,
     citation_is_a_doi,
     core_is_not_overridden,
     is_frozen,

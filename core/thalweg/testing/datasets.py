@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 
+import numpy as np
+import pandas as pd
 import xarray as xr
 
 from ..components import Dataset
@@ -36,6 +38,25 @@ def fields_have_units(dataset: Dataset) -> None:
     ensure(not bare, f"{', '.join(bare)} without units; set attrs['units'], '1' if there are none")
 
 
+def time_runs_forward(dataset: Dataset) -> None:
+    """What comes later in the series is later, and is there once: windows count steps."""
+    for name, axis in dataset.open().indexes.items():
+        if isinstance(axis, pd.DatetimeIndex | xr.CFTimeIndex) or str(name) == "time":
+            ensure(not axis.hasnans, f"{name!r} has missing values")
+            wrong = np.flatnonzero(~(axis[1:] > axis[:-1]))
+            if len(wrong):
+                at = int(wrong[0])
+                raise AssertionError(f"{name!r} goes from {axis[at]} to {axis[at + 1]}; sort it, each time once")
+
+
+def places_are_unique(dataset: Dataset) -> None:
+    """Fields are aligned by their coordinates, so that one place has one value."""
+    for name, axis in dataset.open().indexes.items():
+        ensure(not axis.hasnans, f"the coordinate {name!r} has missing values")
+        twice = axis[axis.duplicated()]
+        ensure(not len(twice), f"the coordinate {name!r} has {twice[0]!r} twice" if len(twice) else "")
+
+
 def fingerprint_is_stable(dataset: Dataset) -> None:
     one, other = dataset.fingerprint(), pickle.loads(pickle.dumps(dataset)).fingerprint()
     ensure(isinstance(one, str) and one, f"the fingerprint is {one!r}; give a text")
@@ -54,6 +75,8 @@ CHECKS: tuple[Check, ...] = (
     opens_lazily,
     chunks_can_be_stored,
     fields_have_units,
+    time_runs_forward,
+    places_are_unique,
     fingerprint_is_stable,
     opens_the_same_again,
 )

@@ -12,6 +12,7 @@ import xarray as xr
 from ..components import Enforcer, Law, LinearLaw, OperatorEnforcer, OutputEnforcer, Rows
 from ..samples import Samples
 from ..signature import Signature
+from .candidates import breaking, broken, obeying, rounding, violation
 from .components import check_component
 from .report import Check, ensure
 from .scenes import BATCH, difference, guess, known, series, windowed
@@ -68,8 +69,22 @@ class Case:
 
     @cached_property
     def estimate(self) -> xr.Dataset:
-        """With the kinds of uncertainty that it uses, and a bystander."""
-        made = guess(self.samples, BATCH)
+        """One that breaks all laws at once if there is such a one; as `breaks` has it."""
+        return self.breaks(self.laws) or self._with_uncertainty(guess(self.samples, BATCH))
+
+    def breaks(self, laws: tuple[Law, ...]) -> xr.Dataset | None:
+        """An estimate that breaks these laws; None if the kit finds none."""
+        found = breaking(laws, guess(self.samples, BATCH), self.context)
+        made = None if found is None else self._with_uncertainty(found)
+        return made if made is not None and all(broken(law, made, self.context) for law in laws) else None
+
+    @cached_property
+    def obedient(self) -> xr.Dataset | None:
+        """An estimate that obeys all laws before it is held; None if the kit finds none."""
+        return obeying(self.laws, self._with_uncertainty(guess(self.samples, BATCH)), self.context)
+
+    def _with_uncertainty(self, made: xr.Dataset) -> xr.Dataset:
+        """With the kinds of uncertainty that the enforcer uses, and a bystander."""
         draw = np.random.default_rng(11)
         first = str(next(iter(made.data_vars)))
         for name in [str(each) for each in made.data_vars]:
@@ -93,23 +108,53 @@ class Case:
 
 
 def holds_each_law(case: Case) -> None:
+    """Of an estimate that breaks it."""
     for law in case.laws:
-        obeyed(law, case.hold((law,)), case.context)
+        given = case.breaks((law,))
+        ensure(given is not None, f"no estimate of the kit breaks {law.name}: holding it would show nothing")
+        assert given is not None
+        obeyed(law, case.hold((law,), given), given, case.context)
 
 
 def holds_its_laws_together(case: Case) -> None:
     """One after the other would break the earlier."""
     held = case.hold(case.laws)
     for law in case.laws:
-        obeyed(law, held, case.context)
+        obeyed(law, held, case.estimate, case.context)
 
 
-def obeyed(law: Law, held: xr.Dataset, context: xr.Dataset) -> None:
-    """Fail unless a law's residual is nothing beside the values."""
-    for name, each in law.residual(held, context).data_vars.items():
-        largest = float(np.abs(held[name]).max()) if name in held else 1.0
-        left = float(np.abs(each).max())
-        ensure(left <= 1e-4 * largest, f"{law.name} is left with {left:.3g} on {name}, of values up to {largest:.3g}")
+def obeyed(law: Law, held: xr.Dataset, given: xr.Dataset, context: xr.Dataset) -> None:
+    """Fail unless what is left of a law's residual is little beside what it was, or rounding, and still a number."""
+    before, left = violation(law, given, context), violation(law, held, context)
+    left_over = max(1e-4 * before, rounding(law, held, context))
+    for name in given.data_vars:
+        if name in held and held[name].shape == given[name].shape:
+            gone = np.isfinite(given[name].values) & ~np.isfinite(held[name].values)
+            ensure(not gone.any(), f"{law.name}: {int(gone.sum())} values of {name!r} are no longer finite")
+    residual, was = law.residual(held, context), law.residual(given, context)
+    for name, each in residual.data_vars.items():
+        lost = np.isfinite(was[name].values).sum() - np.isfinite(each.values).sum()
+        ensure(lost <= 0, f"{law.name}: {lost} values of the residual of {name} are no longer finite")
+    ensure(left <= left_over, f"{law.name} is left with a residual of {left:.3g}, which was {before:.3g}")
+
+
+def estimate_stays_finite(case: Case) -> None:
+    for given in filter(None, (case.estimate, case.obedient)):
+        held = case.hold(case.laws, given)
+        for name, array in given.data_vars.items():
+            if array.dtype.kind == "f" and name in held:
+                lost = int(np.isfinite(array.values).sum() - np.isfinite(held[name].values).sum())
+                ensure(lost <= 0 or held[name].shape != array.shape, f"{lost} values of {name!r} are no longer finite")
+
+
+def what_obeys_is_left_alone(case: Case) -> None:
+    """The smallest change of an estimate that obeys its laws is none."""
+    if case.obedient is None:
+        return
+    held = case.hold(case.laws, case.obedient)
+    for name in case.samples.wanted.names:
+        found = difference(held[name], case.obedient[name], tolerance=1e-4)
+        ensure(not found, f"{name}, which obeys {' and '.join(law.name for law in case.laws)} already, {found}")
 
 
 def shape_is_kept(case: Case) -> None:
@@ -119,6 +164,9 @@ def shape_is_kept(case: Case) -> None:
             continue  # A law takes directions away: the rank may fall.
         ensure(name in held, f"{name!r} is gone")
         ensure(held[name].sizes == array.sizes, f"{name!r} is {dict(held[name].sizes)}, not {dict(array.sizes)}")
+        ensure(held[name].dtype == array.dtype, f"{name!r} is {held[name].dtype}, not {array.dtype}")
+        found = difference(held[name].coords.to_dataset(), array.coords.to_dataset())
+        ensure(not found, f"the coordinates of {name!r} are others: {found}")
         ensure(held[name].attrs == array.attrs, f"the attrs of {name!r} are {held[name].attrs}, not {array.attrs}")
 
 
@@ -145,6 +193,8 @@ def held_twice_is_held_once(case: Case) -> None:
 CHECKS: tuple[Check, ...] = (
     holds_each_law,
     holds_its_laws_together,
+    estimate_stays_finite,
+    what_obeys_is_left_alone,
     shape_is_kept,
     other_variables_are_left_alone,
     estimate_is_left_alone,

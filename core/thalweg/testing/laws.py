@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import dask
 import numpy as np
 import xarray as xr
 
 from ..components import Law, LinearLaw, Rows, TensorLaw
 from ..samples import Samples
 from ..signature import Signature
+from .candidates import broken, candidates
 from .components import check_component
 from .report import Check, ensure
 from .scenes import BATCH, difference, guess, known, scenes
@@ -52,6 +54,20 @@ def residual_is_finite(case: Case) -> None:
         ensure(bool(np.isfinite(each.values).all()), f"the residual of {name} is not finite where every field is")
 
 
+def something_breaks_it(case: Case) -> None:
+    """A residual that is zero, or the same, whatever the fields are, says nothing of them."""
+    residuals = []
+    for each in candidates(case.fields):
+        try:
+            if broken(case.law, each, case.context):
+                residuals.append(case.law.residual(each.copy(deep=True), case.context.copy(deep=True)))
+        except Exception:  # A law need not know what to say of any field.
+            continue
+    ensure(residuals, "its residual is zero for every estimate of the kit: it says nothing")
+    same = len(residuals) > 1 and not any(difference(residuals[0], each) for each in residuals[1:])
+    ensure(not same, "its residual is the same for every estimate of the kit")
+
+
 def arguments_are_left_alone(case: Case) -> None:
     fields, context = case.fields.copy(deep=True), case.context.copy(deep=True)
     case.law.residual(fields, context)
@@ -72,6 +88,22 @@ def samples_do_not_see_one_another(case: Case) -> None:
     for name in together.data_vars:
         found = difference(alone[name].transpose(*together[name].dims), together[name], tolerance=1e-6)
         ensure(not found, f"one by one, the residual of {name} {found}")
+    turned = [each.isel(sample=slice(None, None, -1)) for each in (case.fields, case.context)]
+    for name, each in case.law.residual(*turned).data_vars.items():
+        found = difference(each.isel(sample=slice(None, None, -1)), together[name], tolerance=1e-6)
+        ensure(not found, f"in another order of samples, the residual of {name} {found}")
+
+
+def chunks_do_not_matter(case: Case) -> None:
+    """Fields in dask's chunks have the residual that they have in memory."""
+    whole = case.residual()
+    for chunks in ({dim: -(-size // 2) for dim, size in case.fields.sizes.items()}, {"sample": 1}):
+        fields = case.fields.chunk({dim: size for dim, size in chunks.items() if dim in case.fields.dims})
+        with dask.config.set(scheduler="synchronous"):
+            cut = case.law.residual(fields, case.context.copy(deep=True)).compute()
+        for name in whole.data_vars:
+            found = difference(cut[name].transpose(*whole[name].dims), whole[name], tolerance=1e-6)
+            ensure(not found, f"in chunks of {dict(chunks)}, the residual of {name} {found}")
 
 
 def rows_are_a_matrix(case: Case) -> None:
@@ -155,8 +187,10 @@ def _whole(law: LinearLaw, fields: xr.Dataset) -> tuple[Rows, Any]:
 CHECKS: tuple[Check, ...] = (
     residual_has_units,
     residual_is_finite,
+    something_breaks_it,
     arguments_are_left_alone,
     samples_do_not_see_one_another,
+    chunks_do_not_matter,
     rows_are_a_matrix,
     blocks_are_columns_of_the_whole,
     rows_do_not_read_values,

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,7 +18,9 @@ from ..fitted import read_fitted, write_fitted
 from ..samples import Samples
 from ..signature import Signature
 from ..units import same_units
+from . import learners
 from .components import check_component
+from .leads import leads_are_not_shifted
 from .report import Check, ensure
 from .scenes import BATCH, difference, scenes
 
@@ -46,13 +49,31 @@ class Case:
 
     @cached_property
     def solver(self) -> Solver:
-        if isinstance(self.method, Solver):
-            return self.method
-        assert isinstance(self.method, Learner)
-        return _learn(self.method, self.data)
+        return self.solver_of(self.data)
 
     def estimate(self) -> xr.Dataset:
         return self.solver.solve(self.inputs.copy(deep=True), self.wanted)
+
+    def estimate_of(self, learned: str) -> xr.Dataset:
+        """From the same inputs, what a solver says that learned from these data, or from others."""
+        if learned == "itself":
+            return self.estimate()
+        if learned not in self._taught:
+            data = learners.OTHERS[learned](self.data)
+            options = {"epochs": 2 * QUICK["epochs"]} if learned == "longer" else {}
+            self._taught[learned] = self.solver_of(data, **options).solve(self.inputs.copy(deep=True), self.wanted)
+        return self._taught[learned]
+
+    def solver_of(self, data: xr.Dataset, **options: Any) -> Solver:
+        """The method's solver, or a learner's after it has learned from `data`."""
+        if isinstance(self.method, Solver):
+            return self.method
+        assert isinstance(self.method, Learner)
+        return _learn(self.method, data, **options)
+
+    @cached_property
+    def _taught(self) -> dict[str, xr.Dataset]:
+        return {}
 
 
 def _sized(wanted: Signature, inputs: xr.Dataset) -> Signature:
@@ -60,9 +81,9 @@ def _sized(wanted: Signature, inputs: xr.Dataset) -> Signature:
     return Signature(wanted.fields, sizes)
 
 
-def _learn(learner: Learner, data: xr.Dataset) -> Fitted:
+def _learn(learner: Learner, data: xr.Dataset, **more: Any) -> Fitted:
     train = Samples.of(data, "train")
-    options = {name: value for name, value in QUICK.items() if name in learner.trains_on}
+    options = {name: value for name, value in {**QUICK, **more}.items() if name in learner.trains_on}
     with tempfile.TemporaryDirectory() as folder, cluster_from({"threads": {"threads": 1}}).open() as workers:
         return learner.fit(
             Training(
@@ -96,6 +117,7 @@ def estimate_is_what_is_wanted(case: Case) -> None:
         ensure(dims == field.dims, f"{field.name} has dims {array.dims}, not {field.dims}")
         units = str(array.attrs.get("units", field.units))
         ensure(same_units(units, field.units), f"{field.name} has units {units!r}, not {field.units!r}")
+        ensure(str(array.dtype) == field.dtype, f"{field.name} is {array.dtype}, not {field.dtype}; use `astype`")
 
 
 def estimate_has_the_coordinates_of_the_truth(case: Case) -> None:
@@ -176,6 +198,8 @@ CHECKS: tuple[Check, ...] = (
     inputs_are_left_alone,
     same_inputs_give_the_same_estimate,
     samples_do_not_see_one_another,
+    leads_are_not_shifted,
+    *learners.CHECKS,
     comes_back_from_its_folder,
 )
 

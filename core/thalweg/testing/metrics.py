@@ -12,8 +12,9 @@ import numpy as np
 import xarray as xr
 
 from ..components import Metric, WholeMetric
+from ..errors import ThalwegError
 from ..samples import Samples
-from ..scoring import Score, Tally, Totals, concatenate, finish, score, tally
+from ..scoring import Score, Tally, Totals, add, concatenate, finish, score, tally
 from ..signature import Signature
 from .components import check_component
 from .report import Check, ensure
@@ -99,6 +100,109 @@ def perfect_is_best(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) 
     )
 
 
+def score_is_a_number(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    for name, value in zip(("by lead", "overall"), _values(score(metric, estimate, truth)), strict=True):
+        ensure(
+            np.isfinite(value).any(), f"the score {name} of an estimate is {value}; give an example that it can score"
+        )
+
+
+def wrong_is_worse(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    """A worse estimate has another score, on the side of `best` that `higher_is_better` says."""
+    perfect = estimate.assign({name: each for name, each in truth.data_vars.items() if name in estimate})
+    rough = {str(name): np.random.default_rng(17).normal(size=each.shape) for name, each in _floats(estimate)}
+    wrong = [estimate] + [
+        estimate.assign(
+            {
+                name: each.copy(data=(each + by * rough[str(name)]).astype(each.dtype))
+                for name, each in _floats(estimate)
+            }
+        )
+        for by in (0.3, -1.0, 30.0)
+    ]
+    # Without a best score the truth need not have one: it has no uncertainty.
+    tried = wrong if metric.best is None else [perfect, *wrong]
+    values = [score(metric, each, truth).overall.values for each in tried]
+    told = [(each != values[0]) & np.isfinite(each) for each in values[1:]]
+    ensure(
+        any(each.any() for each in told),
+        f"{len(values)} estimates, of which none is like another, all score {values[0]}",
+    )
+    if metric.best is None or metric.higher_is_better is None:
+        return
+    for each in values[1:]:
+        better = each > metric.best + 1e-9 if metric.higher_is_better else each < metric.best - 1e-9
+        side = "higher" if metric.higher_is_better else "lower"
+        ensure(
+            not better.any(),
+            f"a wrong estimate scores {each}, which is {side} than best = {metric.best}, and so better",
+        )
+
+
+def order_of_samples_does_not_matter(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    if "sample" in truth.dims:
+        order = np.random.default_rng(3).permutation(truth.sizes["sample"])
+        turned = [each.isel(sample=order) if "sample" in each.dims else each for each in (estimate, truth)]
+        _same(score(metric, estimate, truth), score(metric, *turned), "with samples in another order")
+
+
+def missing_truth_is_not_counted(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    """What is missing is not there: neither a miss, nor a hit, nor a zero."""
+    if not isinstance(metric, Metric) or any(each.dtype.kind != "f" for each in _scored(estimate, truth)):
+        return
+    for dim in ("sample", "lead", *_additive(metric, estimate, truth)):
+        size = truth.sizes.get(dim, 0)
+        if size < 2:
+            continue
+        kept = slice(0, size - 1 if dim in ("sample", "lead") else size // 2)
+        there = xr.DataArray(np.arange(size) < kept.stop, dims=dim)
+        small = [each.isel({dim: kept}) if dim in each.dims else each for each in (estimate, truth)]
+        for which, holed in _holed(estimate, truth, there, dim):
+            how = f"with {which} missing in a part of {dim!r}, not without that part,"
+            if dim == "lead":
+                left, right = score(metric, *small).by_lead, score(metric, *holed).by_lead
+                if "lead" in left.dims:
+                    found = difference(right.isel(lead=kept), left, tolerance=ROUNDING)
+                    ensure(not found, f"{how} the score by lead is another: {found}")
+                    last = right.isel(lead=-1).values
+                    ensure(np.isnan(last).all(), f"with {which} missing at a lead, the score there is {last}")
+            else:
+                _same(score(metric, *small), score(metric, *holed), how)
+
+
+def _holed(
+    estimate: xr.Dataset, truth: xr.Dataset, there: xr.DataArray, dim: str
+) -> Iterator[tuple[str, list[xr.Dataset]]]:
+    def cut(data: xr.Dataset) -> xr.Dataset:
+        return data.assign({name: each.where(there) for name, each in data.data_vars.items() if dim in each.dims})
+
+    yield "the truth", [estimate, cut(truth)]
+    yield "the estimate", [cut(estimate), truth]
+
+
+def _additive(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset) -> list[str]:
+    """Dims of space along which the sums and counts of two halves add up to those of the whole."""
+    found = []
+    for dim in sorted({str(dim) for each in truth.data_vars.values() for dim in each.dims} - {"sample", "lead"}):
+        half = truth.sizes[dim] // 2
+        if half and all(dim in each.dims for each in _scored(estimate, truth)):
+            try:
+                parts = [
+                    tally(metric, *(each.isel({dim: at}) for each in (estimate, truth)))
+                    for at in (slice(0, half), slice(half, None))
+                ]
+                whole, both = tally(metric, estimate, truth), add(parts)
+            except ThalwegError:
+                continue
+            same = all(
+                not difference(getattr(both[name], part), getattr(each, part), tolerance=1e-9)
+                for name, each in whole.items()
+                for part in ("sum", "count")
+            )
+            found += [dim] if same else []
+    return found
+
+
 def missing_is_missing_in_either(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
     """A point that is NaN in the truth counts as one that is NaN in the estimate does, and spoils no other."""
     if isinstance(metric, WholeMetric) or any(each.dtype.kind != "f" for each in _scored(estimate, truth)):
@@ -129,11 +233,15 @@ def data_are_left_alone(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Datas
 CHECKS: tuple[Check, ...] = (
     data_are_left_alone,
     scores_by_lead,
+    score_is_a_number,
     perfect_is_best,
+    wrong_is_worse,
+    order_of_samples_does_not_matter,
     cuts_do_not_matter,
     chunks_do_not_matter,
     stays_lazy,
     missing_is_missing_in_either,
+    missing_truth_is_not_counted,
 )
 
 
@@ -149,6 +257,16 @@ def check_metric(metric: AnyMetric, estimate: xr.Dataset | None = None, truth: x
 
 def _refuse(*_: object, **__: object) -> None:
     raise AssertionError("it reads values; leave them to dask")
+
+
+def _values(made: Score) -> tuple[Any, Any]:
+    return made.by_lead.values, made.overall.values
+
+
+def _floats(data: xr.Dataset) -> list[tuple[Any, xr.DataArray]]:
+    """The estimates themselves: not their variances."""
+    found = data.data_vars.items()
+    return [(name, each) for name, each in found if each.dtype.kind == "f" and not str(name).endswith("_variance")]
 
 
 def _scored(estimate: xr.Dataset, truth: xr.Dataset) -> Iterator[xr.DataArray]:

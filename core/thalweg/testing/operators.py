@@ -12,6 +12,7 @@ import xarray as xr
 from ..components import Law, OperatorEnforcer
 from ..estimates import context_of
 from ..samples import Samples
+from .candidates import broken
 from .enforcers import obeyed
 from .report import Check, ensure
 from .scenes import BATCH
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 SEEDS = (0, 1, 2)
 """Of weights and inputs."""
+
+STRETCHES = ((1.0, 0.0), (8.0, 1.0), (-8.0, -4.0), (50.0, 0.0))
+"""Of the output: scale and shift."""
 
 
 @dataclass
@@ -48,10 +52,33 @@ class Case:
 
     def network(self, seed: int) -> nn.Module:
         """Under the law."""
+        return self.enforcer.wrap(self.bare(seed), self.law)
+
+    def bare(self, seed: int, *, stretch: tuple[float, float] | None = None) -> nn.Module:
+        """A network whose output, stretched and shifted if need be, breaks the law."""
+        import torch
+
         from ..learning import Layout
 
-        bare = small_network(Layout.of(self.samples.given), Layout.of(self.samples.wanted), seed=seed)
-        return self.enforcer.wrap(bare, self.law)
+        made = small_network(Layout.of(self.samples.given), Layout.of(self.samples.wanted), seed=seed)
+        scale, shift = self.stretch if stretch is None else stretch
+        with torch.no_grad():
+            made.out.weight.mul_(scale)  # type: ignore[operator, union-attr]
+            made.out.bias.mul_(scale).add_(shift)  # type: ignore[operator, union-attr]
+        return made
+
+    @cached_property
+    def stretch(self) -> tuple[float, float]:
+        """Fails if no network of the kit breaks the law."""
+        for each in STRETCHES:
+            made = (self.output(self.bare(seed, stretch=each), seed) for seed in SEEDS)
+            if all(broken(self.law, output, self.context(seed)) for seed, output in zip(SEEDS, made, strict=True)):
+                return each
+        raise AssertionError(f"no network of the kit breaks {self.law.name}: holding it would show nothing")
+
+    def context(self, seed: int) -> xr.Dataset:
+        truth = self.samples.truth(BATCH) if self.law.oracle else None
+        return context_of(self.inputs(seed), self.samples.wanted, truth)
 
     def tensor(self, seed: int) -> Tensor:
         from ..learning import to_tensor
@@ -59,19 +86,22 @@ class Case:
         return to_tensor(self.inputs(seed))
 
     def estimate(self, seed: int) -> xr.Dataset:
+        return self.output(self.network(seed), seed)
+
+    def output(self, network: nn.Module, seed: int) -> xr.Dataset:
         import torch
 
         from ..learning import to_dataset
 
         with torch.no_grad():
-            output = self.network(seed)(self.tensor(seed))
+            output = network(self.tensor(seed))
         return to_dataset(output, wanted=self.samples.wanted, inputs=self.inputs(seed))
 
 
 def output_obeys_for_any_weights_and_inputs(case: Case) -> None:
-    truth = case.samples.truth(BATCH) if case.law.oracle else None
     for seed in SEEDS:
-        obeyed(case.law, case.estimate(seed), context_of(case.inputs(seed), case.samples.wanted, truth))
+        free = case.output(case.bare(seed), seed)
+        obeyed(case.law, case.estimate(seed), free, case.context(seed))
 
 
 def layouts_are_kept(case: Case) -> None:

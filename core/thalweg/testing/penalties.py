@@ -10,6 +10,7 @@ import xarray as xr
 
 from ..components import Law, LossEnforcer
 from ..samples import Samples
+from .candidates import breaking, obeying
 from .report import Check, ensure
 from .scenes import BATCH, guess, known
 
@@ -33,10 +34,18 @@ class Case:
     def context(self) -> xr.Dataset:
         return known(self.samples, self.law)
 
-    def estimate(self) -> dict[str, Tensor]:
+    @cached_property
+    def wrong(self) -> xr.Dataset:
+        """An estimate that breaks the law. Fails if the kit finds none."""
+        found = breaking((self.law,), guess(self.samples, BATCH), self.context)
+        ensure(found is not None, f"no estimate of the kit breaks {self.law.name}: a penalty would show nothing")
+        assert found is not None
+        return found
+
+    def estimate(self, fields: xr.Dataset | None = None) -> dict[str, Tensor]:
         from ..learning import to_tensor
 
-        made = guess(self.samples, BATCH)
+        made = self.wrong if fields is None else fields
         return {str(name): to_tensor(made, [str(name)])[..., 0].requires_grad_() for name in made.data_vars}
 
     def penalty(self, estimate: dict[str, Tensor]) -> Tensor:
@@ -50,6 +59,16 @@ def penalty_is_a_positive_scalar(case: Case) -> None:
     value = case.penalty(case.estimate()).detach()
     ensure(value.shape == (), f"the penalty has shape {tuple(value.shape)}; add up to a scalar")
     ensure(0 < float(value) < float("inf"), f"the penalty of a wrong estimate is {float(value)}")
+
+
+def penalty_is_zero_where_the_law_holds(case: Case) -> None:
+    good = obeying((case.law,), guess(case.samples, BATCH), case.context)
+    if good is not None:
+        wrong, right = (float(case.penalty(case.estimate(each)).detach()) for each in (case.wrong, good))
+        ensure(
+            abs(right) <= 1e-6 * wrong,
+            f"the penalty of an estimate that obeys is {right:.3g}; of a wrong one {wrong:.3g}",
+        )
 
 
 def descending_it_leads_to_the_law(case: Case) -> None:
@@ -71,4 +90,8 @@ def descending_it_leads_to_the_law(case: Case) -> None:
     ensure(after < before, f"a step down its gradient goes from {before:.6g} to {after:.6g}")
 
 
-CHECKS: tuple[Check, ...] = (penalty_is_a_positive_scalar, descending_it_leads_to_the_law)
+CHECKS: tuple[Check, ...] = (
+    penalty_is_a_positive_scalar,
+    penalty_is_zero_where_the_law_holds,
+    descending_it_leads_to_the_law,
+)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from ..components import Component, SamplingEnforcer
-from ..errors import HandshakeError, NameTakenError, OptionError, SourceError, ThalwegError
+from ..errors import HandshakeError, OptionError, SourceError, ThalwegError
 from ..plugins import KINDS, SINGULAR, Registry
 from . import components
-from .report import Finding, Report, attempt, ensure
+from .report import Finding, Report, attempt, ensure, said
 from .trials import trials
 
 HEAVY = ("dask", "numpy", "torch", "xarray")
@@ -30,23 +30,21 @@ print(time.process_time() - start, *(each for each in sys.argv[2:] if each in sy
 
 
 def check(registry: Registry, plugin: str) -> Report:
-    """What the kit finds about one plugin. Raises `UnknownNameError` for one that is not installed, or not loaded."""
+    """What the kit finds about one plugin. Raises `UnknownNameError` for one that is not installed."""
+    if plugin in registry.failures and plugin not in registry.plugins:
+        return Report(plugin, (Finding("plugin", plugin, "is loaded", False, registry.failures[plugin]),))
     module = registry.module(plugin)
     findings = list(attempt("plugin", plugin, (hooks_provide_their_parts,), registry, plugin))
     if isinstance(module, ModuleType):
         findings += attempt("plugin", plugin, (imports_nothing_heavy,), module.__name__)
-    if all(each.ok for each in findings[:1]):
-        findings += _findings(registry, plugin)
+    findings += _findings(registry, plugin)
     return Report(plugin, tuple(findings))
 
 
 def hooks_provide_their_parts(registry: Registry, plugin: str) -> None:
     ensure(registry.plugins[plugin], "it implements no hook; mark functions with @hookimpl")
-    try:
-        for kind in KINDS:
-            registry.parts(kind)
-    except NameTakenError as error:
-        raise AssertionError(str(error)) from None
+    for kind in KINDS:
+        registry.parts(kind)
     ensure(plugin not in registry.failures, registry.failures.get(plugin, ""))
 
 
@@ -91,6 +89,13 @@ def _of_kind(kind: str, part: Component, made: list[Component]) -> Iterator[Find
     if isinstance(part, SamplingEnforcer):
         yield Finding(kind, part.name, "holds its laws", None, "it takes a sampler to try the sampling site")
         return
+    try:
+        yield from _tried(kind, part, made)
+    except Exception as error:
+        yield Finding(kind, part.name, "takes an example", False, said(error))
+
+
+def _tried(kind: str, part: Component, made: list[Component]) -> Iterator[Finding]:
     why = f"nothing of the kit's fits it; call thalweg.testing.check_{kind} with data of your own"
     for trial in trials(part, made):
         try:
@@ -98,8 +103,10 @@ def _of_kind(kind: str, part: Component, made: list[Component]) -> Iterator[Find
         except (HandshakeError, OptionError, SourceError) as error:
             why = str(error).replace("\n ", ";")
             continue
-        except Exception:
-            pass  # The checks will say so, one by one.
+        except Exception as error:
+            # One finding: every check would say the same.
+            yield Finding(kind, part.name, "takes an example", False, said(error))
+            return
         yield from attempt(kind, part.name, trial.checks, *trial.arguments)
         return
     yield Finding(kind, part.name, "takes an example", None, why)

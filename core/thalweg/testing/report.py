@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from ..calls import said as raised
 
 Check = Callable[..., None]
 """Raises `AssertionError` if what its name says does not hold."""
@@ -74,8 +77,19 @@ def attempt(kind: str, part: str, checks: Iterable[Check], *arguments: Any) -> I
 def _attempt(kind: str, part: str, check: Check, arguments: tuple[Any, ...]) -> Finding:
     try:
         check(*arguments)
-    except AssertionError as error:
-        return Finding(kind, part, label(check), False, str(error))
     except Exception as error:
-        return Finding(kind, part, label(check), False, f"{type(error).__name__}: {error}")
+        return Finding(kind, part, label(check), False, said(error))
     return Finding(kind, part, label(check), True)
+
+
+def said(error: Exception) -> str:
+    """What the kit found wrong; of anything else that was raised, its kind and the author's line."""
+    if isinstance(error, AssertionError) and str(error) and not _authors(error):
+        return str(error)
+    return raised(error)
+
+
+def _authors(error: Exception) -> bool:
+    """Whether an assertion is one of the part, not of the kit."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] != "thalweg"

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Any
+
 import dask
 import numpy as np
+import pandas as pd
 import xarray as xr
+from dask.callbacks import Callback
 
 from ..components import Transform
+from ..errors import ThalwegError
+from ..signature import Signature
+from ..units import canonical_units, same_units
 from .components import check_component
 from .report import Check, ensure
 from .scenes import difference, series
+
+
+class _Refuse(Callback):  # type: ignore[misc]
+    """No scheduler may start, also one that is named."""
+
+    def _start(self, graph: object) -> None:  # noqa: ARG002
+        raise AssertionError("it reads values; leave them to dask")
 
 
 def stays_lazy(transform: Transform, data: xr.Dataset) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("it reads values; leave them to dask")
 
-    with dask.config.set(scheduler=refuse):
+    with dask.config.set(scheduler=refuse), _Refuse():
         statistics = transform.statistics(data)
     known = statistics.compute()
-    with dask.config.set(scheduler=refuse):
+    with dask.config.set(scheduler=refuse), _Refuse():
         made = transform.apply(data, known)
     lazy = {name for name, each in data.data_vars.items() if each.chunks is not None}
     eager = [str(name) for name in lazy & set(made.data_vars) if made[name].chunks is None]
@@ -44,20 +59,99 @@ def fields_have_units(transform: Transform, data: xr.Dataset) -> None:
     ensure(not bare, f"{', '.join(bare)} without units: keep attrs, or set attrs['units']")
 
 
+def units_follow_the_values(transform: Transform, data: xr.Dataset) -> None:
+    """Of data ten times as large, a field in the units of the data is as much larger, and one without units the same.
+
+    A field whose values stayed as they were keeps its units too, unless an option says otherwise.
+    """
+    names = [str(name) for name, each in _moving(data).items() if each.dtype.kind == "f"]
+    given = data.assign({name: data[name].assign_attrs(units=_some_units(data[name])) for name in names})
+    larger = given.assign(
+        {name: (given[name] * 10).astype(given[name].dtype).assign_attrs(given[name].attrs) for name in names}
+    )
+    try:
+        transform.check(Signature.of(given))
+    except ThalwegError:
+        return  # It takes no other units.
+    made, other = (transform.apply(each, transform.statistics(each).compute()).compute() for each in (given, larger))
+    options = transform.model_dump(mode="json").values()
+    for name in names:
+        if name not in made or name not in other or made[name].dtype.kind != "f":
+            continue
+        was, now = (canonical_units(str(each[name].attrs.get("units", ""))) for each in (given, made))
+        same, tenfold = (not difference(other[name], made[name] * by, tolerance=1e-5) for by in (1, 10))
+        if same and bool((made[name] != 0).any()):
+            ensure(
+                not same_units(now, was), f"{name} does not depend on the units of the data, and is in {now!r}; set '1'"
+            )
+        elif tenfold and not same_units(now, was):
+            ensure(now != "1", f"{name} is in the units of the data, {was!r}, and says {now!r}")
+            kept = not difference(made[name], given[name].compute())
+            ensure(not kept or now in options, f"{name} has the values that it had in {was!r}, and says {now!r}")
+
+
+def _some_units(array: xr.DataArray) -> str:
+    units = canonical_units(str(array.attrs.get("units", "")))
+    return "m" if units == "1" else units
+
+
+def _moving(data: xr.Dataset) -> dict[Hashable, xr.DataArray]:
+    return {name: each for name, each in data.data_vars.items() if "time" in each.dims}
+
+
+def gives_the_same_again(transform: Transform, data: xr.Dataset) -> None:
+    one, other = (transform.apply(data, transform.statistics(data).compute()).compute() for _ in range(2))
+    found = difference(one, other)
+    ensure(not found, f"applied twice, {found}; seed what is drawn")
+
+
 def does_not_look_ahead(transform: Transform, data: xr.Dataset) -> None:
     """With the same statistics, another future leaves the past as it was: else the truth leaks into the inputs."""
+    for name, (at, steps, changed, whole) in _with_another_future(transform, data).items():
+        early = [int(step) for step in np.flatnonzero(_differs(changed, whole)) if at[step] < steps]
+        found = early and difference(changed.isel(time=early), whole.isel(time=early))
+        ensure(not found, f"with another future, {name} {found}; what it must know belongs in `statistics`")
+
+
+def does_not_lag(transform: Transform, data: xr.Dataset) -> None:
+    """What changes at a step shows at that step: else the values are shifted against their times."""
+    for name, (at, steps, changed, whole) in _with_another_future(transform, data).items():
+        late = at[_differs(changed, whole)]
+        late = late[late >= steps]
+        first = int(late.min()) - steps if len(late) else 0
+        ensure(not first, f"what changes at a step shows in {name} {first} steps later; keep values at their times")
+
+
+_Future = tuple[Any, int, xr.DataArray, xr.DataArray]
+
+
+def _with_another_future(transform: Transform, data: xr.Dataset) -> dict[str, _Future]:
+    """By field: the step of `data` that each of its times is, the first changed step, and the field with both futures.
+
+    Empty for data without times, and where the axis is another: no step of one is the same step of the other then.
+    """
+    if "time" not in data.sizes:
+        return {}
     statistics = transform.statistics(data).compute()
     steps = data.sizes["time"] // 2
     past = xr.DataArray(np.arange(data.sizes["time"]) < steps, dims="time")
-    moving = {name: each for name, each in data.data_vars.items() if "time" in each.dims}
-    other = data.assign({name: each.where(past, (each / 2).astype(each.dtype)) for name, each in moving.items()})
-    whole, changed = transform.apply(data, statistics), transform.apply(other, statistics)
+    other = data.assign({name: each.where(past, (each / 2).astype(each.dtype)) for name, each in _moving(data).items()})
+    whole, changed = (transform.apply(each, statistics).compute() for each in (data, other))
     if whole.sizes.get("time") != data.sizes["time"]:
-        return  # It changes the axis: there is no step of one that is the same step of the other.
-    for name in moving:
-        if name in whole:
-            found = difference(*(each[name].isel(time=slice(0, steps)).compute() for each in (changed, whole)))
-            ensure(not found, f"with another future, {name} {found}; what it must know belongs in `statistics`")
+        return {}
+    times = data.indexes["time"] if "time" in data.indexes else pd.RangeIndex(data.sizes["time"])
+    at = np.asarray(times.searchsorted(whole.indexes.get("time", times)))
+    return {
+        str(name): (at, steps, changed[name].transpose("time", ...), whole[name].transpose("time", ...))
+        for name in _moving(data)
+        if name in whole and "time" in whole[name].dims
+    }
+
+
+def _differs(one: xr.DataArray, other: xr.DataArray) -> Any:
+    """Whether two fields differ, by their first dim."""
+    apart = (one.values != other.values) & ~(np.isnan(one.values) & np.isnan(other.values))
+    return apart.reshape(len(apart), -1).any(axis=1)
 
 
 # First whether it changes its argument: the others would be given what it changed.
@@ -66,7 +160,10 @@ CHECKS: tuple[Check, ...] = (
     stays_lazy,
     statistics_are_small,
     fields_have_units,
+    units_follow_the_values,
+    gives_the_same_again,
     does_not_look_ahead,
+    does_not_lag,
 )
 
 

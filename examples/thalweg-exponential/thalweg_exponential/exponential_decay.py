@@ -16,8 +16,8 @@ class ExponentialDecay(LinearLaw):
     r"""The area mean decays from that of the last input: $\bar f(h) = \bar f(0) e^{-h/\tau}$, in units of the field."""
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "lifetime": 40.0, "leads": 4}
-    variable: str
-    dims: tuple[str, ...] = ("y", "x")
+    variable: str = Field(description="the field that the law is about")
+    dims: tuple[str, ...] = Field(("y", "x"), description="dims of the mean")
     lifetime: float = Field(gt=0, description="tau, in steps")
     leads: int = Field(gt=0, description="steps that are estimated")
 

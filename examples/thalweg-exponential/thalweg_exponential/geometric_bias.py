@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import xarray as xr
+from pydantic import Field
 from thalweg import Metric
 
 
@@ -14,7 +15,7 @@ class GeometricBias(Metric):
 
     cite: ClassVar[str] = "10.1007/s00703-003-0070-7"
     best: ClassVar[float | None] = 1.0
-    variable: str = "concentration"
+    variable: str = Field("concentration", description="the field that is scored")
 
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
         return {"log_ratio": xr.ufuncs.log(truth[self.variable] / estimate[self.variable])}

@@ -36,21 +36,25 @@ class Earthformer(TorchLearner):
     )
     units: PositiveInt | None = Field(None, description="channels of the finest level")
     depth: tuple[PositiveInt, ...] | None = Field(None, description="stacks of each level, finest first")
-    heads: PositiveInt | None = None
+    heads: PositiveInt | None = Field(None, description="heads of attention; the preset's if none")
     merge: tuple[PositiveInt, PositiveInt] | None = Field(
         None, description="cells (y, x) that are one cell of the finest level"
     )
     pattern: str | None = Field(None, description="cuboids of self-attention: axial, divided_st, video_swin_2x4, ...")
     cross_pattern: str | None = Field(None, description="columns of cross-attention: cross_1x1, cross_2x2_lg, ...")
     vectors: Annotated[int, Field(ge=0)] | None = Field(None, description="global vectors")
-    positions: Literal["t+h+w", "t+hw"] | None = None
+    positions: Literal["t+h+w", "t+hw"] | None = Field(
+        None, description="embedding of positions: by time, height and width, or by time and cell; the preset's if none"
+    )
     padding: Literal["zeros", "ignore", "nearest"] | None = Field(
         None, description="of cuboids that reach beyond the field: zeros take part, ignored cells do not"
     )
     start: Literal["zeros", "nearest_interp", "last", "mean"] | None = Field(
         None, description="what decoding begins with: positions only, or the coarsest memory"
     )
-    dropout: Rate | None = None
+    dropout: Rate | None = Field(
+        None, description="share of the values that are dropped while it learns; the preset's if none"
+    )
     from_last: bool = Field(False, description="learn the difference from the last frame, which is none at first")
     checkpoint: bool = Field(False, description="keep less while learning, and compute it twice")
     compat: bool = Field(

@@ -74,6 +74,6 @@ class LayeredLearner(RecurrentLearner):
     """Layers alike, on squares of cells."""
 
     hidden: PositiveInt = Field(128, description="channels of a layer")
-    layers: PositiveInt = 4
+    layers: PositiveInt = Field(4, description="recurrent layers, one above the other")
     kernel: Odd = Field(5, description="side of the convolutions, in patches")
     patch: PositiveInt = Field(4, description="side of the squares of cells that become channels")

@@ -26,7 +26,9 @@ class ConvLSTM(LayeredLearner):
     }
     example: ClassVar[Mapping[str, Any]] = {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}
 
-    preset: Literal["", "small"] = ""
+    preset: Literal["", "small"] = Field(
+        "", description="sizes of the other options that belong together; none if empty"
+    )
     unused: bool = Field(
         False, description="also hold, frozen, the weights that OpenSTL's cell declares and never applies"
     )

@@ -30,7 +30,9 @@ class E3DLSTM(LayeredLearner):
     }
     example: ClassVar[Mapping[str, Any]] = {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}
 
-    preset: Literal["", "enso", "small"] = ""
+    preset: Literal["", "enso", "small"] = Field(
+        "", description="sizes of the other options that belong together; none if empty"
+    )
     hidden: PositiveInt = Field(64, description="channels of a layer")
     kernel: Odd = Field(5, description="side of the convolutions in space, in patches; in time they span 2 frames")
     window: PositiveInt = Field(2, description="frames that a layer sees at once")

@@ -33,7 +33,9 @@ class PhyDNet(RecurrentLearner):
     }
     example: ClassVar[Mapping[str, Any]] = {"width": 16, "residual": [16], "kernel": 3}
 
-    preset: Literal["", "small"] = ""
+    preset: Literal["", "small"] = Field(
+        "", description="sizes of the other options that belong together; none if empty"
+    )
     width: Sixteens = Field(32, description="channels of the encoder and decoder, which normalise groups of 16")
     residual: tuple[Sixteens, ...] = Field(
         (128, 128, 64), min_length=1, description="channels of the LSTM's layers; the last is the latent width"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pydantic import Field
+
 from ._recurrent import LayeredLearner
 
 if TYPE_CHECKING:
@@ -24,7 +26,9 @@ class PredRNN(LayeredLearner):
     }
     example: ClassVar[Mapping[str, Any]] = {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}
 
-    preset: Literal["", "small"] = ""
+    preset: Literal["", "small"] = Field(
+        "", description="sizes of the other options that belong together; none if empty"
+    )
 
     def recurrent(self, *, steps: int, channels: int, size: tuple[int, int]) -> Recurrent:  # noqa: ARG002
         from .networks.predrnn import PredRNN as Network

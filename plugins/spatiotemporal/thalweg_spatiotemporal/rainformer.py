@@ -28,7 +28,9 @@ class Rainformer(FrameLearner):
     }
     example: ClassVar[Mapping[str, Any]] = {"width": 4, "factors": [1], "heads": [1], "head": 4, "window": 2}
 
-    preset: Literal["", "small"] = ""
+    preset: Literal["", "small"] = Field(
+        "", description="sizes of the other options that belong together; none if empty"
+    )
     width: PositiveInt = Field(96, description="channels of the first stage; each following one has twice those before")
     factors: tuple[PositiveInt, ...] = Field((4, 2, 2, 2), min_length=1, description="by which the stages shrink")
     heads: tuple[PositiveInt, ...] = Field((3, 6, 12, 24), description="of attention, stage by stage")

@@ -28,7 +28,9 @@ class UNet(FrameLearner):
     }
     example: ClassVar[Mapping[str, Any]] = {"widths": [4], "centre": 8}
 
-    preset: Literal["", "enso", "small"] = ""
+    preset: Literal["", "enso", "small"] = Field(
+        "", description="sizes of the other options that belong together; none if empty"
+    )
     widths: tuple[PositiveInt, ...] = Field(
         (32, 64, 128, 256), min_length=1, description="channels, from fine to coarse"
     )

@@ -23,8 +23,8 @@ class Dirichlet(LinearLaw):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "dim": "x", "left": 0.0, "right": 0.0}
 
-    variable: str
-    dim: str = "x"
+    variable: str = Field(description="the field that the law is about")
+    dim: str = Field("x", description="the dim across which the boundary lies")
     left: Value = Field(None, description="number or input variable")
     right: Value = Field(None, description="number or input variable")
 

@@ -25,11 +25,11 @@ class Neumann(LinearLaw):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "dim": "x", "left": 0.0, "right": 0.0}
 
-    variable: str
-    dim: str = "x"
+    variable: str = Field(description="the field that the law is about")
+    dim: str = Field("x", description="the dim across which the boundary lies")
     left: Value = Field(None, description="number or input variable")
     right: Value = Field(None, description="number or input variable")
-    order: Annotated[int, Field(ge=1, le=4)] = 2
+    order: Annotated[int, Field(ge=1, le=4)] = Field(2, description="of the one-sided difference")
     spacing: PositiveFloat | None = Field(None, description="of the cells; the coordinate's if left out")
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
+from pydantic import Field
 from thalweg import LinearLaw, Rows, Signature
 
 from ._faces import FaceRows, across, has_cells, targets, units_of
@@ -21,8 +22,8 @@ class Periodic(LinearLaw):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "dim": "x"}
 
-    variable: str
-    dim: str = "x"
+    variable: str = Field(description="the field that the law is about")
+    dim: str = Field("x", description="the dim whose two ends are one place")
 
     def check(self, given: Signature) -> None:
         has_cells(given, variable=self.variable, dim=self.dim, count=3)

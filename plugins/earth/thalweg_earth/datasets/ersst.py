@@ -22,7 +22,9 @@ class ERSST(Dataset):
 
     cite: ClassVar[str] = "10.1175/JCLI-D-16-0836.1"
 
-    path: str = "https://www.ncei.noaa.gov/pub/data/cmb/ersst/v5/netcdf/"
+    path: str = Field(
+        "https://www.ncei.noaa.gov/pub/data/cmb/ersst/v5/netcdf/", description="file or URL of the source"
+    )
     period: Dates = Field(None, description="first and last month, such as [1871, 2014]")
     storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
 

@@ -52,8 +52,10 @@ class ICARENSO(Dataset):
     path: str = Field(description="the folder that holds CMIP_train.nc and CMIP_label.nc")
     normalise: bool = Field(False, description="as published: (x + 16.549121856689453) / 26.748097419738769")
     labels: bool = Field(False, description="give the label of CMIP_label.nc as `nino34`, too")
-    generations: tuple[Generation, ...] = (CMIP6, CMIP5)
-    months_per_chunk: PositiveInt = 60
+    generations: tuple[Generation, ...] = Field(
+        (CMIP6, CMIP5), description="generations of models that the file holds, in their order"
+    )
+    months_per_chunk: PositiveInt = Field(60, description="months of a stored chunk")
     storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
 
     def open(self) -> xr.Dataset:

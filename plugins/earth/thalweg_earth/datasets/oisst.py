@@ -25,7 +25,7 @@ class OISST(Dataset):
 
     cite: ClassVar[str] = "10.1175/JCLI-D-20-0166.1"
 
-    path: str = _NCEI
+    path: str = Field(_NCEI, description="file or URL of the source")
     every: Literal["day", "month"] = Field("day", description="what one file holds, where there are many")
     period: Dates = Field(None, description='first and last date, such as [1982, "2019-06"]')
     storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")

@@ -35,9 +35,9 @@ class SEVIR(Dataset):
     example: ClassVar[Mapping[str, Any]] = {"path": "s3://sevir"}
 
     path: str = Field(description="folder or URL that holds CATALOG.csv and data/, as s3://sevir does")
-    image_types: tuple[ImageType, ...] = ("vil",)
+    image_types: tuple[ImageType, ...] = Field(("vil",), description="images of an event that are read")
     files: str = Field("*", description="pattern of file names in the catalogue, for a part of the archive")
-    frames_per_chunk: PositiveInt = 7
+    frames_per_chunk: PositiveInt = Field(7, description="steps of a stored chunk")
     compress: bool = Field(True, description="false: five times the room, and a learner reads several times as fast")
     storage_options: dict[str, Any] = Field({}, description="for fsspec; s3://sevir is public: {anon: true}")
 

@@ -41,7 +41,7 @@ class SEVIRLR(Dataset):
     path: str = Field(description="folder or URL that holds CATALOG.csv and data/; of SEVIR with `reduce`")
     reduce: bool = Field(False, description="whether `path` is SEVIR, to be reduced on the way")
     files: str = Field("*", description="pattern of file names in the catalogue, for a part of the archive")
-    frames_per_chunk: PositiveInt = 25
+    frames_per_chunk: PositiveInt = Field(25, description="steps of a stored chunk")
     storage_options: dict[str, Any] = Field({}, description="for fsspec; s3://sevir is public: {anon: true}")
 
     def open(self) -> xr.Dataset:

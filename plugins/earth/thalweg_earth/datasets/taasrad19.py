@@ -28,9 +28,9 @@ class TAASRAD19(Dataset):
     cite: ClassVar[str] = "10.1038/s41597-020-0574-8"
     example: ClassVar[Mapping[str, Any]] = {"path": "taasrad19_64_2015-10_2016-07.nc"}
 
-    path: str
+    path: str = Field(description="file or URL of the source")
     minimum_wet_fraction: float = Field(0.0, ge=0, le=1, description="leave out events with a smaller wet fraction")
-    frames_per_chunk: PositiveInt = 500
+    frames_per_chunk: PositiveInt = Field(500, description="steps of a stored chunk")
     storage_options: dict[str, Any] = Field({}, description="for fsspec, if `path` is a URL")
 
     def open(self) -> xr.Dataset:

@@ -28,7 +28,7 @@ class AdvectionBudget(LinearLaw):
     cite: ClassVar[str] = "10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2"
     example: ClassVar[Mapping[str, Any]] = {"variable": "field"}
 
-    variable: str
+    variable: str = Field(description="the field that the law is about")
     motion_of: str = Field("", description="the input whose motion it is; the variable's own if empty")
     frames: int = Field(5, ge=2, description="last inputs from which the motion is found")
     window: float = Field(4.0, gt=0, description="width in cells within which motion is alike")

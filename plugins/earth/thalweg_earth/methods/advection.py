@@ -39,12 +39,16 @@ class Advection(Solver):
     cite: ClassVar[str] = "10.1175/1520-0493(2002)130<2859:SDOTPO>2.0.CO;2"
     example: ClassVar[Mapping[str, Any]] = {"empty": 0.0}
 
-    motion: Literal["optical-flow", "phase-correlation"] = "optical-flow"
+    motion: Literal["optical-flow", "phase-correlation"] = Field(
+        "optical-flow", description="how the motion is found: a vector per cell, or one for the field"
+    )
     frames: int = Field(5, ge=2, description="last inputs from which the motion is found")
     window: float = Field(4.0, gt=0, description="optical flow: width in cells within which motion is alike")
     stiffness: float = Field(0.3, gt=0, description="optical flow: pull towards the motion of the whole field")
     smoothing: float = Field(0.1, ge=0, description="width in cells, per lead, of a Gaussian that blurs the estimate")
-    inflow: Literal["empty", "edge"] = "empty"
+    inflow: Literal["empty", "edge"] = Field(
+        "empty", description="what flows in over the edge: `empty`, or the value of the edge"
+    )
     empty: float | dict[str, float] | None = Field(
         None, description="what flows in with `inflow: empty`, in the units of the variable, or by variable"
     )

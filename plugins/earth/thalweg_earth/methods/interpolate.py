@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy import ndimage
 from thalweg import Solver
 from thalweg.errors import HandshakeError
@@ -31,7 +32,7 @@ class Interpolate(Solver):
 
     cite: ClassVar[str] = "10.1109/42.875199"
 
-    order: Literal["nearest", "linear", "cubic"] = "linear"
+    order: Literal["nearest", "linear", "cubic"] = Field("linear", description="of the spline")
 
     def check(self, given: Signature) -> None:
         if not any(each.name.endswith("_coarse") for each in given.fields):

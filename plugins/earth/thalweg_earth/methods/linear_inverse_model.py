@@ -64,7 +64,7 @@ class LinearInverseModel(Learner):
 
     modes: int = Field(15, ge=1, description="leading EOFs kept")
     lag: int = Field(4, ge=1, description="steps of the windows between the two covariances")
-    weights: Literal["area", "none"] = "area"
+    weights: Literal["area", "none"] = Field("area", description="of the cells in the EOFs: their area, or alike")
 
     def check(self, given: Signature) -> None:
         check_history(given, 1, taker=self.name)

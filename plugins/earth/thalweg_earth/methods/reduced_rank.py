@@ -34,7 +34,7 @@ class ReducedRank(TorchLearner):
         "choose": "last",
     }
 
-    rank: PositiveInt = 32
+    rank: PositiveInt = Field(32, description="rows of the linear map")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="share of the inputs that are left out")
     noise: NonNegativeFloat = Field(1.0, description="of the inputs, in their standard deviations")
     plus: Named[Learner] | None = Field(None, description="a network for what is not linear: {unet: {widths: [8, 16]}}")

@@ -58,12 +58,12 @@ class Contingency(Metric):
     example: ClassVar[Mapping[str, Any]] = {"thresholds": [0.3, 0.6]}
 
     thresholds: Thresholds
-    variable: str = ""
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
     pool: PositiveInt = Field(
         1, description="side of the squares of cells whose maximum is scored; a remainder is dropped"
     )
     dims: tuple[str, str] | None = Field(None, description="the dims that are pooled; the last two if not given")
-    empty: Empty = "zero"
+    empty: Empty = Field("zero", description="value of 0/0, where neither has an event: 0, or missing")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""
@@ -88,9 +88,9 @@ class Contingency(Metric):
 
 
 def ratio(above: xr.DataArray, below: xr.DataArray, empty: Empty) -> xr.DataArray:
-    """`above / below`, and `empty` where there is nothing below."""
+    """`above / below`, and `empty` where there is nothing below; NaN where nothing was counted."""
     value = above / below.where(below > 0)
-    return value if empty == "nan" else value.fillna(0.0)
+    return value if empty == "nan" else value.where(below != 0, 0.0)
 
 
 def count(

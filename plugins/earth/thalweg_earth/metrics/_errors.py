@@ -17,7 +17,7 @@ from ._sums import Kernel, sums
 class Pointwise(Metric):
     """A mean over the points of the difference; a point that is missing in the estimate or the truth counts nowhere."""
 
-    variable: str = ""
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
     unit: PositiveFloat = Field(
         1.0, description="the fields are divided by it: 255 for an 8-bit field on the scale 0 to 1"
     )

@@ -18,7 +18,7 @@ from ._sums import Kernel
 class PerFrame(Metric):
     """A mean over frames of a sum over the cells of a frame; missing cells count as the mean of the others."""
 
-    variable: str = ""
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
     unit: PositiveFloat = Field(
         1.0, description="the fields are divided by it: 255 for an 8-bit field on the scale 0 to 1"
     )

@@ -29,7 +29,7 @@ class AnomalyCorrelation(Metric):
     higher_is_better: ClassVar[bool | None] = True
     best: ClassVar[float | None] = 1.0
 
-    variable: str = ""
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
     centred: bool = Field(False, description="subtract the mean over samples and cells first")
     weights: Weights = Field("none", description="of the cells: all alike, or by area, the cosine of latitude")
 

@@ -30,7 +30,7 @@ class CRPS(Metric):
     example: ClassVar[Mapping[str, Any]] = {"estimator": "ecdf"}
 
     estimator: Literal["ecdf", "fair"] = Field(description="of the spread: of the members, or of where they come from")
-    variable: str = ""
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` if it is not clear which field to score."""

@@ -36,10 +36,12 @@ class FSS(Metric):
 
     thresholds: Thresholds
     window: PositiveInt = Field(description="side of a window, in cells")
-    variable: str = ""
-    boundary: Boundary = "inside"
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
+    boundary: Boundary = Field(
+        "inside", description="windows inside the field only, or around every cell with nothing outside"
+    )
     dims: tuple[str, str] | None = Field(None, description="the dims of the window; the last two if not given")
-    empty: Empty = "zero"
+    empty: Empty = Field("zero", description="value where there is no event at all: 0, or missing")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""

@@ -37,7 +37,7 @@ class Nino34Skill(Metric):
     higher_is_better: ClassVar[bool | None] = True
     overall: ClassVar[Literal["pooled", "mean"]] = "mean"
 
-    variable: str = ""
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
     latitude: tuple[float, float] = Field((-5.0, 5.0), description="degrees north of the box, from south to north")
     longitude: tuple[float, float] = Field(
         (190.0, 240.0), description="degrees east, from west to east: [170, -120] too"

@@ -33,7 +33,7 @@ class SSIM(Metric):
     best: ClassVar[float | None] = 1.0
     example: ClassVar[Mapping[str, Any]] = {"window": 5, "width": 0.8}
 
-    variable: str = ""
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
     data_range: PositiveFloat = Field(
         1.0, description="largest less smallest value that a field can take: 255 for an 8-bit field"
     )

@@ -22,7 +22,10 @@ class Anomaly(Transform):
     """
 
     variables: tuple[str, ...] = Field((), description="those to be changed; all that change in time if none is named")
-    over: Literal["time.month", "time.dayofyear", "time"] = "time.month"
+    over: Literal["time.month", "time.dayofyear", "time"] = Field(
+        "time.month",
+        description="groups of steps that have a mean of their own: months, days of the year, or all of them",
+    )
     baseline: Dates = Field(None, description="first and last time, such as [1871, 1973]; all if none is given")
 
     def check(self, given: Signature) -> None:

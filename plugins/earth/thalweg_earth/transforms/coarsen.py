@@ -26,7 +26,7 @@ class Coarsen(Transform):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "factor": 2}
 
-    variable: str
+    variable: str = Field(description="the field that is read")
     factor: int = Field(ge=2, description="cells of a block along each dim of space")
     over: str = Field("time", description="the dim of samples; all others are space")
     min_valid: float = Field(0.0, ge=0, le=1, description="share of a block's area that must be there; 0: any cell")

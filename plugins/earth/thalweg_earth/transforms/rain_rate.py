@@ -21,10 +21,10 @@ class RainRate(Transform):
     cite: ClassVar[str] = "10.1175/1520-0469(1948)005<0165:TDORWS>2.0.CO;2"
     example: ClassVar[Mapping[str, Any]] = {"variable": "reflectivity", "by": 0.20588}
 
-    variable: str
+    variable: str = Field(description="the field that is read")
     by: PositiveFloat = Field(1.0, description="dBZ in one unit of the variable")
-    a: PositiveFloat = 200.0
-    b: PositiveFloat = 1.6
+    a: PositiveFloat = Field(200.0, description="$a$ of $Z = a R^b$")
+    b: PositiveFloat = Field(1.6, description="$b$ of $Z = a R^b$")
     minimum: float = Field(10.0, description="dBZ below which it does not rain")
     to: str = Field("rain", description="name of the new variable")
 

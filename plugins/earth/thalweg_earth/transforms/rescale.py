@@ -21,8 +21,8 @@ class Rescale(Transform):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "slp", "units": "Pa", "by": 0.01, "to": "hPa"}
 
-    variable: str
-    by: float = 1.0
+    variable: str = Field(description="the field that is read")
+    by: float = Field(1.0, description="what the variable is multiplied by")
     offset: float = Field(0.0, description="added after the multiplication, in the new units")
     to: str = Field(description="the new units")
     units: str = Field("", description="the units that it must have before")

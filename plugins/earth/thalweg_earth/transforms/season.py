@@ -20,7 +20,9 @@ class Season(Transform):
     """
 
     variables: tuple[str, ...] = Field((), description="fields; all that change in time if none is named")
-    harmonics: PositiveInt = 1
+    harmonics: PositiveInt = Field(
+        1, description="waves in a year: 1 for the annual one, 2 for the half-yearly one too"
+    )
 
     def check(self, given: Signature) -> None:
         moving = [each.name for each in given.fields if "time" in each.dims]

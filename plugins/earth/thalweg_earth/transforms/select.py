@@ -23,9 +23,11 @@ class Select(Transform):
     """
 
     variables: tuple[str, ...] = Field((), description="those to be kept; all of them if none is named")
-    time: Dates = None
-    latitude: tuple[float, float] | None = None
-    longitude: tuple[float, float] | None = None
+    time: Dates = Field(None, description="first and last date or step to be kept; an end that is none is open")
+    latitude: tuple[float, float] | None = Field(None, description="degrees north that are kept, either way round")
+    longitude: tuple[float, float] | None = Field(
+        None, description="degrees east that are kept, eastward from the first to the second"
+    )
     ranges: Ranges = Field({}, description="ranges of other coordinates, such as {model: [0, 14]}")
 
     def check(self, given: Signature) -> None:

@@ -36,12 +36,16 @@ with warnings.catch_warnings():
         by: str | None = Field(
             None, description="a coordinate of the steps, series or windows; that of the steps if none"
         )
-        train: Dates = None
-        validate: Dates = None  # type: ignore[assignment]
-        test: Dates = None
-        bounds: Literal["[]", "(]"] = "[]"
+        train: Dates = Field(None, description="first and last date, or value of `by`, of what is learned from")
+        validate: Dates = Field(
+            None, description="first and last date, or value of `by`, of what a training is judged by"
+        )  # type: ignore[assignment]
+        test: Dates = Field(None, description="first and last date, or value of `by`, of what is scored")
+        bounds: Literal["[]", "(]"] = Field(
+            "[]", description="whether the first of a period belongs to it, as the last does"
+        )
         fractions: tuple[float, float, float] | None = Field(None, description="of train, validate and test")
-        seed: int = 0
+        seed: int = Field(0, description="of the draw of `fractions`")
 
         @model_validator(mode="after")
         def _disjoint(self) -> Self:

@@ -39,11 +39,11 @@ class Windows(Transform):
 
     example: ClassVar[Mapping[str, Any]] = {"inputs": 12, "targets": 6}
 
-    inputs: PositiveInt
-    targets: PositiveInt
+    inputs: PositiveInt = Field(description="steps that a method is given")
+    targets: PositiveInt = Field(description="steps that it estimates, after those")
     stride: PositiveInt = Field(1, description="steps from one window's start to the next one's")
     every: PositiveInt = Field(1, description="steps of the data from one step of a window to the next")
-    over: str = "time"
+    over: str = Field("time", description="the dim of the steps")
     series: str | None = Field(None, description="the dim of independent series, such as model")
     within: str | None = Field(None, description="a coordinate along `over` that changes where a run breaks off")
     starts: str | None = Field(None, description="a variable that holds the first steps of the windows")
@@ -52,7 +52,9 @@ class Windows(Transform):
     )
     observe: tuple[str, ...] = Field((), description="fields given to a method; all along `over` if none is named")
     predict: tuple[str, ...] = Field((), description="fields to be estimated; all along `over` if none is named")
-    gaps: Literal["refuse", "cut"] = "refuse"
+    gaps: Literal["refuse", "cut"] = Field(
+        "refuse", description="what becomes of a gap in the coordinate: an error, or no window across it"
+    )
 
     def check(self, given: Signature) -> None:
         for dim in filter(None, (self.over, self.series)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from ._conserved import Conserved, Tested
 from ._problem import Array
@@ -18,8 +19,10 @@ class Advection(Conserved):
 
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
 
-    speed: tuple[float, float] = (1.0, 5.0)
-    test_speed: Tested = 1.0
+    speed: tuple[float, float] = Field(
+        (1.0, 5.0), description="from which the speed $a$ of each training sample is drawn"
+    )
+    test_speed: Tested = Field(1.0, description="speeds $a$ of the test samples; drawn as those of training if none")
 
     @property
     def drawn(self) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from ._conserved import Conserved, Tested
 from ._problem import Array
@@ -20,8 +21,10 @@ class BurgersRamp(Conserved):
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
     domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
-    slope: tuple[float, float] = (1.0, 4.0)
-    test_slope: Tested = 1.0
+    slope: tuple[float, float] = Field(
+        (1.0, 4.0), description="from which the slope $a$ of each training sample is drawn"
+    )
+    test_slope: Tested = Field(1.0, description="slopes $a$ of the test samples; drawn as those of training if none")
 
     @property
     def drawn(self) -> tuple[float, float]:

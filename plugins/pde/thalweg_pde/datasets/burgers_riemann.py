@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from ._marching import Marching
 from ._problem import Array, Sample
@@ -20,11 +20,15 @@ class BurgersRiemann(Marching):
 
     cite: ClassVar[str] = "10.48550/arXiv.2212.07477"
 
-    viscosity: PositiveFloat = 0.02
-    mean: tuple[float, float] = (0.2, 0.8)
-    half_difference: tuple[PositiveFloat, PositiveFloat] = (0.2, 0.8)
-    place: tuple[float, float] = (0.2, 0.5)
-    end: PositiveFloat = 0.5
+    viscosity: PositiveFloat = Field(0.02, description=r"$\nu$")
+    mean: tuple[float, float] = Field((0.2, 0.8), description="from which the mean $m$ of the two states is drawn")
+    half_difference: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.2, 0.8), description="from which half the difference $d$ of the two states is drawn"
+    )
+    place: tuple[float, float] = Field(
+        (0.2, 0.5), description="from which the place $x_0$ of the front at $t = 0$ is drawn"
+    )
+    end: PositiveFloat = Field(0.5, description="time of the truth; the inputs are at 0")
 
     def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002
         mean, half, place = (float(random.uniform(*each)) for each in (self.mean, self.half_difference, self.place))

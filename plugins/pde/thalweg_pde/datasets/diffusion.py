@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from ._conserved import Conserved, Tested
 from ._problem import Array
@@ -20,8 +21,12 @@ class Diffusion(Conserved):
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
     domain: ClassVar[tuple[float, float]] = (0.0, 2 * np.pi)
 
-    diffusivity: tuple[float, float] = (1.0, 5.0)
-    test_diffusivity: Tested = 1.0
+    diffusivity: tuple[float, float] = Field(
+        (1.0, 5.0), description="from which the diffusivity $k$ of each training sample is drawn"
+    )
+    test_diffusivity: Tested = Field(
+        1.0, description="diffusivities $k$ of the test samples; drawn as those of training if none"
+    )
 
     @property
     def drawn(self) -> tuple[float, float]:

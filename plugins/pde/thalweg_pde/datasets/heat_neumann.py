@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from ._marching import Marching
 from ._problem import Array, Sample
@@ -21,10 +21,12 @@ class HeatNeumann(Marching):
 
     cite: ClassVar[str] = "10.48550/arXiv.2212.07477"
 
-    diffusivity: PositiveFloat = 0.01
-    forcing: PositiveFloat = 5.0
-    frequency: tuple[PositiveFloat, PositiveFloat] = (2.01, 3.99)
-    end: PositiveFloat = 0.5
+    diffusivity: PositiveFloat = Field(0.01, description="$k$")
+    forcing: PositiveFloat = Field(5.0, description="$U$, amplitude of the heating")
+    frequency: tuple[PositiveFloat, PositiveFloat] = Field(
+        (2.01, 3.99), description=r"from which the frequency $\omega$ of the initial field is drawn"
+    )
+    end: PositiveFloat = Field(0.5, description="time of the truth; the inputs are at 0")
 
     def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002
         omega = float(random.uniform(*self.frequency))

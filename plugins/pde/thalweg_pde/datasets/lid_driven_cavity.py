@@ -25,9 +25,11 @@ class LidDrivenCavity(Problem):
     truth: ClassVar[tuple[str, ...]] = ("vorticity", "stream")
 
     cells: PositiveInt = Field(50, description="along each side, both walls among them")
-    reynolds: PositiveFloat = 100.0
-    speed: tuple[PositiveFloat, PositiveFloat] = (0.5, 1.5)
-    end: PositiveFloat = 2.0
+    reynolds: PositiveFloat = Field(100.0, description="Reynolds number of a lid of speed 1")
+    speed: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.5, 1.5), description="from which the speed of the lid is drawn"
+    )
+    end: PositiveFloat = Field(2.0, description="time of the truth; the inputs are at 0")
     chunk: PositiveInt = Field(10, description="samples that are generated together")
 
     def axes(self) -> dict[str, Array]:

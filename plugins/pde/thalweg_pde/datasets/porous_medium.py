@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from ._conserved import Conserved, Tested
 from ._problem import Array
@@ -18,8 +19,12 @@ class PorousMedium(Conserved):
 
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
 
-    exponent: tuple[float, float] = (1.0, 6.0)
-    test_exponent: Tested = 1.0
+    exponent: tuple[float, float] = Field(
+        (1.0, 6.0), description="from which the exponent $m$ of each training sample is drawn"
+    )
+    test_exponent: Tested = Field(
+        1.0, description="exponents $m$ of the test samples; drawn as those of training if none"
+    )
 
     @property
     def drawn(self) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from ._conserved import Conserved, Tested
 from ._problem import Array
@@ -22,8 +23,12 @@ class Stefan(Conserved):
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
     end: ClassVar[float] = 0.1
 
-    threshold: tuple[float, float] = (0.55, 0.7)
-    test_threshold: Tested = 0.6
+    threshold: tuple[float, float] = Field(
+        (0.55, 0.7), description="from which the threshold $u^*$ of each training sample is drawn"
+    )
+    test_threshold: Tested = Field(
+        0.6, description="thresholds $u^*$ of the test samples; drawn as those of training if none"
+    )
 
     @property
     def drawn(self) -> tuple[float, float]:

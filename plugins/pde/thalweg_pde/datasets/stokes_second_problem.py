@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from ._marching import Marching
 from ._problem import Array, Sample
@@ -19,10 +19,12 @@ class StokesSecondProblem(Marching):
 
     cite: ClassVar[str] = "10.48550/arXiv.2212.07477"
 
-    viscosity: PositiveFloat = 0.02
-    amplitude: PositiveFloat = 2.0
-    frequency: tuple[PositiveFloat, PositiveFloat] = (2.0, 8.0)
-    end: PositiveFloat = 1.2
+    viscosity: PositiveFloat = Field(0.02, description=r"$\nu$")
+    amplitude: PositiveFloat = Field(2.0, description="$U$, speed of the plate")
+    frequency: tuple[PositiveFloat, PositiveFloat] = Field(
+        (2.0, 8.0), description=r"from which the frequency $\omega$ of the plate is drawn"
+    )
+    end: PositiveFloat = Field(1.2, description="time of the truth; the inputs are at 0")
 
     def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002
         omega = float(random.uniform(*self.frequency))

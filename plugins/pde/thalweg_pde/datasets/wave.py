@@ -21,9 +21,9 @@ class Wave(Problem):
     inputs: ClassVar[tuple[str, ...]] = ("initial", "mass")
 
     cells: PositiveInt = Field(50, description="along each side, both walls among them")
-    speed: PositiveFloat = 1.0
-    modes: PositiveInt = 3
-    end: PositiveFloat = 0.7
+    speed: PositiveFloat = Field(1.0, description="$c$, speed of the waves")
+    modes: PositiveInt = Field(3, description="largest number of half waves along a side")
+    end: PositiveFloat = Field(0.7, description="time of the truth; the inputs are at 0")
 
     def axes(self) -> dict[str, Array]:
         return {name: np.linspace(0.0, 1.0, self.cells) for name in ("y", "x")}

@@ -31,11 +31,11 @@ class NonlinearDiffusion(TensorLaw):
     example: ClassVar[Mapping[str, Any]] = {"variable": "u", "power": "parameter"}
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
 
-    variable: str
+    variable: str = Field(description="the field that the law is about")
     power: float | str | None = Field(None, description="a number, or an input with one for each sample")
     threshold: float | str | None = Field(None, description="a number, or an input with one for each sample")
-    time: str = "time"
-    space: str = "x"
+    time: str = Field("time", description="the dim of time")
+    space: str = Field("x", description="the dim of space")
 
     @model_validator(mode="after")
     def _one_conductivity(self) -> NonlinearDiffusion:

@@ -39,11 +39,11 @@ class AttentiveNeuralProcess(TorchLearner):
     }
     example: ClassVar[Mapping[str, Any]] = {"width": 8, "latent": 8, "heads": 2, "draws": 2, "targets": 20}
 
-    width: PositiveInt = 128
-    latent: PositiveInt = 128
-    heads: PositiveInt = 4
-    dropout: float = Field(0.1, ge=0.0, lt=1.0)
-    draws: PositiveInt = 100
+    width: PositiveInt = Field(128, description="channels of the encoders and the decoder")
+    latent: PositiveInt = Field(128, description="size of the latent variable")
+    heads: PositiveInt = Field(4, description="heads of attention")
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="share of the values of attention that are dropped")
+    draws: PositiveInt = Field(100, description="of the latent variable, for an estimate")
     targets: PositiveInt = Field(100, description="points of the truth that a step learns from; all if it has fewer")
     collocated: PositiveInt = Field(25, description="of these, points at which a law in the loss is looked at")
     spans: dict[str, PositiveFloat] = Field({}, description="what coordinates are divided by; 1 if not given")
@@ -51,7 +51,7 @@ class AttentiveNeuralProcess(TorchLearner):
         False,
         description="leave dropout on when solving, as the published code does; an estimate then varies with its batch",
     )
-    scale: Literal["none"] = "none"
+    scale: Literal["none"] = Field("none", description="none: fields are learned in their units")
 
     def check(self, given: Signature) -> None:
         """Raise `HandshakeError` for inputs without a context, `OptionError` for heads that do not divide the width."""

@@ -24,8 +24,8 @@ class FNO(TorchLearner):
     defaults: ClassVar[Mapping[str, Any]] = {"optimizer": "adam", "batch": 20, "weight_decay": 1e-4}
 
     modes: PositiveInt = Field(12, description="along each dim; as many of them as the grid has")
-    width: PositiveInt = 32
-    layers: PositiveInt = 4
+    width: PositiveInt = Field(32, description="channels of the layers")
+    layers: PositiveInt = Field(4, description="Fourier layers")
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         from .. import fno

@@ -23,9 +23,9 @@ class BoundaryError(Metric):
     higher_is_better: ClassVar[bool | None] = False
     best: ClassVar[float | None] = 0.0
 
-    variable: str = ""
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
     dim: str = Field("", description="the last of space if left out")
-    sides: Literal["left", "right", "both"] = "both"
+    sides: Literal["left", "right", "both"] = Field("both", description="the first cells, the last ones, or both")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import xarray as xr
+from pydantic import Field
 from thalweg import Metric, Signature
 from thalweg.fields import chosen
 
@@ -24,7 +25,7 @@ class GaussianCRPS(Metric):
     units: ClassVar[str] = "the variable's units"
     higher_is_better: ClassVar[bool | None] = False
 
-    variable: str = ""
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` if it is not clear which field to score."""

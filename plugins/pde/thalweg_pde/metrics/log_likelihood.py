@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import xarray as xr
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 from thalweg import Metric, Signature
 from thalweg.fields import chosen
 
@@ -25,8 +25,8 @@ class LogLikelihood(Metric):
     units: ClassVar[str] = "nat"
     higher_is_better: ClassVar[bool | None] = True
 
-    variable: str = ""
-    floor: PositiveFloat = 1e-8
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
+    floor: PositiveFloat = Field(1e-8, description="least variance, in the units of the variable squared")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` if it is not clear which field to score."""

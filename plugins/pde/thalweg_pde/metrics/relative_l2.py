@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import xarray as xr
+from pydantic import Field
 from thalweg import Metric, Signature
 from thalweg.fields import chosen
 from thalweg.scoring import KEPT
@@ -23,7 +24,7 @@ class RelativeL2(Metric):
     higher_is_better: ClassVar[bool | None] = False
     best: ClassVar[float | None] = 0.0
 
-    variable: str = ""
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` if it is not clear which field to score."""

@@ -26,9 +26,9 @@ class ShockLocation(Metric):
     higher_is_better: ClassVar[bool | None] = False
     best: ClassVar[float | None] = 0.0
 
-    variable: str = ""
+    variable: str = Field("", description="the field that is scored; may be left out where there is one")
     dim: str = Field("", description="the last of space if left out")
-    threshold: float = 0.0
+    threshold: float = Field(0.0, description="value at or below which the front has passed")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""

@@ -24,7 +24,9 @@ class LastLayer(OperatorEnforcer):
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
     takes: ClassVar[tuple[type[Law], ...]] = (LinearLaw,)
 
-    by: Literal["additive", "multiplicative"] = "additive"
+    by: Literal["additive", "multiplicative"] = Field(
+        "additive", description="the same correction for all cells alike, or in proportion to their values"
+    )
     spacing: dict[str, PositiveFloat] = Field({}, description="of the cells, by dim, in units of the coordinate")
 
     def wrap(self, module: nn.Module, law: Law) -> nn.Module:

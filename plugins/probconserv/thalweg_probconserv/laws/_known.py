@@ -33,7 +33,7 @@ Target = Annotated[
 class KnownLaw(LinearLaw):
     """A linear law of one variable, with a target."""
 
-    variable: str
+    variable: str = Field(description="the field that the law is about")
     target: Target
 
     def reads(self) -> tuple[str, ...]:

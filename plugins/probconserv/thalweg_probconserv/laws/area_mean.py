@@ -30,9 +30,11 @@ class AreaMean(LinearLaw):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field"}
 
-    variable: str
+    variable: str = Field(description="the field that the law is about")
     dims: tuple[str, ...] = Field((), description="dims that are averaged; all but sample, lead and member if empty")
-    weights: Literal["cosine", "area", "equal"] = "cosine"
+    weights: Literal["cosine", "area", "equal"] = Field(
+        "cosine", description="of the cells: cosine of the latitude, the grid's `area`, or alike"
+    )
     target: Literal["last-input", "mean-input", "zero"] | float = Field(
         "last-input", description="what the mean is: that of the last input, of all inputs, or a number"
     )

@@ -29,12 +29,14 @@ class BlockMean(LinearLaw):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "factor": 2, "dims": ["x"]}
 
-    variable: str
+    variable: str = Field(description="the field that the law is about")
     factor: int = Field(ge=2, description="cells of a block along each dim")
     coarse: str = Field("", description="name of the coarse variable; block means of the last input if empty")
     store: str = Field("", description="URL of a zarr store that has it; the context if empty")
     dims: tuple[str, ...] = Field((), description="dims that are cut into blocks; all but sample, lead and member")
-    weights: Literal["equal", "area", "cosine"] = "equal"
+    weights: Literal["equal", "area", "cosine"] = Field(
+        "equal", description="of the cells of a block: alike, the grid's `area`, or cosine of the latitude"
+    )
 
     def reads(self) -> tuple[str, ...]:
         return () if self.store else (self.coarse or self.variable,)

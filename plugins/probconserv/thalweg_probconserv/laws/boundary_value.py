@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import xarray as xr
+from pydantic import Field
 from thalweg import Rows
 
 from ._known import KnownLaw, Target
@@ -21,8 +22,8 @@ class BoundaryValue(KnownLaw):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "dim": "x", "side": "both", "target": 0.0}
 
-    dim: str
-    side: Literal["left", "right", "both"] = "both"
+    dim: str = Field(description="the dim along which the boundary lies")
+    side: Literal["left", "right", "both"] = Field("both", description="its first point, its last, or both")
     target: Target = 0.0
 
     def rows(self, grid: xr.Dataset) -> Rows:

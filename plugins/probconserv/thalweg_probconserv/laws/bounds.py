@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import xarray as xr
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from thalweg.errors import HandshakeError
 
 from ._inequality import BoundedLaw, Limit, beyond
@@ -21,9 +21,13 @@ class Bounds(BoundedLaw):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "lower": 0.0, "upper": 1.0}
 
-    variable: str
-    lower: float | str = float("-inf")
-    upper: float | str = float("inf")
+    variable: str = Field(description="the field that the law is about")
+    lower: float | str = Field(
+        float("-inf"), description="number or variable of the context, in the units of the variable"
+    )
+    upper: float | str = Field(
+        float("inf"), description="number or variable of the context, in the units of the variable"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

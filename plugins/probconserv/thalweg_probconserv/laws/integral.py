@@ -26,7 +26,9 @@ class Integral(KnownLaw):
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "weights": "trapezoid"}
 
     dims: tuple[str, ...] = Field((), description="dims to integrate over; all but sample, lead and member if empty")
-    weights: Weights = "equal"
+    weights: Weights = Field(
+        "equal", description="of the cells: the trapezoid rule, the grid's `area`, cosine of the latitude, or alike"
+    )
     target: Target = "last-input"
 
     def rows(self, grid: xr.Dataset) -> Rows:

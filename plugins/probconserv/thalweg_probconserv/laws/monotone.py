@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import xarray as xr
+from pydantic import Field
 from thalweg import Law
 
 from ._matrix import space_of
@@ -19,9 +20,9 @@ class Monotone(Law):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "dim": "x"}
 
-    variable: str
-    dim: str
-    rising: bool = True
+    variable: str = Field(description="the field that the law is about")
+    dim: str = Field(description="the dim along which values rise or fall")
+    rising: bool = Field(True, description="whether they rise; else they fall")
 
     def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
         field = fields[self.variable]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import xarray as xr
+from pydantic import Field
 
 from ._inequality import BoundedLaw, Limit, beyond
 
@@ -15,7 +16,7 @@ class Nonnegative(BoundedLaw):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field"}
 
-    variable: str
+    variable: str = Field(description="the field that the law is about")
 
     def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
         return beyond(fields[self.variable], *self.limits(context))

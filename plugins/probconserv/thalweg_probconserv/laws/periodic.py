@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
+from pydantic import Field
 from thalweg import LinearLaw, Rows
 
 from ._matrix import MatrixRows, space_of
@@ -20,8 +21,8 @@ class Periodic(LinearLaw):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "dim": "x"}
 
-    variable: str
-    dim: str
+    variable: str = Field(description="the field that the law is about")
+    dim: str = Field(description="the dim whose two ends are one place")
 
     def rows(self, grid: xr.Dataset) -> Rows:
         from scipy.sparse import csr_array

@@ -28,9 +28,11 @@ class PointObservations(LinearLaw):
         "values": [0.5, 0.6],
     }
 
-    variable: str
+    variable: str = Field(description="the field that the law is about")
     points: Annotated[tuple[Mapping[str, float], ...], Field(min_length=1, description="coordinates by dim")]
-    values: tuple[float, ...] | str
+    values: tuple[float, ...] | str = Field(
+        description="at the points, in the units of the variable; or the variable of the context that has them"
+    )
 
     def rows(self, grid: xr.Dataset) -> Rows:
         from scipy.sparse import coo_array

@@ -33,9 +33,16 @@ class WindowedBundleAdjustment(Solver):
 
     window: NonNegativeInt = Field(0, description="cameras of a window; 0: all cameras of a sample at once")
     stride: PositiveInt = Field(1, description="cameras from window to window")
-    precision: Literal["double", "mixed", "mixed-adaptive"] = "mixed-adaptive"
-    solver: Literal["schur", "cgnr"] = "schur"
-    robust: Literal["squared", "huber", "cauchy", "geman-mcclure"] = "squared"
+    precision: Literal["double", "mixed", "mixed-adaptive"] = Field(
+        "mixed-adaptive", description="of the linear algebra; mixed: single, refined in double"
+    )
+    solver: Literal["schur", "cgnr"] = Field(
+        "schur",
+        description="of the normal equations: the Schur complement of the points, or conjugate gradients",
+    )
+    robust: Literal["squared", "huber", "cauchy", "geman-mcclure"] = Field(
+        "squared", description="kernel of the reprojection errors"
+    )
     width: PositiveFloat = Field(1.0, description="of the robust kernel, sigmas")
     scheduler: Literal["synchronous", "threads"] = Field("threads", description="Dask's, of the windows of a sample")
 

@@ -40,14 +40,14 @@ class BundleFile(Dataset):
 
     example: ClassVar[Mapping[str, Any]] = {"path": "problem-21-11315-pre.txt.gz", "format": "bal"}
 
-    path: str
+    path: str = Field(description="file or URL of the bundle")
     format: Literal["bal", "gbp", "libmv", "stereo", "zarr"] = Field(
         "bal", description="BAL; TUM keyframes; Blender; GTSAM's stereo; a store"
     )
     poses: str = Field("", description="of `stereo`: a file of first poses")
     calibration: str = Field("", description="of `stereo`: a file of fx fy skew cx cy baseline")
-    truth: str = ""
-    truth_format: Literal["kitti", "tum"] = "kitti"
+    truth: str = Field("", description="file or URL of the true poses; none if empty")
+    truth_format: Literal["kitti", "tum"] = Field("kitti", description="format of the true poses")
     sigma: PositiveFloat | None = Field(None, description="of a measurement, px; None: what a store says, or 1")
     window: NonNegativeInt = Field(0, description="cameras of a window; 0: all of them, one sample")
     stride: PositiveInt = Field(1, description="from window to window")

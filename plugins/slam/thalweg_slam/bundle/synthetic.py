@@ -29,12 +29,12 @@ class SyntheticDrives(Dataset):
         "gap": 15,
     }
 
-    drives: PositiveInt = 8
+    drives: PositiveInt = Field(8, description="samples")
     seed: NonNegativeInt = Field(0, description="of the first drive; the others follow")
     cameras: PositiveInt = Field(150, description="of a drive, a step apart")
     radius: PositiveFloat = Field(20.0, description="of the block, m")
     step: PositiveFloat = Field(1.0, description="from camera to camera, m")
-    landmarks: PositiveInt = 1500
+    landmarks: PositiveInt = Field(1500, description="landmarks along a drive")
     noise: PositiveFloat = Field(0.5, description="of a measurement, px")
     start_noise: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
         (0.02, 5e-3), description="of the steps that the start is composed of, m and rad"

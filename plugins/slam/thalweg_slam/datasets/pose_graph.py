@@ -52,7 +52,7 @@ class PoseGraph(Dataset):
     format: Literal["g2o", "toro", "kitti", "tum", "euroc"] | None = Field(
         None, description="g2o or toro, by its first word, if not said"
     )
-    truth_format: Literal["kitti", "tum", "euroc", "g2o", "toro"] = "tum"
+    truth_format: Literal["kitti", "tum", "euroc", "g2o", "toro"] = Field("tum", description="format of the true poses")
     convention: Convention = Field("log", description="what 3-D information weighs: the whole angle, or as g2o")
     quaternion: Order = Field("xyzw", description="order of quaternions in g2o files")
     unknown: Unknown = Field(

@@ -27,9 +27,9 @@ class SyntheticTours(Dataset):
 
     example: ClassVar[Mapping[str, Any]] = {"graphs": 4, "poses": (60, 60), "gap": 20, "matches": 1, "reach": 20.0}
 
-    graphs: PositiveInt = 800
+    graphs: PositiveInt = Field(800, description="samples")
     seed: NonNegativeInt = Field(0, description="of the first graph; the others follow")
-    dims: Literal[2, 3] = 3
+    dims: Literal[2, 3] = Field(3, description="dims of the space that poses lie in")
     poses: tuple[PositiveInt, PositiveInt] = Field((163, 483), description="of a tour, at least and at most")
     room: tuple[PositiveFloat, PositiveFloat] = Field((3.0, 8.0), description="sides, m, at least and at most")
     step: PositiveFloat = Field(0.05, description="from pose to pose, m")

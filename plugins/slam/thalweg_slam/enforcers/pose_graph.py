@@ -34,9 +34,9 @@ class PoseGraphOptimisation(OutputEnforcer):
     initial: Literal["chordal", "odometry", "spanning-tree", "estimate"] = Field(
         "chordal", description="where to begin"
     )
-    method: Literal["gauss-newton", "levenberg-marquardt"] = "gauss-newton"
+    method: Literal["gauss-newton", "levenberg-marquardt"] = Field("gauss-newton", description="of least squares")
     tolerance: PositiveFloat = Field(1e-8, description="relative decrease at which it ends")
-    iterations: PositiveInt = 100
+    iterations: PositiveInt = Field(100, description="at which it ends, if not before")
     without_loops: Literal["refuse", "keep"] = Field("refuse", description="what becomes of a graph that has none")
 
     def check(self, given: Signature) -> None:
