@@ -123,6 +123,19 @@ def test_a_refused_write_is_one_line_and_harms_nothing(
     assert store.find("stage", "other") is None
 
 
+def test_a_chunk_of_gaps_only_is_written_and_its_loss_noticed(tmp_path: Path) -> None:
+    """Land, or padding: a chunk that is missing because it was empty could not be told from one that was lost."""
+    store = Store(tmp_path)
+    with store.attempt("stage", "d") as attempt:
+        write(attempt, values=np.full((6, 4), np.nan, dtype="float32"))
+        found = attempt.commit({"stage": "stage", "digest": "d"}, numbers={})
+    chunk = Path(found.url()) / "a" / "c" / "1" / "0"
+    assert store.find("stage", "d") == found
+    chunk.unlink()
+    with pytest.raises(CorruptError, match="a/c/1/0 is missing"):
+        store.find("stage", "d")
+
+
 def test_a_real_full_disk_is_one_line() -> None:
     """/dev/full refuses every write with ENOSPC."""
     with pytest.raises(StoreError, match="no space is left"), files.writing("x"), Path("/dev/full").open("wb") as sink:

@@ -85,8 +85,9 @@ def put(url: str, name: str, region: tuple[slice, ...], values: Any) -> None:
     import zarr
 
     with writing(url):
-        array = zarr.open_array(zarr_store(url), path=name, mode="r+", config={"write_empty_chunks": True})
-        array[region] = values
+        array = zarr.open_array(zarr_store(url), path=name, mode="r+")
+        # zarr ignores the `config` of `open_array` where the array is there already.
+        array.with_config({"write_empty_chunks": True})[region] = values
 
 
 def read(url: str, *, dask: bool = False) -> xr.Dataset:

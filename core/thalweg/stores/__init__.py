@@ -2,7 +2,7 @@
 
 ROOT/STAGE/DIGEST/claim-000001.json       token 1 was taken; created only if absent (`conditional`, `claims`)
 ROOT/STAGE/DIGEST/beat-000001             changes as long as its holder lives (`lease`, `watch`)
-ROOT/STAGE/DIGEST/attempt-000001-NONCE/   what its holder writes, and nobody else
+ROOT/STAGE/DIGEST/attempt-000001NONCE/    what its holder writes, and nobody else
 ROOT/STAGE/DIGEST/manifest-000001.json    created only if absent, written last; the highest number counts
 ROOT/runs/NAME-DIGEST/stages.json         the stages that a run needs (`prune`)
 """

@@ -43,7 +43,7 @@ class Claim:
     @property
     def attempt(self) -> str:
         """The name of the folder that its holder writes."""
-        return f"attempt-{self.token:06d}-{self.nonce}"
+        return f"attempt-{self.token:06d}{self.nonce}"
 
     @property
     def file(self) -> str:
