@@ -267,3 +267,10 @@ def test_nothing_that_a_run_leaves_holds_a_credential(
     assert not PLANTED.findall(printed)
     assert leftovers(left) == {}
     assert (left / "store" / "mlflow.db").is_file()
+
+
+def test_a_part_shows_no_credential_of_its_own() -> None:
+    given = {"path": "s3://me:planted@b/x.nc", "variables": ["x"], "storage_options": {"key": "planted"}}
+    made = REGISTRY.make("datasets", {"array": given})
+    assert "planted" not in f"{made!r} {made}"
+    assert made.storage_options == {"key": "planted"}  # type: ignore[attr-defined]
