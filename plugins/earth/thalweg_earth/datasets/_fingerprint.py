@@ -43,7 +43,7 @@ def fingerprint_of_all(urls: Iterable[str], storage_options: Options = None) -> 
 
 def fingerprint_of_each(urls: Iterable[str], storage_options: Options = None) -> str:
     """The fingerprint of a list of files or zarr stores: of their names, too, and of what each of them holds."""
-    return digest(mark for url in urls for mark in (url, fingerprint_of(url, storage_options)))
+    return digest(mark for url in urls for mark in (bare(url), fingerprint_of(url, storage_options)))
 
 
 def digest(marks: Iterable[str]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from thalweg.errors import SourceError
 
 from ._fingerprint import is_zarr
-from ._reach import Options, filesystem, is_remote, require, unreachable
+from ._reach import Options, filesystem, is_remote, patiently, require, unreachable
 
 _PRELIMINARY = re.compile(r"[._-](preliminary|prelim|provisional|interim|nrt)(?=[._-]|$)", re.IGNORECASE)
 _SIDECARS = (".idx", ".md5", ".sha256", ".txt", ".md", ".part")
@@ -69,7 +70,8 @@ def _one(path: str, storage_options: Options) -> list[str]:
             return [path]
     system, inner = filesystem(path, storage_options)
     try:
-        entries = system.glob(inner, detail=True) if globbed else system.ls(inner, detail=True)
+        ask = system.glob if globbed else system.ls
+        entries = patiently(lambda: ask(inner, detail=True))
     except Exception as error:
         raise unreachable(path, error) from error
     details = list(entries.values()) if isinstance(entries, dict) else list(entries)
@@ -115,8 +117,13 @@ def _globbed(path: str, storage_options: Options) -> bool:
 
 
 def _is_folder(path: str, storage_options: Options) -> bool:
+    if path.startswith(("http://", "https://")):
+        address, query, _ = path.partition("?")
+        # To ask http for a folder is to fetch all that lies there: left out for what is clearly a file.
+        if query or Path(address).suffix not in ("", ".zarr"):
+            return False
     system, inner = filesystem(path, storage_options)
     try:
-        return bool(system.isdir(inner))
+        return bool(patiently(lambda: system.isdir(inner)))
     except Exception as error:
         raise unreachable(path, error) from error
