@@ -21,7 +21,7 @@ def optimise_many(
     threads: int = 1,
     initial: str = "chordal",
     tolerance: float = 1e-8,
-    iterations: int = 100,
+    iterations: int = 1000,
 ) -> list[Result]:
     """The optimum of each graph, in their order.
 

@@ -13,6 +13,7 @@ from thalweg.errors import OptionError, RunError
 from ..graph import Graph
 from . import diagnose
 from .conjugate import conjugate_gradients
+from .damping import FIRST, MOST, Damping
 from .factor import STORED, Matrix, Packed, converted, flat
 from .initial import begin
 from .precision import Precision
@@ -151,7 +152,7 @@ def optimise(
     robust: Robust | None = None,
     gauge: Literal["first", "each"] = "first",
     tolerance: float = 1e-8,
-    iterations: int = 100,
+    iterations: int = 1000,
     forcing: float = 0.05,
 ) -> Result:
     """Poses that minimise the sum over edges of e^T Omega e, with e = Log(Z^-1 T_i^-1 T_j).
@@ -207,7 +208,7 @@ class _Solver:
     ) -> None:
         self.graph, self.problem, self.precision, self.clock = graph, problem, precision, clock
         self.damped, self.tolerance, self.forcing = damped, tolerance, forcing
-        self.damping = 1e-4 if damped else 0.0
+        self.damping = Damping(FIRST if damped else 0.0)
         self.history: list[Iteration] = []
         self.direct = precision.policy == "direct" or (precision.policy == "adaptive" and self._cheap())
         self.system = _System(problem, "fp64" if self.direct else precision.jacobian)
@@ -233,7 +234,6 @@ class _Solver:
         if not np.isfinite(cost):
             raise RunError("the cost where optimisation begins is not finite", advice="begin elsewhere: initial=...")
         stale, moved, converged, rejections = True, True, False, 0
-        refused = 0.0
         clock.charge("update")
         for _ in range(iterations):
             rescale = stale or self.direct
@@ -258,30 +258,31 @@ class _Solver:
             decrease = cost - after
             clock.charge("update")
             self.history.append(
-                Iteration(cost if rejected else after, products, self.damping, rejected, factored, self.direct)
+                Iteration(cost if rejected else after, products, self.damping.value, rejected, factored, self.direct)
             )
             if rejected:
                 rejections += 1
                 moved = False
-                # What is predicted is below what double precision resolves: this is the optimum.
-                if gain < max(1e-13 * cost, self._rounding(state, cost)) or (
-                    self.direct and -decrease <= 1e-12 * cost and gain < self.tolerance * cost
+                # What is predicted is below what double precision resolves: this is the optimum. A step that is damped
+                # much predicts little anywhere.
+                if self.damping.value < FIRST and (
+                    gain < max(1e-13 * cost, self._rounding(state, cost))
+                    or (self.direct and -decrease <= 1e-12 * cost and gain < self.tolerance * cost)
                 ):
                     converged = True
                     break
-                refused = max(refused, self.damping)
-                self.damping = 10 * self.damping if self.damped else max(4 * self.damping, 1e-4)
+                self.damping.refused(gain)
                 if self.precision.policy == "adaptive" and not self.direct:
                     if rejections >= 3 or products >= 2 * STALE:
                         self.fall_back()
                         moved = True
                     else:
                         stale = True
-                elif self.damping > 1e12:
+                elif self.damping.value > MOST:
                     break
                 continue
             rejections = 0
-            self.damping = self.damping / 4 if self.damping > 1e-9 else (1e-12 if self.damped else 0.0)
+            self.damping.accepted(decrease, gain)
             state, moved, before, cost = trial, True, cost, after
             if gain < self._rounding(state, before):
                 converged = True
@@ -290,14 +291,11 @@ class _Solver:
                 if self.precision.policy == "adaptive" and not self.direct and gain > 10 * self.tolerance * before:
                     self.fall_back()
                     continue
-                # A damped step may gain little far from the optimum: less damping tells, unless it was refused here.
-                less = 1e-3 * self.damping
-                if self.damping <= 1e-10 or less <= refused:
+                if self.damping.settled(10 * self.tolerance * before):
                     converged = True
                     break
-                self.damping = less
             else:
-                refused = 0.0
+                self.damping.gained()
             stale = self.precision.policy == "adaptive" and products > STALE
         return state, cost, first, converged
 
@@ -318,13 +316,13 @@ class _Solver:
     def _factor_direct(self) -> None:
         """Factor the damped equations; where damping is too little for their rank, with more of it."""
         while True:
-            column, _ = self.system.factorise("fp64", shift=self.damping, floor=SINGULAR)
+            column, _ = self.system.factorise("fp64", shift=self.damping.value, floor=SINGULAR)
             if column < 0:
                 break
-            if not 0 < self.damping < 1:
+            if not 0 < self.damping.value < 1:
                 pose = int(self.problem.symbolic.order[column])
                 raise diagnose.singular(self.graph, pose, direction=" in a direction")
-            self.damping = max(4 * self.damping, 1e-9)
+            self.damping.value = max(4 * self.damping.value, 1e-9)
         self.clock.charge("factor")
 
     def _precondition(self) -> bool:
@@ -371,7 +369,7 @@ class _Solver:
             right.astype(STORED[kind.vectors]),
             ends=problem.ends,
             factor=system.preconditioner,
-            damping=self.damping,
+            damping=self.damping.value,
             forcing=self.forcing,
             limit=500,
             tolerance=1e-6 if kind.vectors == "fp32" else 1e-12,
