@@ -234,7 +234,9 @@ class _Stack:
             translation = torch.where(better[:, None, None], tried[1], translation)
             # The rule of `damping`, for each by itself.
             ratio = ((cost - after) / promised).nan_to_num(1.0).clamp(-1.0, 1.0)
-            less = torch.where(damping > 0, (damping * (1 - (2 * ratio - 1) ** 3).clamp(min=1 / 3)).clamp(min=LEAST), 0.0)
+            less = torch.where(
+                damping > 0, (damping * (1 - (2 * ratio - 1) ** 3).clamp(min=1 / 3)).clamp(min=LEAST), 0.0
+            )
             less = torch.where(small, 1e-3 * less, less)
             more = torch.where(damping > 0, growth * damping, FIRST)
             damping, growth = torch.where(better, less, more), torch.where(better, 2.0, 2 * growth)

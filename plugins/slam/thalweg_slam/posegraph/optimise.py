@@ -10,12 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from thalweg.errors import OptionError, RunError
 
-from ..graph import Graph
+from ..graph import POSITION, Graph
 from . import diagnose
 from .conjugate import conjugate_gradients
 from .damping import FIRST, MOST, Damping
 from .factor import STORED, Matrix, Packed, converted, flat
 from .initial import begin
+from .outliers import unpulled
 from .precision import Precision
 from .precision import precision as chosen
 from .problem import Problem, State, prepare
@@ -24,6 +25,8 @@ from .symbolic import analyse
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Method = Literal["gauss-newton", "levenberg-marquardt"]
+Gauge = Literal["first", "each"]
+"""Which poses stay where they are: those that the graph fixes, or else the first; or the first of each loose part."""
 
 STALE = 8
 """Products a step above which an adaptive preconditioner is made anew; beyond it factoring costs less."""
@@ -79,12 +82,8 @@ class Result:
     converged: bool
     factor_bytes: int
     """Of the factor in the precision of the factorisation."""
-
-    @property
-    def freedom(self) -> int:
-        """Numbers measured less numbers sought: what chi2 is near where noise and information agree."""
-        size = 3 * (self.graph.dims - 1)
-        return size * (len(self.graph.edges) - len(self.graph) + max(int(self.graph.fixed.sum()), 1))
+    freedom: int = 0
+    """Numbers measured less numbers sought: what chi2 is near where noise and information agree."""
 
     @property
     def poses(self) -> tuple[Array, Array]:
@@ -148,23 +147,32 @@ def optimise(
     precision: str | Precision = "mixed-adaptive",
     *,
     method: Method = "gauss-newton",
-    initial: str = "chordal",
+    initial: str = "auto",
     robust: Robust | None = None,
-    gauge: Literal["first", "each"] = "first",
+    gauge: Gauge = "first",
     tolerance: float = 1e-8,
     iterations: int = 1000,
     forcing: float = 0.05,
 ) -> Result:
     """Poses that minimise the sum over edges of e^T Omega e, with e = Log(Z^-1 T_i^-1 T_j).
 
-    Stops when an iteration lowers the sum by less than `tolerance` of it. Raises SourceError where the graph is wrong
-    (edges and poses by name), RunError where the measurements do not determine it.
+    Begins at the chordal solution; with a robust loss where outliers have not pulled (`outliers.unpulled`); or where
+    `initial` says. Stops when an iteration lowers the sum by less than `tolerance` of it; `converged` says whether it
+    did. Raises SourceError where the graph is wrong (edges and poses by name), RunError where the measurements do not
+    determine it.
     """
     wanted = chosen(precision)
     if method not in ("gauss-newton", "levenberg-marquardt"):
         raise OptionError(f"method {method!r}", allowed="gauss-newton, levenberg-marquardt", advice="take one of these")
     clock = _Clock()
     diagnose.check_shapes(graph)
+    own = graph
+    if initial == "auto" and robust is not None and robust.loss != "none":
+        graph = unpulled(graph, robust, precision=wanted, method=method, gauge=gauge, forcing=forcing)
+        initial = "given"
+        clock.charge("initial")
+    elif initial == "auto":
+        initial = "chordal"
     diagnose.check_finite(graph, poses=initial == "given")
     diagnose.check_units(graph)
     symbolic = analyse(len(graph), graph.edges)
@@ -181,7 +189,7 @@ def optimise(
     held = fixed if problem.size == 3 else fixed[:, None]
     rotation = np.where(held, graph.rotation, rotation)
     result = Result(
-        graph=dataclasses.replace(graph, rotation=rotation, translation=translation, given=True),
+        graph=dataclasses.replace(own, rotation=rotation, translation=translation, given=True),
         chi2=cost,
         chi2_initial=first,
         history=tuple(solver.history),
@@ -189,10 +197,18 @@ def optimise(
         precision=wanted,
         converged=converged,
         factor_bytes=solver.factor_bytes,
+        freedom=_freedom(graph, fixed),
     )
     if cost > result.freedom:
         diagnose.check_order(graph)
     return result
+
+
+def _freedom(graph: Graph, fixed: Array) -> int:
+    size = 3 * (graph.dims - 1)
+    alone = int((graph.kind == POSITION).sum())
+    # An edge between two poses that are fixed has nothing to be fitted by, and counts as measured.
+    return size * (len(graph.edges) - alone) + graph.dims * alone - size * int((~fixed).sum())
 
 
 class _Solver:
