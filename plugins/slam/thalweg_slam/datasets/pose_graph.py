@@ -90,8 +90,8 @@ class PoseGraph(Dataset):
     )
     plane: Plane | None = Field(
         None,
-        description="of a truth in 3-D of a graph in 2-D: the axes of its world, counterclockwise from above; by default
-        " "xy (z is up), of kitti xz (a camera: y is down)",
+        description="of a truth in 3-D of a graph in 2-D: the axes of its world, counterclockwise from above; by "
+        "default xy (z is up), of kitti xz (a camera: y is down)",
     )
     forward: Axis | None = Field(
         None, description="the body's axis whose heading the truth in that plane has; by default x, in xz and zx z"

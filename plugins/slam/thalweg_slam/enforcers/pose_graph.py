@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveFloat, PositiveInt
 from thalweg import Law, OutputEnforcer, Signature

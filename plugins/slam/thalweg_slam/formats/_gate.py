@@ -28,6 +28,7 @@ COARSE = 2**22
 LATE = 10**11
 """Seconds beyond the year 5000: times in another unit."""
 ROUNDED, SHOWN = 1e-3, 3
+TIMES = "give the file's times (times, truth_times), and "
 
 
 def rows_of(path: str) -> Lines:
@@ -117,10 +118,7 @@ def gate(
             raise SourceError(
                 f"{_place(path, lines, first)}: {why}{_more(bad)}: {lines.text[first].decode(errors='replace')[:60]!r}",
                 allowed="poses of numbers, of unit quaternions",
-                advice="mend the line; or leave such rows out: rows: drop"
-                if times is not None
-                else "mend the line; or give the file's times (times, truth_times), and leave such rows out: rows:
-                drop",
+                advice=f"mend the line; or {'' if times is not None else TIMES}leave such rows out: rows: drop",
             )
         log.warning("%s: dropped %s, not finite or without rotation", name, _listed(number[bad]))
     off = np.abs(norm - 1) > ROUNDED
