@@ -25,8 +25,8 @@ log = logging.getLogger("thalweg")
 DIGITS: dict[Unit, int] = {"s": 9, "ms": 6, "us": 3, "ns": 0}
 COARSE = 2**22
 """Seconds from which a float has fewer digits than ns."""
-LATE = 10**11
-"""Seconds beyond the year 5000: times in another unit."""
+LATE = 9 * 10**9
+"""Seconds, in the year 2255: beyond are times in another unit, and no int64 of ns."""
 ROUNDED, SHOWN = 1e-3, 3
 TIMES = "give the file's times (times, truth_times), and "
 
@@ -74,7 +74,7 @@ def clock(words: list[bytes], *, unit: Unit, lines: Lines, path: str) -> Array:
             if abs(value).scaleb(digits - 9) > LATE:
                 raise SourceError(
                     f"{_place(path, lines, i)}: a time of {word.decode()} {unit}",
-                    allowed=f"times in {unit}, before the year 5000",
+                    allowed=f"times in {unit}, before the year 2255",
                     advice="say in which unit times are: time_unit (truth_time_unit): ms, us or ns",
                 )
             if unit == "ns" and value != value.to_integral_value():
