@@ -199,7 +199,7 @@ def test_a_pose_and_its_truth_have_one_time(tmp_path: Path, caplog: pytest.LogCa
     assert told == {"matched": 40, "poses": 40}
     assert "estimate.tum: 40 of 40 poses have a truth in truth.tum within 0.01 s" in caplog.text
     # A truth of some of the poses, and of others.
-    written(paths["truth"], [*lines[5:30], *(f"2{line}" for line in lines[30:])])
+    written(paths["truth"], [*lines[5:30], *(f"2{line[1:]}" for line in lines[30:])])
     error, told = scored(**common)
     assert error == pytest.approx(ate(estimate[5:30], truth[5:30])["rmse"], rel=1e-6)  # type: ignore[index]
     assert told == {"matched": 25, "poses": 40}
