@@ -44,7 +44,7 @@ def _rotations(matrix: Array, *, lines: Lines, path: str, refuse: bool) -> Array
     finite = np.isfinite(matrix).all(axis=(1, 2))
     known = np.where(finite[:, None, None], matrix, np.eye(3))
     off = np.abs(known.transpose(0, 2, 1) @ known - np.eye(3)).max(axis=(1, 2))
-    wrong = (off > APART) | (np.linalg.det(known) <= 0)
+    wrong = np.asarray((off > APART) | (np.linalg.det(known) <= 0))
     if wrong.any() and refuse:
         first = int(np.flatnonzero(wrong)[0])
         more = int(wrong.sum()) - 1
