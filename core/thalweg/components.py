@@ -376,4 +376,4 @@ class WholeMetric(_Scored):
 
     @abstractmethod
     def value(self, estimate: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:
-        """The score."""
+        """The score; `attrs["told"]`, if it is there, has numbers to be recorded beside it, by name."""

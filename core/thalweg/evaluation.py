@@ -151,6 +151,8 @@ def numbers(
     curves: dict[str, dict[int, float]] = {}
     for (label, version), score in scores.items():
         plain |= {f"{key}/{version}": float(one) for key, one in entries(label, score.overall)}
+        # What a score tells beside its value (how many points it is of, whether a solver converged).
+        plain |= {f"{key}/{version}": float(one) for key, one in score.by_lead.attrs.get("told", {}).items()}
         if "lead" in score.by_lead.dims:
             for key, one in entries(label, score.by_lead):
                 leads = one["lead"].values.tolist()

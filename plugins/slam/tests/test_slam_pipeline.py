@@ -30,7 +30,7 @@ from thalweg.testing import (
     check_metric,
     transforms,
 )
-from thalweg_slam import Problem, write_g2o, write_store, write_tum
+from thalweg_slam import Problem, Trajectory, write_g2o, write_store, write_tum
 from thalweg_slam.datasets.pose_graph import PoseGraph
 from thalweg_slam.datasets.synthetic_tours import SyntheticTours
 from thalweg_slam.enforcers.pose_graph import PoseGraphOptimisation
@@ -398,6 +398,76 @@ def test_a_recipe_of_tours(tmp_path: Path, recipe: Callable[..., dict[str, Any]]
     for over in ("mean", "max", "p99", "p90"):
         assert numbers[f"ate/rmse/{over}/held"] < numbers[f"ate/rmse/{over}/free"]
     assert numbers["violation/loop-closure/held"] < 3 < numbers["violation/loop-closure/free"]
+
+
+@pytest.mark.fault("trajectories", "a solve stopped before it converged: the log says so, and the scores record it")
+def test_a_solve_that_did_not_converge_is_said(
+    tmp_path: Path, recipe: Callable[..., dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    def held(**options: Any) -> dict[str, Any]:
+        return recipe(constrain=[{"hold": "loop-closure", "by": {"pose-graph": {"precision": "double", **options}}}])
+
+    with caplog.at_level("INFO", "thalweg"):
+        numbers = run(held(iterations=1), tmp_path)
+        again = run(held(iterations=1), tmp_path)
+    assert "did not converge in 1 iterations; chi2" in caplog.text and "WARNING" in caplog.text
+    assert numbers["converged/held"] == again["converged/held"] < 1
+    assert numbers["iterations/held"] == 1
+    assert "converged/free" not in numbers
+    caplog.clear()
+    with caplog.at_level("INFO", "thalweg"):
+        numbers = run(held(), tmp_path)
+    assert "4 of 4 graphs converged, in" in caplog.text and "per degree of freedom" in caplog.text
+    assert "WARNING" not in caplog.text
+    assert numbers["converged/held"] == 1
+    assert numbers["chi2-per-freedom/held"] == pytest.approx(1, abs=0.3)
+    assert numbers["matched/held"] == numbers["poses/free"] == 240
+
+
+def test_false_loops_are_held_robustly(tmp_path: Path) -> None:
+    """A robust loss is an option of a recipe, and begins where false loops have not pulled."""
+    made = tour(0, Settings(dims=2, poses=(120, 120), gap=20, matches=2, reach=3.0))
+    graph, truth = made.graph, made.truth
+    assert truth is not None
+    loops = np.flatnonzero(graph.kind == LOOP)
+    wrong = graph.edge_translation.copy()
+    wrong[loops[::7]] += [4.0, -3.0]
+    write_g2o(tmp_path / "a.g2o", replace(graph, edge_translation=wrong))
+    flat = np.column_stack([truth.translation, np.zeros(len(truth))])
+    half = truth.rotation / 2
+    body = np.column_stack([np.zeros((len(truth), 2)), np.sin(half), np.cos(half)])
+    write_tum(tmp_path / "t.tum", Trajectory(flat, body))
+    source = {"path": str(tmp_path / "a.g2o"), "truth": str(tmp_path / "t.tum")}
+
+    def error(**options: Any) -> float:
+        tree = {
+            "name": "robust",
+            "ingest": {"pose-graph": source},
+            "train": {"method": "dead-reckoning"},
+            "constrain": [{"hold": "loop-closure", "by": {"pose-graph": options}}],
+            "evaluate": ["ate"],
+        }
+        return run(tree, tmp_path / "store")["ate/rmse/mean/held"]
+
+    squared = error()
+    for loss in ("cauchy", "geman-mcclure"):
+        assert error(robust=loss) < squared / 10
+    assert error(robust="cauchy", loops_only=False, scale=2.0) < squared / 2
+
+
+def test_loose_parts_are_held_each() -> None:
+    problem = without_noise(0)
+    apart = replace(problem.graph, kind=problem.graph.kind.copy())
+    keep = (apart.edges < 30).all(axis=1) | (apart.edges >= 30).all(axis=1)
+    names = ("edges", "edge_translation", "edge_rotation", "information", "kind")
+    apart = replace(apart, **{name: getattr(apart, name)[keep] for name in names})
+    assert (apart.kind == LOOP).any()
+    data = stacked([Problem(apart, problem.truth)])
+    with pytest.raises(SourceError, match="2 pieces"):
+        held(data, PoseGraphOptimisation(precision="double"))
+    _, found, _ = held(data, PoseGraphOptimisation(precision="double", gauge="each"))
+    assert found["converged"].all()
+    assert found["chi2"].item() == pytest.approx(0, abs=1e-12)
 
 
 @needs_data

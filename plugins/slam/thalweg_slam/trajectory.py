@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from thalweg.errors import OptionError
@@ -13,6 +13,15 @@ from .poses import Array, angle_of, between, compose, invert, matrix_of, normali
 Align = Literal["none", "origin", "se3", "sim3"]
 """Before errors are taken: nothing; the first poses are laid on one another; all positions, by the rigid motion that
 leaves the least squares (SE(2) in 2-D); or by that and a scale, which a single camera cannot know."""
+
+
+LEAST = 3
+"""Poses that are aligned by least squares, at least."""
+Plane = Literal["xy", "xz", "yz", "yx", "zx", "zy"]
+"""The two axes of a world, counterclockwise as seen from above: `xy` of a world whose z is up (TUM, EuRoC, robots),
+`xz` of a camera's (x right, y down, z ahead: KITTI), `yx` where z is down, `zx` where y is up."""
+Axis = Literal["x", "y", "z", "-x", "-y", "-z"]
+"""Of a body."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,51 +36,138 @@ class Trajectory:
     """(N,), s."""
     origin: int = 0
     """The time of stamp 0, ns."""
+    exact: Array | None = None
+    """(N,) int64, ns since the epoch, where `stamps` have fewer digits than the file."""
 
     @property
     def dims(self) -> int:
         return int(self.translation.shape[1])
+
+    @property
+    def nanoseconds(self) -> Array:
+        """Times (N,), int64, ns since the epoch. Raises `OptionError` if there are none."""
+        if self.exact is not None:
+            return self.exact
+        if self.stamps is None:
+            raise OptionError("a trajectory without times", allowed="stamps", advice="read them from the file's times")
+        return np.asarray(self.origin + np.rint(self.stamps * 1e9).astype(np.int64))
 
     def __len__(self) -> int:
         return len(self.translation)
 
     def __getitem__(self, at: slice | Array) -> Trajectory:
         stamps = None if self.stamps is None else self.stamps[at]
-        return Trajectory(self.translation[at], self.rotation[at], stamps, self.origin)
+        exact = None if self.exact is None else self.exact[at]
+        return Trajectory(self.translation[at], self.rotation[at], stamps, self.origin, exact)
 
 
-def planar(trajectory: Trajectory, *, forward: int = 2, left: int = 0, signs: tuple[int, int] = (1, -1)) -> Trajectory:
-    """A trajectory in 3-D seen from above: x ahead and y to the left, by default of a camera (x right, z ahead).
+LOST = 0.1
+"""Part of a trajectory's second extent that must be left when it is seen from above."""
 
-    The heading is that of the body's axis `forward`.
+
+def planar(trajectory: Trajectory, *, plane: Plane = "xz", forward: Axis | None = None) -> Trajectory:
+    """A trajectory in 3-D seen from above: positions in a plane of its world, and the heading of a body's axis in it.
+
+    `forward` is by default x, but z in `xz` and `zx`, as of a camera. Raises `OptionError` where the plane is the wrong
+    one, so that the trajectory collapses onto a line, or the axis points out of it.
     """
-    at = trajectory.translation[:, [forward, left]] * np.array(signs)
-    ahead = matrix_of(trajectory.rotation)[:, [forward, left], forward] * np.array(signs) * signs[0]
-    return Trajectory(at, np.arctan2(ahead[:, 1], ahead[:, 0]), trajectory.stamps, trajectory.origin)
+    if plane not in get_args(Plane):
+        raise OptionError(f"plane {plane!r}", allowed=", ".join(get_args(Plane)), advice="take one of these")
+    ahead = forward or ("z" if set(plane) == {"x", "z"} else "x")
+    if ahead not in get_args(Axis):
+        raise OptionError(f"forward {forward!r}", allowed=", ".join(get_args(Axis)), advice="take one of these")
+    first, second = ("xyz".index(each) for each in plane)
+    # The axis that the body goes along comes first: a camera's z, and then minus x, to its left.
+    (first, second), sign = ((second, first), -1.0) if plane == "xz" else ((first, second), 1.0)
+    signs = np.array([1.0, sign])
+    at = trajectory.translation[:, [first, second]] * signs
+    axis = matrix_of(trajectory.rotation)[:, :, "xyz".index(ahead[-1])] * (-1.0 if ahead[0] == "-" else 1.0)
+    heading = axis[:, [first, second]] * signs
+    _check_plane(trajectory, at, heading, plane=plane, forward=ahead)
+    turned = np.arctan2(heading[:, 1], heading[:, 0])
+    return Trajectory(at, turned, trajectory.stamps, trajectory.origin, trajectory.exact)
 
 
-def associate(estimate: Trajectory, truth: Trajectory, *, within: float = 0.01) -> tuple[Trajectory, Trajectory]:
-    """The poses of both at the same times: for each pose of the shorter the nearest of the longer, `within` seconds."""
+def _check_plane(trajectory: Trajectory, at: Array, heading: Array, *, plane: str, forward: str) -> None:
+    extents = _extents(trajectory.translation), _extents(at)
+    if extents[1][1] < LOST * extents[0][1]:
+        raise OptionError(
+            f"seen in the plane {plane!r} the trajectory collapses onto a line: {extents[1][0]:.3g} m by "
+            f"{extents[1][1]:.2g} m, of {extents[0][0]:.3g} m by {extents[0][1]:.3g} m in space",
+            allowed="the plane that it moves in: xy where z is up, xz of a camera (y down), ...",
+            advice=f"say plane: {'xy' if plane in ('xz', 'zx') else 'xz'}",
+        )
+    length = np.linalg.norm(heading, axis=1)
+    if np.isfinite(length).any() and np.nanmedian(length) < 0.5:
+        raise OptionError(
+            f"the body's axis {forward!r} points out of the plane {plane!r}: there is no heading",
+            allowed="an axis of the body that lies in the plane",
+            advice="say forward: x, y or z",
+        )
+
+
+def _extents(points: Array) -> Array:
+    """Standard deviations along the principal axes, the largest first; of those that are finite."""
+    known = points[np.isfinite(points).all(axis=1)]
+    if not len(known):
+        return np.zeros(2)
+    values = np.linalg.svd(known - known.mean(axis=0), compute_uv=False) / np.sqrt(len(known))
+    return np.append(values, np.zeros(max(0, 2 - len(values))))
+
+
+def matches(
+    estimate: Trajectory, truth: Trajectory, *, within: float = 0.01, offset: float = 0.0
+) -> tuple[Array, Array]:
+    """Numbers of poses of both at the same times: for each pose of the shorter the nearest of the longer.
+
+    `within` seconds of one another; `offset` seconds are added to the estimate's times. A pose of the estimate is there
+    once; both are in order of time, whatever order they were given in.
+    """
     if estimate.stamps is None or truth.stamps is None:
         raise OptionError("a trajectory without times cannot be associated", allowed="stamps in both")
-    shorter, longer = (estimate, truth) if len(estimate) <= len(truth) else (truth, estimate)
-    assert shorter.stamps is not None
-    assert longer.stamps is not None
-    offset = (shorter.origin - longer.origin) * 1e-9
-    wanted = shorter.stamps + offset
-    after = np.searchsorted(longer.stamps, wanted).clip(1, max(1, len(longer) - 1))
-    nearest = np.where(
-        np.abs(longer.stamps[after - 1] - wanted) <= np.abs(longer.stamps[after] - wanted), after - 1, after
+    times = estimate.nanoseconds + round(offset * 1e9), truth.nanoseconds
+    orders = [np.argsort(each, kind="stable") for each in times]
+    (shorter, one), (longer, other) = sorted(zip(times, orders, strict=True), key=lambda each: len(each[0]))
+    wanted, known = shorter[one], longer[other]
+    if not len(wanted):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    after = np.searchsorted(known, wanted).clip(1, max(1, len(known) - 1)).clip(max=len(known) - 1)
+    before = np.maximum(after - 1, 0)
+    nearest = np.where(np.abs(known[before] - wanted) <= np.abs(known[after] - wanted), before, after)
+    apart = np.abs(known[nearest] - wanted)
+    kept = apart <= round(within * 1e9)
+    pair = one[kept], other[nearest[kept]]
+    numbers = pair if len(estimate) <= len(truth) else pair[::-1]
+    # Two poses of the truth may have the same nearest one of the estimate: the nearer counts.
+    by = np.lexsort((apart[kept], times[0][numbers[0]], numbers[0]))
+    first = np.ones(len(by), bool)
+    first[1:] = np.diff(numbers[0][by]) != 0
+    chosen = by[first]
+    chosen = chosen[np.argsort(times[0][numbers[0][chosen]], kind="stable")]
+    return numbers[0][chosen], numbers[1][chosen]
+
+
+def associate(
+    estimate: Trajectory, truth: Trajectory, *, within: float = 0.01, offset: float = 0.0
+) -> tuple[Trajectory, Trajectory]:
+    """The poses of both at the same times, as `matches` finds them. Raises `OptionError` if there are none."""
+    found = matches(estimate, truth, within=within, offset=offset)
+    if not len(found[0]):
+        raise no_match(estimate, truth, within=within, offset=offset)
+    return estimate[found[0]], truth[found[1]]
+
+
+def no_match(estimate: Trajectory, truth: Trajectory, *, within: float, offset: float) -> OptionError:
+    """The error of two trajectories that have no times in common."""
+    spans = [
+        f"{each.min() * 1e-9:.3f} to {each.max() * 1e-9:.3f} s" for each in (estimate.nanoseconds, truth.nanoseconds)
+    ]
+    apart = (truth.nanoseconds.min() - estimate.nanoseconds.min()) * 1e-9
+    return OptionError(
+        f"no two poses are within {within:g} s: times from {spans[0]}{f' and {offset:g} s more' if offset else ''}",
+        allowed=f"times of the truth, from {spans[1]}",
+        advice=f"look at the clocks (`offset: {apart:.3f}` if both begin together), or widen `within`",
     )
-    kept = np.abs(longer.stamps[nearest] - wanted) <= within
-    if not kept.any():
-        raise OptionError(
-            f"no two poses are within {within:g} s",
-            allowed=f"times from {longer.stamps[0]:.3f} to {longer.stamps[-1]:.3f} s",
-            advice="look at the clocks, or widen `within`",
-        )
-    pair = shorter[kept], longer[nearest[kept]]
-    return pair if shorter is estimate else (pair[1], pair[0])
 
 
 def align(estimate: Trajectory, truth: Trajectory, *, by: Align = "se3") -> Trajectory:
@@ -84,6 +180,12 @@ def align(estimate: Trajectory, truth: Trajectory, *, by: Align = "se3") -> Traj
         )
     if by == "none":
         return estimate
+    if by != "origin" and len(estimate) < LEAST:
+        raise OptionError(
+            f"{len(estimate)} poses, to be aligned by {by}",
+            allowed=f"{LEAST} or more: any two lie on one another",
+            advice="take longer trajectories, or align: origin",
+        )
     if not (np.isfinite(estimate.translation).all() and np.isfinite(truth.translation).all()):
         # Nothing can be laid on a truth that is not known.
         return replace(estimate, translation=np.full_like(estimate.translation, np.nan))
@@ -91,18 +193,21 @@ def align(estimate: Trajectory, truth: Trajectory, *, by: Align = "se3") -> Traj
         first = invert(estimate.translation[:1], estimate.rotation[:1])
         motion = compose(truth.translation[:1], truth.rotation[:1], then=first)
         moved = compose(*motion, then=(estimate.translation, estimate.rotation))
-        return Trajectory(*moved, estimate.stamps, estimate.origin)
+        return replace(estimate, translation=moved[0], rotation=moved[1])
     matrix, shift, scale = umeyama(estimate.translation, truth.translation, scaled=by == "sim3")
     at = scale * estimate.translation @ matrix.T + shift
     turn = np.arctan2(matrix[1, 0], matrix[0, 0]) if estimate.dims == 2 else quaternion_of(matrix[None])
     _, turned = compose(
         np.zeros((1, estimate.dims)), np.atleast_1d(turn), then=(estimate.translation, estimate.rotation)
     )
-    return Trajectory(at, turned, estimate.stamps, estimate.origin)
+    return replace(estimate, translation=at, rotation=turned)
 
 
 def umeyama(points: Array, onto: Array, *, scaled: bool = False) -> tuple[Array, Array, float]:
-    """Rotation, shift and scale with the least squares of `onto - (scale rotation points + shift)` (Umeyama 1991)."""
+    """Rotation, shift and scale with the least squares of `onto - (scale rotation points + shift)` (Umeyama 1991).
+
+    Of points on a line the turn about it is any one: distances are the same for all.
+    """
     mean, mean_onto = points.mean(axis=0), onto.mean(axis=0)
     covariance = (onto - mean_onto).T @ (points - mean) / len(points)
     left, sizes, right = np.linalg.svd(covariance)
@@ -124,7 +229,10 @@ def absolute_errors(estimate: Trajectory, truth: Trajectory, *, by: Align = "se3
 def relative_errors(
     estimate: Trajectory, truth: Trajectory, *, delta: int = 1, by: Align = "se3"
 ) -> tuple[Array, Array]:
-    """Errors of the motion over `delta` poses, m and rad: of $(G_i^{-1} G_{i+d})^{-1} (P_i^{-1} P_{i+d})$."""
+    """Errors of the motion over `delta` poses, m and rad: of $(G_i^{-1} G_{i+d})^{-1} (P_i^{-1} P_{i+d})$.
+
+    From every pose on, as evo's `--all_pairs`.
+    """
     moved = align(estimate, truth, by=by)
     pairs = []
     for each in (truth, moved):

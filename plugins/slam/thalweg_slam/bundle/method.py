@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -19,14 +20,16 @@ if TYPE_CHECKING:
     from ..poses import Array
     from .problem import Bundle
 
+log = logging.getLogger("thalweg")
+
 
 class WindowedBundleAdjustment(Solver):
     """Poses of cameras from where points were seen: least squares of reprojection errors over each sample.
 
     With `window`, over windows of its cameras, which Dask maps, and whose relative poses are chained. Beside the poses
-    the estimate gets `step_information`, how sure each step from a pose to the next is, and `cost`, `iterations`,
-    `products` (of conjugate gradients) and `left_out` (observations of points behind a camera) along `sample`.
-    Nothing to learn.
+    the estimate gets `step_information`, how sure each step from a pose to the next is, and `converged` (the part of
+    the windows that did), `cost`, `iterations`, `products` (of conjugate gradients) and `left_out` (observations of
+    points behind a camera) along `sample`; the log warns of windows that did not converge. Nothing to learn.
     """
 
     cite: ClassVar[str] = "10.1007/3-540-44480-7_21 10.1007/978-3-642-15552-9_3"
@@ -52,7 +55,7 @@ class WindowedBundleAdjustment(Solver):
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:  # noqa: ARG002
         poses: list[tuple[Array, Array]] = []
         sure = np.zeros((inputs.sizes["sample"], inputs.sizes["node"], 21))
-        told: dict[str, list[float]] = {"cost": [], "iterations": [], "products": [], "left_out": []}
+        told: dict[str, list[float]] = {"converged": [], "cost": [], "iterations": [], "products": [], "left_out": []}
         for number in range(inputs.sizes["sample"]):
             bundle = bundle_of(inputs, number)
             try:
@@ -63,6 +66,10 @@ class WindowedBundleAdjustment(Solver):
             report = graph.attrs["windows"]
             poses.append((graph.translation, graph.rotation))
             sure[number, : len(graph.edges)] = triangle(graph.information)
+            lost = sum(not each["converged"] for each in report)
+            if lost:
+                log.warning("%s: %d of %d windows did not converge", bundle.attrs["source"], lost, len(report))
+            told["converged"].append(1 - lost / max(1, len(report)))
             told["cost"].append(sum(each["cost"] for each in report))
             told["iterations"].append(sum(each["iterations"] for each in report))
             told["products"].append(sum(each["inner"] for each in report))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import xarray as xr
-from pydantic import Field, NonNegativeInt, PositiveFloat
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 from thalweg import Dataset
-from thalweg.errors import SourceError
+from thalweg.errors import OptionError, SourceError
 
 from ..formats._assembly import Unknown
+from ..formats._gate import Rows, Unit
 from ..formats._tables import by_tag, marks, read_bytes
 from ..formats.euroc import read_euroc
 from ..formats.from_trajectory import graph_of_trajectory
@@ -26,23 +28,29 @@ from ..formats.toro import read_toro
 from ..formats.tum import read_tum
 from ..graph import LOOP, Convention, Graph
 from ..layout import dataset, packed
+from ..poses import Array
 from ..priors import with_gauge
 from ..problem import Problem
-from ..trajectory import Trajectory, associate, planar
+from ..trajectory import LEAST, Axis, Plane, Trajectory
+from ._truth import Matching, Pair, by_name, by_row, by_time, seen
 
 Paths = str | tuple[str, ...]
 
-READERS: dict[str, Callable[[str], Trajectory]] = {"kitti": read_kitti, "tum": read_tum, "euroc": read_euroc}
-"""Of trajectories."""
+TRAJECTORIES = ("kitti", "tum", "euroc")
+"""Formats of trajectories, one row a pose."""
+
+log = logging.getLogger("thalweg")
 
 
 class PoseGraph(Dataset):
     """Pose graphs from files: g2o, TORO, or a zarr store of many; or trajectories, as graphs of their steps.
 
-    The truth, where there is one, has a pose per pose of the graph, in order: a trajectory (KITTI, TUM, EuRoC), or a
-    graph whose poses are the truth (TORO, g2o). Trajectories with times are scored where the truth has a pose at the
-    same time. A truth in 3-D of a graph in 2-D is seen from above. Without a truth errors are NaN, and violations are
-    still counted. Raises `SourceError` that names the line.
+    The truth is a trajectory (KITTI, TUM, EuRoC), or a graph whose poses are the truth (TORO, g2o). Of trajectories
+    with times the poses at the same time belong together, of graphs those of the same id; rows without times or ids
+    belong to graphs whose ids have no gap and are as many, or, to ids with gaps (keyframes), as the rows that they
+    count. How many poses have a truth is said, and scored (`ate`): others have none. A truth in 3-D of a graph in 2-D
+    is seen from above, in a plane of its world. Without a truth errors are NaN, and violations are still counted.
+    Raises `SourceError` that names the line.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"path": "sphere2500.g2o"}
@@ -67,7 +75,47 @@ class PoseGraph(Dataset):
         "between each two poses whose ids follow one another",
     )
     within: PositiveFloat = Field(0.01, description="s between a pose and its truth, at most")
+    offset: float = Field(0.0, description="s that are added to the times of an estimated trajectory")
+    times: Paths = Field((), description="kitti: as many files of times, one a row")
+    truth_times: Paths = Field((), description="kitti: the same of the truth")
+    time_unit: Unit | None = Field(None, description="of a trajectory's times; by default s, of euroc ns")
+    truth_time_unit: Unit | None = Field(None, description="of the truth's times; by default s, of euroc ns")
+    rows: Rows = Field(
+        "refuse",
+        description="trajectories: rows that are not finite, have no rotation or give another pose at a time that was "
+        "there: refused, or left out and said (drop)",
+    )
+    pair: Pair = Field(
+        "auto", description="by time, or by id, or, declared, row by row in the order of the poses' ids (order)"
+    )
+    plane: Plane | None = Field(
+        None,
+        description="of a truth in 3-D of a graph in 2-D: the axes of its world, counterclockwise from above; by "
+        "default xy (z is up), of kitti xz (a camera: y is down)",
+    )
+    forward: Axis | None = Field(
+        None, description="the body's axis whose heading the truth in that plane has; by default x, in xz and zx z"
+    )
     chunk: int = Field(16, ge=1, description="graphs that are read together")
+
+    @model_validator(mode="after")
+    def _clocks(self) -> Self:
+        for name, kind, count in (
+            ("times", self.format, len(_paths(self.path))),
+            ("truth_times", self.truth_format, len(_paths(self.truth))),
+        ):
+            given = _paths(getattr(self, name))
+            if given and (kind != "kitti" or len(given) != count):
+                raise OptionError(
+                    f"{len(given)} files of {name} for {count} of format {kind}",
+                    allowed="as many as trajectories of KITTI, whose rows have no times",
+                )
+        return self
+
+    @property
+    def matching(self) -> Matching:
+        """How poses and their truth are brought together."""
+        return Matching(self.within, self.offset, self.plane, self.forward, self.pair)
 
     def open(self) -> xr.Dataset:
         problems = _read(self, self.fingerprint())
@@ -86,7 +134,7 @@ class PoseGraph(Dataset):
 
     def fingerprint(self) -> str:
         found = hashlib.sha256()
-        for path in (*_paths(self.path), *_paths(self.truth)):
+        for path in (each for given in (self.path, self.truth, self.times, self.truth_times) for each in _paths(given)):
             if path.rstrip("/").endswith(".zarr"):
                 found.update(repr(marks(path)).encode())
             else:
@@ -110,27 +158,39 @@ def _read(part: PoseGraph, fingerprint: str) -> tuple[Problem, ...]:  # noqa: AR
         if path.rstrip("/").endswith(".zarr"):
             found += [replace(each, graph=with_gauge(each.graph)[0]) for each in read_store(path)]
             continue
-        if part.format in READERS:
-            found.append(_estimate(part, path, truths[i] if truths else None))
+        if part.format in TRAJECTORIES:
+            found.append(_estimate(part, path, truths[i] if truths else None, i))
             continue
         graph = _graph(part, path)
-        found.append(Problem(graph, _truth(part, truths[i], graph) if truths else None))
+        found.append(Problem(graph, _truth(part, truths[i], graph, i) if truths else None))
     return tuple(found)
 
 
-def _estimate(part: PoseGraph, path: str, truth_path: str | None) -> Problem:
+def _trajectory(part: PoseGraph, path: str, number: int, *, truth: bool) -> Trajectory:
+    """One file of a trajectory, estimated or true, through the gate."""
+    kind = part.truth_format if truth else part.format
+    unit = part.truth_time_unit if truth else part.time_unit
+    clocks = _paths(part.truth_times if truth else part.times)
+    if kind == "kitti":
+        return read_kitti(path, times=clocks[number] if clocks else "", rows=part.rows, unit=unit or "s")
+    if kind == "euroc":
+        return read_euroc(path, rows=part.rows, unit=unit or "ns")
+    return read_tum(path, rows=part.rows, unit=unit or "s")
+
+
+def _estimate(part: PoseGraph, path: str, truth_path: str | None, number: int) -> Problem:
     """A trajectory that another program found."""
-    estimate, truth = READERS[str(part.format)](path), None
-    if truth_path is not None and part.truth_format in READERS:
-        known = READERS[part.truth_format](truth_path)
-        if estimate.stamps is not None and known.stamps is not None:
-            estimate, truth = associate(estimate, known, within=part.within)
-    if len(estimate) < 2:
-        raise SourceError(f"{path!r} has {len(estimate)} poses", allowed="two or more")
-    graph = graph_of_trajectory(estimate, source=PurePosixPath(path).name)
-    if truth is None and truth_path is not None:
-        truth = _truth(part, truth_path, graph)
-    return Problem(graph, truth)
+    estimate, name = _trajectory(part, path, number, truth=False), PurePosixPath(path).name
+    if len(estimate) < LEAST:
+        raise SourceError(f"{path!r} has {len(estimate)} poses", allowed=f"{LEAST} or more", advice="take a longer one")
+    truth = None
+    if truth_path is not None:
+        how, names = part.matching, (name, PurePosixPath(truth_path).name)
+        known = _known(part, truth_path, number)[0]
+        timed = how.pair == "auto" and estimate.stamps is not None and known.stamps is not None
+        found = (by_time if timed else by_row)(estimate, known, how, names=names)
+        truth = seen(found, dims=3, how=how, path=truth_path, camera=False)
+    return Problem(graph_of_trajectory(estimate, source=name), truth)
 
 
 def _graph(part: PoseGraph, path: str) -> Graph:
@@ -155,18 +215,17 @@ def _first_word(path: str) -> str:
     return (known or words)[0]
 
 
-def _truth(part: PoseGraph, path: str, graph: Graph) -> Trajectory:
-    if part.truth_format in READERS:
-        truth = READERS[part.truth_format](path)
-    else:
-        known = read_toro(path) if part.truth_format == "toro" else read_g2o(path, quaternion=part.quaternion)
-        truth = Trajectory(known.translation, known.rotation)
-    if graph.dims == 2 and truth.dims == 3:
-        truth = planar(truth)
-    if len(truth) != len(graph) or truth.dims != graph.dims:
-        raise SourceError(
-            f"{path!r} has {len(truth)} poses in {truth.dims}-D",
-            allowed=f"{len(graph)} in {graph.dims}-D, one per pose of {graph.attrs.get('source')!r}",
-            advice="cut the truth to the poses of the graph (`associate` finds them by time)",
-        )
-    return truth
+def _known(part: PoseGraph, path: str, number: int) -> tuple[Trajectory, Array | None]:
+    """The truth that a file has, and the ids of its poses if they have any."""
+    if part.truth_format in TRAJECTORIES:
+        return _trajectory(part, path, number, truth=True), None
+    graph = read_toro(path) if part.truth_format == "toro" else read_g2o(path, quaternion=part.quaternion)
+    if not graph.given:
+        log.info("%s: gives no poses; its edges are composed", PurePosixPath(path).name)
+    return Trajectory(graph.translation, graph.rotation), graph.ids
+
+
+def _truth(part: PoseGraph, path: str, graph: Graph, number: int) -> Trajectory:
+    known, ids = _known(part, path, number)
+    known = seen(known, dims=graph.dims, how=part.matching, path=path, camera=part.truth_format == "kitti")
+    return by_name(graph, known, ids, part.matching, path=path)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveFloat, PositiveInt
 from thalweg import Law, OutputEnforcer, Signature
@@ -14,9 +14,13 @@ from thalweg.errors import EstimateError, ThalwegError
 from ..graph import LOOP, Graph
 from ..laws.loop_closure import LoopClosure
 from ..layout import estimate_of, graph_of, needs_poses, poses_of, with_steps
+from ._status import Status
 
 if TYPE_CHECKING:
     from ..posegraph.optimise import Result
+    from ..posegraph.robust import Robust
+
+log = logging.getLogger("thalweg")
 
 
 class PoseGraphOptimisation(OutputEnforcer):
@@ -24,19 +28,29 @@ class PoseGraphOptimisation(OutputEnforcer):
 
     The first pose (or what else the graph fixes) stays where the estimate has it. An estimate that says how sure it is
     of its steps (`step_information`) has them in the graph in place of the odometry that was measured. Beside the poses
-    the estimate gets `chi2`, `iterations` and `products` (of conjugate gradients) along `sample`.
+    the estimate gets `converged`, `chi2`, `freedom` (measurements less unknowns), `iterations` and `products` (of
+    conjugate gradients) along `sample`; the log says them, with a warning where a solve did not converge, and `ate` and
+    `rpe` record them.
     """
 
     cite: ClassVar[str] = "10.1109/MITS.2010.939925 10.1109/ICRA.2015.7139836"
     takes: ClassVar[tuple[type[Law], ...]] = (LoopClosure,)
 
     precision: str = Field("mixed-adaptive", description="see thalweg_slam.posegraph.precision")
-    initial: Literal["chordal", "odometry", "spanning-tree", "estimate"] = Field(
-        "chordal", description="where to begin"
+    initial: Literal["auto", "chordal", "odometry", "spanning-tree", "estimate"] = Field(
+        "auto", description="where to begin; auto: the chordal solution, or, with `robust`, the best of several starts"
     )
     method: Literal["gauss-newton", "levenberg-marquardt"] = Field("gauss-newton", description="of least squares")
+    robust: Literal["none", "huber", "cauchy", "geman-mcclure"] = Field(
+        "none", description="a loss that grows more slowly than the square, for loops that may be false"
+    )
+    scale: PositiveFloat = Field(1.345, description="of the robust loss: standard deviations beyond which it does")
+    loops_only: bool = Field(True, description="whether the robust loss is of loops alone, not of odometry and priors")
+    gauge: Literal["first", "each"] = Field(
+        "first", description="a graph in loose parts is refused; or the first pose of each is fixed"
+    )
     tolerance: PositiveFloat = Field(1e-8, description="relative decrease at which it ends")
-    iterations: PositiveInt = Field(100, description="at which it ends, if not before")
+    iterations: PositiveInt = Field(1000, description="of one graph, at most; beyond, it did not converge")
     without_loops: Literal["refuse", "keep"] = Field("refuse", description="what becomes of a graph that has none")
 
     def check(self, given: Signature) -> None:
@@ -46,7 +60,7 @@ class PoseGraphOptimisation(OutputEnforcer):
         needs_poses(given, by=self.name)
 
     def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
-        poses, chi2, iterations, products = [], [], [], []
+        poses, status = [], Status()
         for number in range(estimate.sizes["sample"]):
             graph = graph_of(context, number)
             at = poses_of(estimate, number, count=len(graph))
@@ -55,14 +69,17 @@ class PoseGraphOptimisation(OutputEnforcer):
                 graph = with_steps(graph, estimate["step_information"].isel(sample=number).values)
             found = self._optimised(graph)
             poses.append(at if found is None else (found.graph.translation, found.graph.rotation))
-            chi2.append(np.nan if found is None else found.chi2)
-            iterations.append(0 if found is None else len(found.history))
-            products.append(0 if found is None else found.products)
+            status.add(found, source=str(graph.attrs["source"]))
+        status.say(log)
         made = estimate_of(poses, context)
-        told = {"chi2": np.array(chi2), "iterations": np.array(iterations), "products": np.array(products)}
         return estimate.assign(
             {name: estimate[name].copy(data=made[name].transpose(*estimate[name].dims).values) for name in _POSES},
-        ).assign({name: ("sample", values, {"units": "1"}) for name, values in told.items()})
+        ).assign({name: ("sample", values, {"units": "1"}) for name, values in status.arrays().items()})
+
+    def _robust(self) -> Robust | None:
+        from ..posegraph.robust import Robust
+
+        return None if self.robust == "none" else Robust(self.robust, self.scale, self.loops_only)
 
     def _optimised(self, graph: Graph) -> Result | None:
         from ..posegraph.optimise import optimise
@@ -83,6 +100,8 @@ class PoseGraphOptimisation(OutputEnforcer):
                 self.precision,
                 method=self.method,
                 initial=initial,
+                robust=self._robust(),
+                gauge=self.gauge,
                 tolerance=self.tolerance,
                 iterations=self.iterations,
             )

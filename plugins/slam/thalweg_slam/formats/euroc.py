@@ -7,19 +7,21 @@ from pathlib import Path
 import numpy as np
 
 from ..trajectory import Trajectory
-from ._assembly import rounded
-from ._tables import read_bytes, table
+from ._gate import Rows, Unit, clock, gate, rows_of
+from ._tables import Lines, table
 
 
-def read_euroc(path: str | Path) -> Trajectory:
-    """A trajectory in the format of EuRoC's ground truth, velocities and biases left out. Raises `SourceError`.
+def read_euroc(path: str | Path, *, rows: Rows = "refuse", unit: Unit = "ns") -> Trajectory:
+    """A trajectory in the format of EuRoC's ground truth, velocities and biases left out, in order of time.
 
-    Times count from the first, so that ns of an epoch do not lose their digits; `origin` is that first, in ns.
+    Times count from the first, so that ns of an epoch do not lose their digits; `origin` is that first, in ns. `unit`
+    is that of the file's times. Raises `SourceError` that names the line of what is wrong with it.
     """
-    content = read_bytes(str(path)).replace(b",", b" ")
-    lines = [b" ".join(line.split()[:8]) for line in content.splitlines() if line.strip() and not line.startswith(b"#")]
-    stamps, values = table(lines, tag="", ids=1, values=7, path=str(path))
-    first = int(stamps[0, 0]) if len(stamps) else 0
-    return Trajectory(
-        values[:, :3], rounded(values[:, [4, 5, 6, 3]]), np.asarray((stamps[:, 0] - first) * 1e-9), origin=first
-    )
+    read = rows_of(str(path))
+    lines = Lines([b" ".join(line.split()[:8]) for line in read.text], read.numbers)
+    _, values = table(lines, tag="", ids=0, values=8, path=str(path))
+    times = clock([line.split(None, 1)[0] for line in lines.text], unit=unit, lines=lines, path=str(path))
+    found = gate(values[:, 1:4], values[:, [5, 6, 7, 4]], times, lines=lines, path=str(path), rows=rows)
+    first = int(found.nanoseconds[0])
+    stamps = np.asarray((found.nanoseconds - first) * 1e-9)
+    return Trajectory(found.translation, found.rotation, stamps, first, found.nanoseconds)

@@ -10,7 +10,10 @@ from ..trajectory import Trajectory
 
 
 def graph_of_trajectory(trajectory: Trajectory, *, source: str = "") -> Graph:
-    """Poses, and an edge of odometry from each to the next; a trajectory does not tell its noise: unit information."""
+    """Poses, and an edge of odometry from each to the next; a trajectory does not tell its noise: unit information.
+
+    All poses are fixed: another program has found them, and nothing composes them anew.
+    """
     count = len(trajectory)
     steps = np.column_stack([np.arange(count - 1), np.arange(1, count)])
     now, then = trajectory[: count - 1], trajectory[1:]
@@ -25,6 +28,6 @@ def graph_of_trajectory(trajectory: Trajectory, *, source: str = "") -> Graph:
         information=np.tile(np.eye(size), (count - 1, 1, 1)),
         kind=np.full(count - 1, ODOMETRY, np.uint8),
         ids=np.arange(count),
-        fixed=np.arange(count) == 0,
+        fixed=np.ones(count, dtype=bool),
         attrs={"source": source},
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import xarray as xr
 from thalweg import Signature, Solver
 
 from ..layout import estimate_of, graph_of, needs_graphs
+from ..poses import Array
 from ..spanning import composed
 
 
@@ -13,7 +15,7 @@ class DeadReckoning(Solver):
     """Composes odometry from the first pose on: the trajectory of a robot that never recognises a place.
 
     Where odometry has a gap the poses after it hang on a loop; parts that nothing joins begin at poses of their own.
-    Nothing to learn.
+    Poses that are fixed, as all of another program's trajectory, are where the source has them. Nothing to learn.
     """
 
     def check(self, given: Signature) -> None:
@@ -25,5 +27,10 @@ class DeadReckoning(Solver):
             graph = graph_of(inputs, number)
             measured, start = (graph.edge_translation, graph.edge_rotation), (graph.translation, graph.rotation)
             found, _ = composed(graph.edges, measured, graph.kind, start=start, roots=graph.fixed)
-            poses.append(found)
+            poses.append((_fixed(graph.fixed, start[0], found[0]), _fixed(graph.fixed, start[1], found[1])))
         return estimate_of(poses, inputs)
+
+
+def _fixed(fixed: Array, given: Array, composed: Array) -> Array:
+    kept: Array = np.where(fixed.reshape(-1, *[1] * (given.ndim - 1)), given, composed)
+    return kept

@@ -3,6 +3,11 @@
 $f = \\sum_e \\kappa_e |R_j - R_i R_{ij}|_F^2 + \\tau_e |t_j - t_i - R_i t_{ij}|^2$ with one weight for rotation and one
 for translation an edge (Rosen et al. 2019, doi:10.1177/0278364918784361). With X = [t | R] and f = tr X Q X^T, a
 stationary point is optimal if S = Q - Lambda has no negative eigenvalue, Lambda being the multipliers of R^T R = I.
+Where it has, S + s diag(0, I) >= 0 still says that no poses of n rotations in d dims cost less than tr Lambda - s n d.
+
+Information of the vector part of quaternions (convention `vector`) is a quarter of that of angles; where it is
+isotropic f is chi2 itself. Of angles (`log`) f is chi2 to second order in residuals, but that SE-Sync's kappa counts
+those in the plane twice.
 """
 
 from __future__ import annotations
@@ -16,19 +21,29 @@ from thalweg.errors import OptionError, RunError
 
 from .. import geometry
 from ..graph import Graph
+from ..residuals import chi2
 from . import diagnose
 from .factor import Matrix
 from .lanes import PADDED
+from .optimise import optimise
 from .symbolic import Symbolic, analyse, places
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+SAME = 1e-5
+"""Of a cost: what precisions leave."""
+TINY = 1e-12
+"""Of the scale, or of chi2: nothing."""
+
 
 @dataclass(frozen=True)
 class Certificate:
+    """How far poses are from the best there are, by the chordal cost of their graph."""
+
     graph: Graph
-    """Poses at the stationary point of the chordal cost."""
+    """Poses at the stationary point of the chordal cost that Newton's method reaches from those handed in."""
     cost: float
+    """At the stationary point."""
     gradient: float
     """Largest entry of the gradient over the largest of Q: 0 at a stationary point."""
     least_eigenvalue: float
@@ -36,24 +51,61 @@ class Certificate:
     scale: float
     """The largest entry of Q: what eigenvalues are compared with."""
     iterations: int
+    given: float
+    """The chordal cost of the poses handed in."""
+    bound: float
+    """What no poses cost less than."""
+    chi2: float
+    """Of the poses handed in, by their own residuals, in the convention of the graph."""
+    chi2_best: float
+    """Of the optimum of chi2 to which the stationary point leads."""
+
+    @property
+    def optimal(self) -> bool:
+        """Whether the stationary point is the best there is: its cost is then the bound."""
+        return self.gradient < 1e-8 and self.least_eigenvalue > -1e-9 * self.scale
+
+    @property
+    def absolute(self) -> float:
+        """By how much the poses handed in cost more than the bound."""
+        return max(self.given - self.bound, 0.0)
+
+    @property
+    def relative(self) -> float:
+        """The same over the bound."""
+        return self.absolute / self.bound if self.bound > 0 else (np.inf if self.absolute > TINY * self.scale else 0.0)
 
     @property
     def certified(self) -> bool:
-        return self.gradient < 1e-8 and self.least_eigenvalue > -1e-9 * self.scale
+        """Whether the poses handed in are those of the best solution.
 
-    def gap(self, known: float) -> float:
-        """By how much the cost lies above a known optimum, over it."""
-        return self.cost / known - 1
+        It is proved that the stationary point is the best by the chordal cost, and the poses handed in cost as little,
+        or have the chi2, in the convention of the graph, to which least squares lead from there.
+        """
+        return self.optimal and (self.relative <= SAME or self.chi2 <= self.chi2_best * (1 + SAME) + TINY * self.scale)
+
+    def gap(self, known: float | None = None) -> float:
+        """By how much the cost lies above the bound, over it; or the stationary point's above a `known` optimum."""
+        return self.relative if known is None else self.cost / known - 1
+
+    def __str__(self) -> str:
+        proof = "the best there is is known" if self.optimal else "a bound, not the best there is"
+        return (
+            f"chordal cost {self.given:.9g} of the poses handed in; none costs less than {self.bound:.9g} ({proof}): "
+            f"at most {self.absolute:.3g} too much, {self.relative:.3g} of it; chi2 {self.chi2:.9g}, and "
+            f"{self.chi2_best:.9g} where least squares lead from the poses that cost least"
+        )
 
 
 def weights(graph: Graph) -> tuple[Array, Array]:
-    """kappa and tau of each edge: from the harmonic means of the information's blocks."""
+    """kappa and tau of each edge: from the harmonic means of the information's blocks, in the graph's convention."""
     d, information = graph.dims, graph.information
     inverse = np.linalg.inv(information[:, :d, :d])
     tau = d / np.trace(inverse, axis1=1, axis2=2)
     if d == 2:
         return information[:, 2, 2], np.asarray(tau)
-    return np.asarray(1.5 / np.trace(np.linalg.inv(information[:, 3:, 3:]), axis1=1, axis2=2)), tau
+    kappa = np.asarray(1.5 / np.trace(np.linalg.inv(information[:, 3:, 3:]), axis1=1, axis2=2))
+    return (kappa / 4 if graph.convention == "vector" else kappa), tau
 
 
 def chordal_cost(graph: Graph) -> float:
@@ -62,10 +114,15 @@ def chordal_cost(graph: Graph) -> float:
 
 
 def certify(graph: Graph, *, iterations: int = 30) -> Certificate:
-    """Newton's method on the chordal cost from the poses of the graph, and the least eigenvalue of S where it ends."""
+    """How far the poses of the graph are from the best there are, by the chordal cost.
+
+    Newton's method goes from them to a stationary point; the least eigenvalue of S there says whether that is the best,
+    and else by how much less poses may cost. Raises `OptionError` for priors and singular information.
+    """
     problem = _Chordal(graph)
     columns = _columns(graph.rotation, graph.translation)
     cost, done = problem.cost(columns), 0
+    given = cost
     while done < iterations:
         done += 1
         gradient = problem.gradient(columns)
@@ -88,13 +145,18 @@ def certify(graph: Graph, *, iterations: int = 30) -> Certificate:
     gradient = problem.gradient(columns)
     multipliers = problem.multipliers(columns, gradient)
     rotation = geometry.rotation(columns[:, :, 1:])
+    ended = dataclasses.replace(graph, rotation=rotation, translation=columns[:, :, 0])
     return Certificate(
-        graph=dataclasses.replace(graph, rotation=rotation, translation=columns[:, :, 0]),
+        graph=ended,
         cost=cost,
         gradient=float(np.abs(problem.slope(columns, gradient)).max() / problem.scale),
-        least_eigenvalue=problem.least(multipliers),
+        least_eigenvalue=(least := problem.least(multipliers)),
         scale=problem.scale,
         iterations=done,
+        given=given,
+        bound=max(0.0, float(np.trace(multipliers, axis1=1, axis2=2).sum()) - problem.below(multipliers, least)),
+        chi2=chi2(graph),
+        chi2_best=min(chi2(ended), optimise(ended, "double", initial="given", gauge="each").chi2),
     )
 
 
@@ -210,20 +272,46 @@ class _Chordal:
         matrix.solve(flat)
         return np.asarray(flat.reshape(self.count, lanes)[self.symbolic.rank, : right.shape[1]])
 
+    def _dual(self, multipliers: Array) -> tuple[Array, Array]:
+        """The blocks of S: on its diagonal, and of each edge."""
+        k = self.dims + 1
+        moved = self.motion * self.weight[:, None]
+        diagonal = np.zeros((self.count, k, k))
+        np.add.at(diagonal, self.edges[:, 1], np.einsum("ek,kl->ekl", self.weight, np.eye(k)))
+        np.add.at(diagonal, self.edges[:, 0], moved @ self.motion.transpose(0, 2, 1))
+        diagonal[:, 1:, 1:] -= multipliers
+        return diagonal, -moved
+
+    def below(self, multipliers: Array, least: float) -> float:
+        """s n d with S + s diag(0, I) >= 0 for the least s, to a part in a hundred; 0 where S >= 0 up to rounding."""
+        if least > -1e-9 * self.scale:
+            return 0.0
+        diagonal, cross = self._dual(multipliers)
+        turns = np.diag(np.append(0.0, np.ones(self.dims)))
+        tiny = 1e-11 * self.scale
+
+        def holds(shift: float) -> bool:
+            matrix = self._matrix(diagonal + shift * turns, cross, 3 if self.dims == 2 else 6)
+            return matrix.factorise(shift=tiny)[0] < 0
+
+        low, high = 0.0, -least
+        while not holds(high):
+            low, high = high, 4 * high
+        while high - low > 0.01 * high:
+            middle = (low + high) / 2
+            low, high = (low, middle) if holds(middle) else (middle, high)
+        return high * self.count * self.dims
+
     def least(self, multipliers: Array) -> float:
         """The least eigenvalue of S, by Lanczos on the inverse of S + shift, which Cholesky shows to be positive."""
         from scipy.sparse.linalg import LinearOperator, eigsh
 
         k = self.dims + 1
         size = 3 if k == 3 else 6
-        moved = self.motion * self.weight[:, None]
-        diagonal = np.zeros((self.count, k, k))
-        np.add.at(diagonal, self.edges[:, 1], np.einsum("ek,kl->ekl", self.weight, np.eye(k)))
-        np.add.at(diagonal, self.edges[:, 0], moved @ self.motion.transpose(0, 2, 1))
-        diagonal[:, 1:, 1:] -= multipliers
+        diagonal, cross = self._dual(multipliers)
         shift = 1e-11 * self.scale
         while True:
-            matrix = self._matrix(diagonal, -moved, size)
+            matrix = self._matrix(diagonal, cross, size)
             if matrix.factorise(shift=shift)[0] < 0:
                 break
             shift *= 10

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .. import geometry
 from ..graph import Graph
+from .damping import FIRST, LEAST, NONE
 from .optimise import Iteration, Result, Timing, optimise
 from .precision import Precision
 from .precision import precision as chosen
@@ -208,12 +209,15 @@ class _Stack:
         rotation, translation = self.rotation, self.translation
         cost = self.errors(rotation, translation).square().sum((1, 2))
         first = cost.tolist()
-        damping, done = torch.zeros_like(cost), torch.zeros_like(cost, dtype=torch.bool)
+        damping, growth = torch.zeros_like(cost), torch.full_like(cost, 2.0)
+        done = torch.zeros_like(cost, dtype=torch.bool)
         histories: list[list[Iteration]] = [[] for _ in starts]
         for _ in range(iterations):
             if bool(done.all()):
                 break
-            step = self.steps(*self.system(rotation, translation), damping)
+            matrix, right = self.system(rotation, translation)
+            step = self.steps(matrix, right, damping)
+            promised = (right * step).sum(1)
             tried = self.moved_by(rotation, translation, step)
             after = self.errors(*tried).square().sum((1, 2))
             better = (after <= cost) & ~done
@@ -221,13 +225,22 @@ class _Stack:
                 if not done[b]:
                     kept = float(after[b] if better[b] else cost[b])
                     each.append(Iteration(kept, 0, float(damping[b]), not bool(better[b]), True, True))
+            small = better & (cost - after <= tolerance * cost)
+            # A damped step may gain little far from the optimum: it ends where less damping promises little too.
+            done |= small & ((damping <= NONE) | (promised <= 1e-3 * tolerance * cost))
             # A step that changes nothing that double precision can see ends it as well.
-            done |= (cost - after).abs() <= torch.where(better, tolerance, 1e-12) * cost
+            done |= ~better & ((cost - after).abs() <= 1e-12 * cost)
             rotation = torch.where(better[:, None, None, None], tried[0], rotation)
             translation = torch.where(better[:, None, None], tried[1], translation)
+            # The rule of `damping`, for each by itself.
+            ratio = ((cost - after) / promised).nan_to_num(1.0).clamp(-1.0, 1.0)
+            less = torch.where(
+                damping > 0, (damping * (1 - (2 * ratio - 1) ** 3).clamp(min=1 / 3)).clamp(min=LEAST), 0.0
+            )
+            less = torch.where(small, 1e-3 * less, less)
+            more = torch.where(damping > 0, growth * damping, FIRST)
+            damping, growth = torch.where(better, less, more), torch.where(better, 2.0, 2 * growth)
             cost = torch.where(better, after, cost)
-            lower = torch.where(damping > 1e-9, damping / 4, 0.0)
-            damping = torch.where(better, lower, (4 * damping).clamp(min=1e-4))
         return [
             self._result(b, starts[b], rotation, translation, float(cost[b]), first[b], histories[b], bool(done[b]))
             for b in range(len(starts))

@@ -19,9 +19,9 @@ def optimise_many(
     *,
     backend: Literal["auto", "sparse", "dense"] = "auto",
     threads: int = 1,
-    initial: str = "chordal",
+    initial: str = "auto",
     tolerance: float = 1e-8,
-    iterations: int = 100,
+    iterations: int = 1000,
 ) -> list[Result]:
     """The optimum of each graph, in their order.
 

@@ -10,11 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from thalweg.errors import OptionError, RunError
 
-from ..graph import Graph
+from ..graph import POSITION, Graph
 from . import diagnose
 from .conjugate import conjugate_gradients
+from .damping import FIRST, MOST, Damping
 from .factor import STORED, Matrix, Packed, converted, flat
 from .initial import begin
+from .outliers import unpulled
 from .precision import Precision
 from .precision import precision as chosen
 from .problem import Problem, State, prepare
@@ -23,6 +25,8 @@ from .symbolic import analyse
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Method = Literal["gauss-newton", "levenberg-marquardt"]
+Gauge = Literal["first", "each"]
+"""Which poses stay where they are: those that the graph fixes, or else the first; or the first of each loose part."""
 
 STALE = 8
 """Products a step above which an adaptive preconditioner is made anew; beyond it factoring costs less."""
@@ -78,12 +82,8 @@ class Result:
     converged: bool
     factor_bytes: int
     """Of the factor in the precision of the factorisation."""
-
-    @property
-    def freedom(self) -> int:
-        """Numbers measured less numbers sought: what chi2 is near where noise and information agree."""
-        size = 3 * (self.graph.dims - 1)
-        return size * (len(self.graph.edges) - len(self.graph) + max(int(self.graph.fixed.sum()), 1))
+    freedom: int = 0
+    """Numbers measured less numbers sought: what chi2 is near where noise and information agree."""
 
     @property
     def poses(self) -> tuple[Array, Array]:
@@ -147,23 +147,32 @@ def optimise(
     precision: str | Precision = "mixed-adaptive",
     *,
     method: Method = "gauss-newton",
-    initial: str = "chordal",
+    initial: str = "auto",
     robust: Robust | None = None,
-    gauge: Literal["first", "each"] = "first",
+    gauge: Gauge = "first",
     tolerance: float = 1e-8,
-    iterations: int = 100,
+    iterations: int = 1000,
     forcing: float = 0.05,
 ) -> Result:
     """Poses that minimise the sum over edges of e^T Omega e, with e = Log(Z^-1 T_i^-1 T_j).
 
-    Stops when an iteration lowers the sum by less than `tolerance` of it. Raises SourceError where the graph is wrong
-    (edges and poses by name), RunError where the measurements do not determine it.
+    Begins at the chordal solution; with a robust loss where outliers have not pulled (`outliers.unpulled`); or where
+    `initial` says. Stops when an iteration lowers the sum by less than `tolerance` of it; `converged` says whether it
+    did. Raises SourceError where the graph is wrong (edges and poses by name), RunError where the measurements do not
+    determine it.
     """
     wanted = chosen(precision)
     if method not in ("gauss-newton", "levenberg-marquardt"):
         raise OptionError(f"method {method!r}", allowed="gauss-newton, levenberg-marquardt", advice="take one of these")
     clock = _Clock()
     diagnose.check_shapes(graph)
+    own = graph
+    if initial == "auto" and robust is not None and robust.loss != "none":
+        graph = unpulled(graph, robust, precision=wanted, method=method, gauge=gauge, forcing=forcing)
+        initial = "given"
+        clock.charge("initial")
+    elif initial == "auto":
+        initial = "chordal"
     diagnose.check_finite(graph, poses=initial == "given")
     diagnose.check_units(graph)
     symbolic = analyse(len(graph), graph.edges)
@@ -180,7 +189,7 @@ def optimise(
     held = fixed if problem.size == 3 else fixed[:, None]
     rotation = np.where(held, graph.rotation, rotation)
     result = Result(
-        graph=dataclasses.replace(graph, rotation=rotation, translation=translation, given=True),
+        graph=dataclasses.replace(own, rotation=rotation, translation=translation, given=True),
         chi2=cost,
         chi2_initial=first,
         history=tuple(solver.history),
@@ -188,10 +197,18 @@ def optimise(
         precision=wanted,
         converged=converged,
         factor_bytes=solver.factor_bytes,
+        freedom=_freedom(graph, fixed),
     )
     if cost > result.freedom:
         diagnose.check_order(graph)
     return result
+
+
+def _freedom(graph: Graph, fixed: Array) -> int:
+    size = 3 * (graph.dims - 1)
+    alone = int((graph.kind == POSITION).sum())
+    # An edge between two poses that are fixed has nothing to be fitted by, and counts as measured.
+    return size * (len(graph.edges) - alone) + graph.dims * alone - size * int((~fixed).sum())
 
 
 class _Solver:
@@ -207,7 +224,7 @@ class _Solver:
     ) -> None:
         self.graph, self.problem, self.precision, self.clock = graph, problem, precision, clock
         self.damped, self.tolerance, self.forcing = damped, tolerance, forcing
-        self.damping = 1e-4 if damped else 0.0
+        self.damping = Damping(FIRST if damped else 0.0)
         self.history: list[Iteration] = []
         self.direct = precision.policy == "direct" or (precision.policy == "adaptive" and self._cheap())
         self.system = _System(problem, "fp64" if self.direct else precision.jacobian)
@@ -233,7 +250,6 @@ class _Solver:
         if not np.isfinite(cost):
             raise RunError("the cost where optimisation begins is not finite", advice="begin elsewhere: initial=...")
         stale, moved, converged, rejections = True, True, False, 0
-        refused = 0.0
         clock.charge("update")
         for _ in range(iterations):
             rescale = stale or self.direct
@@ -258,30 +274,31 @@ class _Solver:
             decrease = cost - after
             clock.charge("update")
             self.history.append(
-                Iteration(cost if rejected else after, products, self.damping, rejected, factored, self.direct)
+                Iteration(cost if rejected else after, products, self.damping.value, rejected, factored, self.direct)
             )
             if rejected:
                 rejections += 1
                 moved = False
-                # What is predicted is below what double precision resolves: this is the optimum.
-                if gain < max(1e-13 * cost, self._rounding(state, cost)) or (
-                    self.direct and -decrease <= 1e-12 * cost and gain < self.tolerance * cost
+                # What is predicted is below what double precision resolves: this is the optimum. A step that is damped
+                # much predicts little anywhere.
+                if self.damping.value < FIRST and (
+                    gain < max(1e-13 * cost, self._rounding(state, cost))
+                    or (self.direct and -decrease <= 1e-12 * cost and gain < self.tolerance * cost)
                 ):
                     converged = True
                     break
-                refused = max(refused, self.damping)
-                self.damping = 10 * self.damping if self.damped else max(4 * self.damping, 1e-4)
+                self.damping.refused(gain)
                 if self.precision.policy == "adaptive" and not self.direct:
                     if rejections >= 3 or products >= 2 * STALE:
                         self.fall_back()
                         moved = True
                     else:
                         stale = True
-                elif self.damping > 1e12:
+                elif self.damping.value > MOST:
                     break
                 continue
             rejections = 0
-            self.damping = self.damping / 4 if self.damping > 1e-9 else (1e-12 if self.damped else 0.0)
+            self.damping.accepted(decrease, gain)
             state, moved, before, cost = trial, True, cost, after
             if gain < self._rounding(state, before):
                 converged = True
@@ -290,14 +307,11 @@ class _Solver:
                 if self.precision.policy == "adaptive" and not self.direct and gain > 10 * self.tolerance * before:
                     self.fall_back()
                     continue
-                # A damped step may gain little far from the optimum: less damping tells, unless it was refused here.
-                less = 1e-3 * self.damping
-                if self.damping <= 1e-10 or less <= refused:
+                if self.damping.settled(10 * self.tolerance * before):
                     converged = True
                     break
-                self.damping = less
             else:
-                refused = 0.0
+                self.damping.gained()
             stale = self.precision.policy == "adaptive" and products > STALE
         return state, cost, first, converged
 
@@ -318,13 +332,13 @@ class _Solver:
     def _factor_direct(self) -> None:
         """Factor the damped equations; where damping is too little for their rank, with more of it."""
         while True:
-            column, _ = self.system.factorise("fp64", shift=self.damping, floor=SINGULAR)
+            column, _ = self.system.factorise("fp64", shift=self.damping.value, floor=SINGULAR)
             if column < 0:
                 break
-            if not 0 < self.damping < 1:
+            if not 0 < self.damping.value < 1:
                 pose = int(self.problem.symbolic.order[column])
                 raise diagnose.singular(self.graph, pose, direction=" in a direction")
-            self.damping = max(4 * self.damping, 1e-9)
+            self.damping.value = max(4 * self.damping.value, 1e-9)
         self.clock.charge("factor")
 
     def _precondition(self) -> bool:
@@ -371,7 +385,7 @@ class _Solver:
             right.astype(STORED[kind.vectors]),
             ends=problem.ends,
             factor=system.preconditioner,
-            damping=self.damping,
+            damping=self.damping.value,
             forcing=self.forcing,
             limit=500,
             tolerance=1e-6 if kind.vectors == "fp32" else 1e-12,

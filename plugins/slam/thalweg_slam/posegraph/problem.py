@@ -144,14 +144,12 @@ def _roots(information, sorting):  # type: ignore[no-untyped-def]
     found = np.zeros(count, np.int8)
     for e in range(count):
         source = sorting[e]
-        largest = 0.0
         for k in range(size):
-            largest = max(largest, information[source, k, k])
             for i in range(k, size):
                 if not np.isfinite(information[source, k, i]):
                     found[source] = 2
-        # Pivots this small are what rounding leaves of a singular matrix: the direction is not measured.
-        tiny = 1e-13 * largest
+        # Pivots this small are what rounding leaves of a singular matrix: the direction is not measured. They are
+        # compared with their own diagonal, for metres and radians may differ by any factor.
         for k in range(size):
             for i in range(k, size):
                 value = information[source, k, i]
@@ -159,13 +157,14 @@ def _roots(information, sorting):  # type: ignore[no-untyped-def]
                     value -= weight[e, m, k] * weight[e, m, i]
                 weight[e, k, i] = value
             pivot = weight[e, k, k]
-            if pivot > tiny:
+            if pivot > 1e-13 * information[source, k, k]:
                 reciprocal = 1 / np.sqrt(pivot)
                 for i in range(k, size):
                     weight[e, k, i] *= reciprocal
             else:
                 for i in range(k, size):
-                    if abs(weight[e, k, i]) > 100 * tiny and found[source] == 0:
+                    both = abs(information[source, k, k] * information[source, i, i])
+                    if weight[e, k, i] ** 2 > 1e-22 * both and found[source] == 0:
                         found[source] = 1
                     weight[e, k, i] = 0
     return weight, found

@@ -1,0 +1,76 @@
+"""How much a step is damped, and whether a step that gains little is the last: for Gauss-Newton and its damped form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FIRST = 1e-4
+"""Of a matrix with unit diagonal: what a Gauss-Newton step that was refused is damped by."""
+LEAST, MOST = 1e-12, 1e12
+"""Below and above, damping is the rounding of the matrix, or a step that is nothing."""
+NONE = 1e-10
+"""Up to here a step is that of Gauss-Newton."""
+AGAIN = 10
+"""Steps of little gain after which a step with less damping, refused before, is tried anew."""
+
+
+@dataclass
+class Damping:
+    """What is added to the diagonal of the scaled normal equations; 0 until a Gauss-Newton step is refused.
+
+    A step that lowers the cost as the model said divides it by 3, one that lowers it by half of that leaves it, one
+    that lowers it by less multiplies it by up to 2; refused steps multiply it by 2, 4, 8, ... (Nielsen 1999; Madsen,
+    Nielsen and Tingleff 2004, section 3.2). So it stays near what the graph needs, and does not cycle between a step
+    that is too long and one that is far too short.
+    """
+
+    value: float = 0.0
+    growth: float = 2.0
+    tried: float = 0.0
+    """The largest damping that was refused since a step gained."""
+    promised: float = 0.0
+    """The decrease that the step with that damping would have had by its model."""
+    before: float = 0.0
+    """The damping to go back to when a step with less of it is refused; 0 if none is tried."""
+    small: int = 0
+
+    def accepted(self, decrease: float, promised: float) -> None:
+        """After a step that lowered the cost by `decrease`, where the model said `promised`."""
+        self.growth, self.before = 2.0, 0.0
+        if self.value:
+            ratio = min(decrease / promised, 1.0) if promised > 0 else 1.0
+            self.value = max(LEAST, self.value * max(1 / 3, 1 - (2 * ratio - 1) ** 3))
+
+    def refused(self, promised: float) -> None:
+        """After a step that raised the cost."""
+        if self.value >= self.tried:
+            self.tried, self.promised = self.value, promised
+        if self.before:
+            self.value, self.before = self.before, 0.0
+            return
+        self.value = self.value * self.growth if self.value else FIRST
+        self.growth *= 2.0
+
+    def gained(self) -> None:
+        """After an accepted step that is not small: what was refused elsewhere says nothing here."""
+        self.tried = self.promised = 0.0
+        self.small = 0
+
+    def settled(self, negligible: float) -> bool:
+        """After an accepted step of little gain: whether this is the optimum, to `negligible`.
+
+        A damped step may gain little far from it. Then less damping is tried, which tells; where that was refused, what
+        its model had promised.
+        """
+        if self.value <= NONE:
+            return True
+        less = 1e-3 * self.value
+        if less > self.tried:
+            self.before, self.value = self.value, less
+            return False
+        if self.promised <= negligible:
+            return True
+        self.small += 1
+        if self.small % AGAIN == 0:
+            self.tried = self.promised = 0.0
+        return False
