@@ -87,7 +87,8 @@ def _nearest(laws: Sequence[LinearLaw], fields: xr.Dataset, context: xr.Dataset)
     r"""$x - G^+ (G x - b)$, variable by variable, with the rows of all laws."""
     made = fields
     for name in {law.rows(fields).variable for law in laws}:
-        matrices, residuals, dims = [], [], ()
+        matrices, residuals = [], []
+        dims: tuple[str, ...] = ()
         for law in laws:
             rows = law.rows(fields)
             if rows.variable == name:

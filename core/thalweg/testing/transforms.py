@@ -20,7 +20,7 @@ from .report import Check, ensure
 from .scenes import difference, series
 
 
-class _Refuse(Callback):  # type: ignore[misc]
+class _Refuse(Callback):
     """No scheduler may start, also one that is named."""
 
     def _start(self, graph: object) -> None:  # noqa: ARG002
@@ -31,10 +31,10 @@ def stays_lazy(transform: Transform, data: xr.Dataset) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("it reads values; leave them to dask")
 
-    with dask.config.set(scheduler=refuse), _Refuse():
+    with dask.config.set(scheduler=refuse), _Refuse():  # type: ignore[no-untyped-call]
         statistics = transform.statistics(data)
     known = statistics.compute()
-    with dask.config.set(scheduler=refuse), _Refuse():
+    with dask.config.set(scheduler=refuse), _Refuse():  # type: ignore[no-untyped-call]
         made = transform.apply(data, known)
     lazy = {name for name, each in data.data_vars.items() if each.chunks is not None}
     eager = [str(name) for name in lazy & set(made.data_vars) if made[name].chunks is None]
