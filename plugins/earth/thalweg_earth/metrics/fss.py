@@ -63,7 +63,9 @@ class FSS(Metric):
             dask_gufunc_kwargs={"output_sizes": {"power": 2, "threshold": len(self.thresholds)}},
         ).assign_coords(threshold=list(self.thresholds))
         windows = prod(right.sizes[dim] - (self.window - 1 if self.boundary == "inside" else 0) for dim in dims)
-        count = xr.full_like(found.isel(power=0, threshold=0, drop=True), windows, dtype="int64")
+        # A field of which nothing is there has no windows; one without events has.
+        there = (left.notnull() & right.notnull()).any(dims)
+        count = there.astype("int64") * windows
         return {"difference": Totals(found.isel(power=0), count), "reference": Totals(found.isel(power=1), count)}
 
     def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:

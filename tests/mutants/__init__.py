@@ -1,0 +1,16 @@
+"""Parts that each break one check of the conformance kit, and parts that keep all: a check must be able to fail."""
+
+from . import components, datasets, enforcers, laws, losses, methods, metrics, operators, penalties, transforms
+
+__all__ = [
+    "components",
+    "datasets",
+    "enforcers",
+    "laws",
+    "losses",
+    "methods",
+    "metrics",
+    "operators",
+    "penalties",
+    "transforms",
+]
