@@ -41,10 +41,11 @@ def read_kitti(path: str | Path, *, times: str | Path = "", rows: Rows = "refuse
 
 def _rotations(matrix: Array, *, lines: Lines, path: str, refuse: bool) -> Array:
     """Quaternions; zero of what is no rotation. Raises `SourceError` for these if they are refused."""
-    finite = np.isfinite(matrix).all(axis=(1, 2))
+    finite: Array = np.isfinite(matrix).all(axis=(1, 2))
     known = np.where(finite[:, None, None], matrix, np.eye(3))
     off = np.abs(known.transpose(0, 2, 1) @ known - np.eye(3)).max(axis=(1, 2))
-    wrong = np.asarray((off > APART) | (np.linalg.det(known) <= 0))
+    right = np.asarray(np.linalg.det(known))
+    wrong = (off > APART) | (right <= 0)
     if wrong.any() and refuse:
         first = int(np.flatnonzero(wrong)[0])
         more = int(wrong.sum()) - 1
