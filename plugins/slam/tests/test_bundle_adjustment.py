@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from thalweg.errors import EstimateError, OptionError, SourceError
 from thalweg_slam.bundle import Bundle, Prior, adjust, covariance, findings, inspect, read_bal, read_gbp
 from thalweg_slam.bundle.direct import Pattern, direct_step
+from thalweg_slam.bundle.drive import Road, drive
 from thalweg_slam.bundle.equations import Equations
 from thalweg_slam.bundle.half import CARRIERS
 from thalweg_slam.bundle.iterative import Matrix, iterative_step
@@ -327,3 +328,14 @@ def test_options_are_checked() -> None:
         replace(bundle, observations=bundle.observations + 100)
     with pytest.raises(SourceError, match="cameras of shape"):
         replace(bundle, model="bal")
+
+
+@pytest.mark.parametrize("precision", ["double", "mixed", "mixed-adaptive"])
+def test_damping_does_not_fall_below_rounding(precision: Any) -> None:
+    """From 1e-17 the way back took 14 of 50 iterations, all refused, and they were not enough."""
+    made, _ = drive(0, Road(cameras=12, landmarks=600))
+    found = adjust(made, precision=precision, robust="cauchy")
+    assert found.converged
+    assert found.damping.min() >= 1e-12
+    further = adjust(found.bundle, precision="double", robust="cauchy", tolerance=1e-12, iterations=500, check=False)
+    assert found.cost == pytest.approx(further.cost, rel=1e-5)

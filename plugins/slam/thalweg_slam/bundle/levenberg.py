@@ -34,6 +34,9 @@ LEVELS: dict[tuple[Linear, Precision], tuple[Products, ...]] = {
 """What the Jacobian is stored in; the next, when a step was refused."""
 EXACT = 1e-12
 """A cost per observation, in squared sigmas, that is as good as none."""
+LEAST, LEAST_SINGLE = 1e-12, 1e-7
+"""Damping below which it is rounding, in double and in single precision: from further down the way back takes many
+refused steps."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,7 @@ def adjust(
             state, residual, cost, equations, growth = moved, new, trial, None, 2.0
             ratio = fall / predicted if predicted > 0 else 0.0
             damping *= max(1.0 / 3.0, 1.0 - (2.0 * min(ratio, 1.0) - 1.0) ** 3)
+            damping = max(damping, LEAST if levels[level] == "float64" else LEAST_SINGLE)
             if cost <= EXACT * len(bundle.observations):
                 converged, reason = True, "the residuals are zero up to rounding"
                 break

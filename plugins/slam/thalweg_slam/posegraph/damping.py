@@ -26,12 +26,10 @@ class Damping:
 
     value: float = 0.0
     growth: float = 2.0
-    tried: float = 0.0
-    """The largest damping that was refused since a step gained."""
-    promised: float = 0.0
-    """The decrease that the step with that damping would have had by its model."""
     before: float = 0.0
-    """The damping to go back to when a step with less of it is refused; 0 if none is tried."""
+    """The damping to go back to when a step with much less of it is refused; 0 if none is tried."""
+    promised: float | None = None
+    """The decrease that the last such step, refused, had by its model; None if none was tried since a step gained."""
     small: int = 0
 
     def accepted(self, decrease: float, promised: float) -> None:
@@ -43,34 +41,30 @@ class Damping:
 
     def refused(self, promised: float) -> None:
         """After a step that raised the cost."""
-        if self.value >= self.tried:
-            self.tried, self.promised = self.value, promised
         if self.before:
-            self.value, self.before = self.before, 0.0
+            self.value, self.before, self.promised = self.before, 0.0, promised
             return
         self.value = self.value * self.growth if self.value else FIRST
         self.growth *= 2.0
 
     def gained(self) -> None:
         """After an accepted step that is not small: what was refused elsewhere says nothing here."""
-        self.tried = self.promised = 0.0
-        self.small = 0
+        self.promised, self.small = None, 0
 
     def settled(self, negligible: float) -> bool:
         """After an accepted step of little gain: whether this is the optimum, to `negligible`.
 
-        A damped step may gain little far from it. Then less damping is tried, which tells; where that was refused, what
-        its model had promised.
+        A damped step may gain little far from it. Then one with much less damping is tried, which tells: it gains, or,
+        refused, its model had promised little as well. If it had promised more, it is tried again after some steps.
         """
         if self.value <= NONE:
             return True
-        less = 1e-3 * self.value
-        if less > self.tried:
-            self.before, self.value = self.value, less
+        if self.promised is None:
+            self.before, self.value = self.value, 1e-3 * self.value
             return False
         if self.promised <= negligible:
             return True
         self.small += 1
         if self.small % AGAIN == 0:
-            self.tried = self.promised = 0.0
+            self.promised = None
         return False
