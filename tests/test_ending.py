@@ -17,6 +17,7 @@ from thalweg.ending import answering_sigterm
 from thalweg.errors import CorruptError, Terminated
 from thalweg.records import links, local_root, read_run, tracker_uri
 from thalweg.store import Store
+from thalweg.stores.sealed import sealed
 from typer.testing import CliRunner
 
 Recipes = Callable[..., Path]
@@ -244,6 +245,6 @@ def test_a_record_that_no_run_wrote_is_refused(tmp_path: Path) -> None:
     whole: dict[str, object] = {"name": "a", "digest": "", "table": [], "cite": []}
     for wrong in ({"name": 1}, {"table": [1]}, {"table": [{"metric": "x"}]}, {"cite": None}):
         content = {**whole, **wrong}
-        (tmp_path / "runs" / "a" / "run.json").write_text(json.dumps(content))
+        (tmp_path / "runs" / "a" / "run.json").write_bytes(sealed(content))
         with pytest.raises(CorruptError, match="is not what a run wrote"):
             read_run("a", Store(tmp_path))
