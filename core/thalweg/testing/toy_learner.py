@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from ..cluster import Workers, cluster_from
 from ..components import Fitted, Hold, Loss, Training
 from ..learning import Layout, TorchLearner
@@ -33,9 +35,9 @@ class ToyLearner(TorchLearner):
 
     defaults: ClassVar[dict[str, float]] = {"epochs": 2, "batch": 4, "learning_rate": 1e-2}
 
-    width: int = 4
-    dropout: float = 0.0
-    criterion: Named[Loss] | None = None
+    width: int = Field(4, description="of the hidden layer")
+    dropout: float = Field(0.0, description="share of the hidden layer that is left out while learning")
+    criterion: Named[Loss] | None = Field(None, description="what is minimised; the mean squared error if none")
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         given_shape, wanted_shape = Layout.of(given).shape, Layout.of(wanted).shape
