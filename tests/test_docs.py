@@ -118,7 +118,7 @@ class Scores:
 
 
 def test_the_error_on_the_recipe_page() -> None:
-    (text,) = blocks(ROOT / "docs" / "recipe.md", "text")
+    *_, text = blocks(ROOT / "docs" / "recipe.md", "text")
     with pytest.raises(UnknownNameError) as caught:
         Registry({"scores": Scores()}).make("metrics", "rmsee", where="evaluate[0]")
     assert str(caught.value.at("", file="demo.yaml")) == text.strip()

@@ -19,10 +19,14 @@ from pathlib import Path
 CORE = "thalweg"
 
 NEUTRAL = (
+    "thalweg.boundaries",
     "thalweg.calls",
     "thalweg.cli",
     "thalweg.cluster",
     "thalweg.console",
+    "thalweg.credentials",
+    "thalweg.documents",
+    "thalweg.ending",
     "thalweg.errors",
     "thalweg.figures",
     "thalweg.files",
@@ -35,12 +39,15 @@ NEUTRAL = (
     "thalweg.parts",
     "thalweg.plugins",
     "thalweg.provenance",
+    "thalweg.reasons",
     "thalweg.recipe",
+    "thalweg.records",
     "thalweg.report",
     "thalweg.run",
     "thalweg.scaffold",
     "thalweg.source_code",
     "thalweg.store",
+    "thalweg.stores",
 )
 """Modules of core that start, place, refuse, name or describe work, and change none of its numbers. A judge, if a
 training has one, is a place of its own."""
