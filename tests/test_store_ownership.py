@@ -282,12 +282,16 @@ def test_a_child_that_is_forked_neither_keeps_nor_gives_back_a_claim(tmp_path: P
     assert held is not None
     (claim,) = claims_of(place)
     inner, outer = os.pipe()
+    ready, begun = os.pipe()
     child = os.fork()
     if child == 0:
         held.release("done")
+        os.write(begun, b"x")
         os.read(inner, 1)
         os._exit(0)
     try:
+        # Before that, the child may not have closed its copy of the lock.
+        os.read(ready, 1)
         assert leases.is_locked(place, claim)
         held.release("failed")
         assert leases.is_free(place, claim)
