@@ -234,11 +234,17 @@ def test_a_lost_cluster_ends_the_map_in_one_clear_error(victim: str, tmp_path: P
 
 
 def test_address_uses_what_runs_and_leaves_it_running() -> None:
+    import dask
     import distributed
 
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=2, processes=False, memory_limit="1GiB", dashboard_address="127.0.0.1:0"
-    ) as engine:
+    # Workers inside this process measure the memory of all tests that it ran before, and would pause for ever.
+    unlimited = {f"distributed.worker.memory.{what}": False for what in ("target", "spill", "pause", "terminate")}
+    with (
+        dask.config.set(unlimited),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=2, processes=False, memory_limit="1GiB", dashboard_address="127.0.0.1:0"
+        ) as engine,
+    ):
         cluster = cluster_from({"address": engine.scheduler_address})
         assert cluster.parallel == 4
         assert cluster.memory_per_task == 2**29
