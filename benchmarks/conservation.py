@@ -30,10 +30,11 @@ import yaml
 os.environ.setdefault("THALWEG_TRACKING", "off")
 
 from thalweg import Law, Registry
-from thalweg.arrays import read
-from thalweg.estimates import Prepared, context_of
 from thalweg.pipeline import execute
-from thalweg.plan import plans
+from thalweg.recipes.plan import plans
+from thalweg.samples.prepared import Prepared
+from thalweg.stages.constrain import context_of
+from thalweg.stores.arrays import read
 from thalweg_pde.metrics.log_likelihood import LogLikelihood
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"

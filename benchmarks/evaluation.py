@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from _timing import in_turn, report
-from thalweg import Registry, scoring
-from thalweg.arrays import lay_out, put, read
+from thalweg import Registry
+from thalweg.results import scoring
+from thalweg.stores.arrays import lay_out, put, read
 
 THRESHOLDS = [16, 74, 133, 160, 181, 219]
 SHAPE = (440, 12, 64, 64)

@@ -32,10 +32,10 @@ import xarray as xr
 import zarr
 from scipy.ndimage import gaussian_filter
 from thalweg import Samples
-from thalweg.arrays import read
 from thalweg.learning.loader import Loader
 from thalweg.learning.order import batches
 from thalweg.learning.reader import Reader, reader_of
+from thalweg.stores.arrays import read
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 Array = np.ndarray[Any, Any]

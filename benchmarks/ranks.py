@@ -28,8 +28,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import xarray as xr
-from thalweg.arrays import lay_out, put, read
 from thalweg.cluster import Workers, cluster_from
+from thalweg.stores.arrays import lay_out, put, read
 from thalweg.testing import windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
 

@@ -23,12 +23,12 @@ from typing import Any, Literal
 import h5netcdf  # type: ignore[import-untyped]
 import numpy as np
 from thalweg import Registry
-from thalweg.estimates import Prepared
 from thalweg.learning.loader import Loader
 from thalweg.learning.order import batches
 from thalweg.learning.reader import reader_of
 from thalweg.pipeline import execute
-from thalweg.plan import plans
+from thalweg.recipes.plan import plans
+from thalweg.samples.prepared import Prepared
 
 BATCH = 64
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "icar-enso.yaml"

@@ -29,11 +29,12 @@ import xarray as xr
 import yaml
 from _markdown import cell, table
 from thalweg import LinearLaw, Registry, Samples
-from thalweg.arrays import read
-from thalweg.estimates import Prepared, context_of
 from thalweg.pipeline import Execution
-from thalweg.plan import plans
-from thalweg.scoring import score
+from thalweg.recipes.plan import plans
+from thalweg.results.scoring import score
+from thalweg.samples.prepared import Prepared
+from thalweg.stages.constrain import context_of
+from thalweg.stores.arrays import read
 from thalweg_pde.metrics.relative_l2 import RelativeL2
 from thalweg_probconserv.enforcers.probconserv import ProbConserv
 

@@ -15,8 +15,8 @@ from collections import defaultdict
 
 from thalweg import Learner
 from thalweg.pipeline import Execution, execute
-from thalweg.plan import plans
-from thalweg.plugins import Registry
+from thalweg.recipes.plan import plans
+from thalweg.recipes.registry import Registry
 
 
 def labels(execution: Execution, names: list[str], curve: str | None) -> dict[str, float]:

@@ -13,11 +13,11 @@ import argparse
 
 import numpy as np
 import xarray as xr
-from thalweg.arrays import read
-from thalweg.estimates import Prepared
 from thalweg.pipeline import execute
-from thalweg.plan import plans
-from thalweg.plugins import Registry
+from thalweg.recipes.plan import plans
+from thalweg.recipes.registry import Registry
+from thalweg.samples.prepared import Prepared
+from thalweg.stores.arrays import read
 
 
 def roughness(field: xr.DataArray) -> float:

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 from thalweg.errors import StoreError
-from thalweg.files import write_bytes
-from thalweg.store import Store, mark
+from thalweg.stores.attempt import mark
+from thalweg.stores.files import write_bytes
+from thalweg.stores.store import Store
 
 
 def main() -> None:

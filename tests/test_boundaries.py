@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 import xarray as xr
-from thalweg import Registry, boundaries
-from thalweg.boundaries import converted, filesystem, patiently
+from thalweg import Registry
+from thalweg.boundaries import access as boundaries
+from thalweg.boundaries.access import converted, filesystem, patiently
+from thalweg.boundaries.reasons import is_absent, is_passing, reason
 from thalweg.errors import OptionError, SourceError, StoreError
-from thalweg.files import read_json, write_json
-from thalweg.reasons import is_absent, is_passing, reason
+from thalweg.stores.files import read_json, write_json
 
 Serve = Callable[[Callable[[Any], None]], Any]
 
@@ -90,7 +91,7 @@ def test_what_does_not_pass_is_said_in_one_line(
 
 @pytest.mark.fault("servers", "a chunk of a zarr store on a server is broken off, then busy, then there")
 def test_a_chunk_that_broke_off_is_read_again(serve: Serve, wave: Path, tmp_path: Path) -> None:
-    from thalweg.blocks import Copy, Source, blocks, lay_out
+    from thalweg.stores.blocks import Copy, Source, blocks, lay_out
 
     with xr.open_dataset(wave, engine="h5netcdf") as truth:
         truth.load().chunk(time=60).to_zarr(tmp_path / "wave.zarr", zarr_format=3)

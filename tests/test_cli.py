@@ -14,7 +14,7 @@ import pytest
 import yaml
 from thalweg import Registry
 from thalweg.errors import RecipeError, ThalwegError
-from thalweg.plan import plans
+from thalweg.recipes.plan import plans
 from typer.testing import CliRunner
 
 Recipes = Callable[..., Path]
@@ -119,7 +119,7 @@ def test_a_run_ends_with_its_scores_and_what_to_do_next(recipe: Recipes, tmp_pat
 
 @pytest.mark.parametrize("kind", ["datasets", "transforms", "methods", "laws", "enforcers", "losses", "metrics"])
 def test_every_part_can_be_listed_and_shown(kind: str) -> None:
-    from thalweg.cli import app
+    from thalweg.commands.cli import app
 
     runner = CliRunner()
     listed = runner.invoke(app, [kind])
@@ -138,7 +138,7 @@ def test_the_schema_is_json() -> None:
 def test_help_loads_nothing_heavy() -> None:
     """Time is measured in benchmarks/; here, what takes it."""
     code = (
-        "import sys; from typer.testing import CliRunner; from thalweg.cli import app;"
+        "import sys; from typer.testing import CliRunner; from thalweg.commands.cli import app;"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0;"
         "heavy = {'numpy', 'xarray', 'dask', 'torch', 'mlflow', 'prefect', 'pandas', 'zarr'} & set(sys.modules);"
         "assert not heavy, heavy"

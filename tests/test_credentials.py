@@ -17,8 +17,8 @@ import yaml
 from thalweg import Registry
 from thalweg.credentials import bare, hidden, literals, mask_logs, masked, without
 from thalweg.errors import OptionError, ThalwegError
-from thalweg.plan import plans
-from thalweg.provenance import record
+from thalweg.recipes.plan import plans
+from thalweg.recipes.provenance import record
 
 Recipes = Callable[..., Path]
 Serve = Callable[[Callable[[Any], None]], Any]
@@ -167,7 +167,7 @@ def test_a_reference_to_nothing_is_refused(recipe: Recipes, monkeypatch: pytest.
     ],
 )
 def test_a_refusal_does_not_repeat_a_credential(recipe: Recipes, override: str) -> None:
-    from thalweg.cli import app
+    from thalweg.commands.cli import app
     from typer.testing import CliRunner
 
     done = CliRunner().invoke(app, ["plan", str(recipe()), "--set", override])

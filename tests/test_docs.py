@@ -15,13 +15,13 @@ import pytest
 import xarray as xr
 import yaml
 from thalweg import Component, Fitted, Law, Method, Metric, OutputEnforcer, Registry, WholeMetric, hookimpl
-from thalweg.cli import app
+from thalweg.commands.cli import app
 from thalweg.errors import UnknownNameError
 from thalweg.learning import TrainOptions
-from thalweg.parts import held_laws, labelled_metrics
 from thalweg.pipeline import execute
-from thalweg.plan import plans_of
-from thalweg.recipe import Recipe
+from thalweg.recipes.parts import held_laws, labelled_metrics
+from thalweg.recipes.plan import plans_of
+from thalweg.recipes.recipe import Recipe
 from thalweg.testing import check_component, check_enforcer, check_law, check_method, check_metric
 from thalweg.testing.enforcers import laws_for
 

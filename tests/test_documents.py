@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from thalweg.cli import app
-from thalweg.documents import DEEPEST, LARGEST, parsed, read
+from thalweg.boundaries.documents import DEEPEST, LARGEST, parsed, read
+from thalweg.commands.cli import app
 from thalweg.errors import RecipeError
 from typer.testing import CliRunner
 

@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from thalweg.cli import app
-from thalweg.ending import answering_sigterm
+from thalweg.commands.cli import app
+from thalweg.commands.ending import answering_sigterm
 from thalweg.errors import CorruptError, Terminated
-from thalweg.records import links, local_root, read_run, tracker_uri
-from thalweg.store import Store
+from thalweg.results.folders import links, local_root, read_run, tracker_uri
 from thalweg.stores.sealed import sealed
+from thalweg.stores.store import Store
 from typer.testing import CliRunner
 
 Recipes = Callable[..., Path]
 
 SLOW = """
 import sys, time
-import thalweg.blocks as blocks
-from thalweg.cli import main
+import thalweg.stores.blocks as blocks
+from thalweg.commands.cli import main
 put = blocks.put
 def slowly(*arguments):
     put(*arguments)

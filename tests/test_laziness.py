@@ -13,7 +13,8 @@ HEAVY = {"dask", "distributed", "matplotlib", "mlflow", "numpy", "pandas", "pref
 INSTALLED = "from thalweg import Registry; registry = Registry.installed()"
 LOADED = f"{INSTALLED}; assert registry.plugins and not registry.failures, registry.failures"
 READ = (
-    "from thalweg.recipe import Recipe; Recipe.parse(dict(name='a', ingest='b', train={'method': 'c'}, evaluate=['d']))"
+    "from thalweg.recipes.recipe import Recipe; Recipe.parse(dict(name='a', ingest='b', "
+    "train={'method': 'c'}, evaluate=['d']))"
 )
 
 
@@ -24,7 +25,9 @@ def modules_after(code: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("code", ["import thalweg", "import thalweg.cli", "import thalweg.testing", LOADED, READ])
+@pytest.mark.parametrize(
+    "code", ["import thalweg", "import thalweg.commands.cli", "import thalweg.testing", LOADED, READ]
+)
 def test_nothing_heavy_is_imported(code: str) -> None:
     assert not HEAVY & modules_after(code)
 

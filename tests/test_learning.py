@@ -28,17 +28,17 @@ from thalweg import (
     Signature,
     hookimpl,
 )
-from thalweg.arrays import lay_out, put, read
 from thalweg.errors import CorruptError, RecipeError, TooLargeError
-from thalweg.estimates import Prepared
-from thalweg.fitted import read_fitted, write_fitted
 from thalweg.learning import Layout, TorchLearner, TrainOptions, load_weights, to_dataset, to_tensor
 from thalweg.learning.checkpoint import NAME
 from thalweg.learning.checkpoint import load as load_checkpoint
 from thalweg.learning.reader import ZarrReader, reader_of
 from thalweg.pipeline import execute
-from thalweg.plan import plans
-from thalweg.scoring import score
+from thalweg.recipes.plan import plans
+from thalweg.results.scoring import score
+from thalweg.samples.prepared import Prepared
+from thalweg.stages.train import read_fitted, write_fitted
+from thalweg.stores.arrays import lay_out, put, read
 from thalweg.testing import check_method, series, windowed
 from thalweg.testing.scenes import difference
 from thalweg.testing.toy_learner import ToyLearner, ToyLoss, learn, learn_and_die
@@ -316,9 +316,9 @@ def test_the_solver_works_in_another_process(data: xr.Dataset, tmp_path: Path) -
     code = f"""
 import sys, numpy as np
 from thalweg import Samples
-from thalweg.arrays import read
-from thalweg.estimates import Prepared
-from thalweg.fitted import read_fitted
+from thalweg.stores.arrays import read
+from thalweg.samples.prepared import Prepared
+from thalweg.stages.train import read_fitted
 from thalweg.testing.toy_learner import ToyLearner
 assert "torch" not in sys.modules
 solver = read_fitted(ToyLearner.fitted, {str(tmp_path / "solver")!r})

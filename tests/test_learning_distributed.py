@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg.arrays import lay_out, put, read
 from thalweg.cluster import Workers, cluster_from
 from thalweg.errors import ClusterError, EstimateError
+from thalweg.stores.arrays import lay_out, put, read
 from thalweg.testing import series, windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
 

@@ -13,11 +13,11 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from thalweg import Samples
-from thalweg.arrays import lay_out, put, read
 from thalweg.errors import CorruptError
 from thalweg.learning.loader import Loader
 from thalweg.learning.order import batches, pieces
 from thalweg.learning.reader import Reader, SampleReader, ZarrReader, reader_of
+from thalweg.stores.arrays import lay_out, put, read
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ZstdCodec
 
 

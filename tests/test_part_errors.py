@@ -17,10 +17,10 @@ import pytest
 import xarray as xr
 import yaml
 from thalweg import Registry
-from thalweg.calls import call
+from thalweg.components.calls import call
 from thalweg.errors import EstimateError, PartError, PlannedPartError, RecipeError, RunError
 from thalweg.pipeline import execute
-from thalweg.plan import plans
+from thalweg.recipes.plan import plans
 
 MODULE = '''
 """Parts that raise in the method that `fails` names."""
@@ -315,7 +315,7 @@ import sys
 from importlib import metadata
 found, mine = metadata.entry_points, metadata.EntryPoint("raising", "raising_plugin", "thalweg")
 metadata.entry_points = lambda **asked: [mine] if asked.get("group") == "thalweg" else found(**asked)
-from thalweg.cli import main
+from thalweg.commands.cli import main
 main()
 """
 

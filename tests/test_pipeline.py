@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import xarray as xr
 from thalweg import Registry
-from thalweg.arrays import read
 from thalweg.errors import CorruptError, StoreError
-from thalweg.evaluation import entries
 from thalweg.pipeline import Execution, execute
-from thalweg.plan import Plan, plans
-from thalweg.run import STAGES
-from thalweg.store import Store
+from thalweg.recipes.plan import Plan, plans
+from thalweg.results.run import STAGES
+from thalweg.stages.evaluate import entries
+from thalweg.stores.arrays import read
+from thalweg.stores.store import Store
 from thalweg.testing.crash import run_and_die, run_recipe
 
 REGISTRY = Registry.installed()

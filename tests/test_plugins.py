@@ -214,7 +214,7 @@ def test_a_misspelled_hook_is_refused(registry: Registry, plugin: object, findin
     assert text.endswith(
         "\n  allowed: register_datasets, register_transforms, register_methods, register_laws, register_enforcers, "
         "register_losses, register_metrics, run_started, progressed, stage_finished, run_finished"
-        "\n  do: compare the hook's name and arguments with thalweg.hookspecs"
+        "\n  do: compare the hook's name and arguments with thalweg.components.hookspecs"
     )
     assert list(registry.parts("methods")) == ["around", "still"]
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 import thalweg
-from thalweg import Registry, source_code
+from thalweg import Registry
 from thalweg.pipeline import Execution
-from thalweg.plan import Plan, plans
-from thalweg.provenance import STAGE_CODE, code_digest, digest, record, stage_code
-from thalweg.run import STAGES
-from thalweg.source_code import NEUTRAL, digest_of, source_file
+from thalweg.recipes import source_code
+from thalweg.recipes.plan import Plan, plans
+from thalweg.recipes.provenance import STAGE_CODE, code_digest, digest, record, stage_code
+from thalweg.recipes.source_code import NEUTRAL, digest_of, source_file
+from thalweg.results.run import STAGES
 from thalweg.testing.toy_learner import ToyLearner
 
 Edit = Callable[[str, str, str], None]
@@ -218,7 +219,7 @@ def known_to(plan: Plan, stage: str) -> set[str]:
     return set(digest_of(places))
 
 
-ORCHESTRATION = {"thalweg.arrays:reading", "thalweg.components:Hold"}
+ORCHESTRATION = {"thalweg.stores.arrays:reading", "thalweg.components.enforcer:Hold"}
 """What the pipeline calls around a stage: names a broken chunk, asks a hold for its site."""
 
 
@@ -230,7 +231,7 @@ ORCHESTRATION = {"thalweg.arrays:reading", "thalweg.components:Hold"}
 def test_what_a_stage_runs_is_in_its_digest(recipe: Any, tmp_path: Path, train: Any) -> None:
     """Every function of core that a stage calls, but for those of modules that change no number."""
     (plan,) = plans(recipe(train=train), store=str(tmp_path / "store"))
-    neutral = tuple(f"{name}{end}" for name in (*NEUTRAL, "thalweg.pipeline", "thalweg.plan") for end in ".:")
+    neutral = tuple(f"{name}{end}" for name in (*NEUTRAL, "thalweg.pipeline", "thalweg.recipes.plan") for end in ".:")
     with Execution(plan, registry=Registry.installed()) as execution:
         for stage in STAGES:
             ran: set[str] = set()

@@ -22,8 +22,8 @@ from thalweg import Registry
 from thalweg.errors import RecipeError
 from thalweg.learning import TrainOptions
 from thalweg.pipeline import execute
-from thalweg.plan import Plan, plans
-from thalweg.recipe import Recipe
+from thalweg.recipes.plan import Plan, plans
+from thalweg.recipes.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES, GOLDEN = ROOT / "recipes", ROOT / "tests" / "golden"

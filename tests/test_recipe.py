@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 import yaml
 from thalweg.errors import RecipeError
-from thalweg.plugins import Registry
-from thalweg.recipe import Recipe, assign, merge, schema
+from thalweg.recipes.recipe import Recipe, assign, merge, schema
+from thalweg.recipes.registry import Registry
 
 BASE = {
     "name": "base",

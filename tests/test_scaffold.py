@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 from thalweg import OptionError, Registry
-from thalweg.recipe import Recipe
-from thalweg.scaffold import new_plugin
+from thalweg.commands.scaffold import new_plugin
+from thalweg.recipes.recipe import Recipe
 from thalweg.testing import check
 
 

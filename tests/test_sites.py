@@ -28,7 +28,7 @@ from thalweg import (
     hookimpl,
 )
 from thalweg.pipeline import Execution, execute
-from thalweg.plan import Plan, plans
+from thalweg.recipes.plan import Plan, plans
 
 Recipes = Callable[..., Path]
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import files
-from thalweg.arrays import corrupt_chunks, lay_out, put, read, reading
-from thalweg.blocks import block_shape, blocks
 from thalweg.errors import CorruptError, StoreError
-from thalweg.store import Attempt, Committed, Store, mark
+from thalweg.stores import files
+from thalweg.stores.arrays import corrupt_chunks, lay_out, put, read, reading
+from thalweg.stores.attempt import Attempt, mark
+from thalweg.stores.blocks import block_shape, blocks
+from thalweg.stores.committed import Committed
+from thalweg.stores.store import Store
 
 VALUES = np.arange(24, dtype="float32").reshape(6, 4)
 

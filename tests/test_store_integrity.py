@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from thalweg import Registry
-from thalweg.cli import app
+from thalweg.commands.cli import app
 from thalweg.errors import CorruptError
 from thalweg.pipeline import Execution, execute
-from thalweg.plan import Plan, plans
-from thalweg.run import STAGES
-from thalweg.store import Store
+from thalweg.recipes.plan import Plan, plans
+from thalweg.results.run import STAGES
+from thalweg.stores.store import Store
 from typer.testing import CliRunner
 
 Recipes = Callable[..., Path]

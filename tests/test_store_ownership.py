@@ -19,13 +19,15 @@ import numpy as np
 import pytest
 import xarray as xr
 from fsspec.implementations.memory import MemoryFileSystem
-from thalweg.arrays import lay_out, put, read
 from thalweg.errors import StoreError, SupersededError
-from thalweg.files import write_bytes
-from thalweg.store import Attempt, Committed, Store, mark
 from thalweg.stores import lease as leases
+from thalweg.stores.arrays import lay_out, put, read
+from thalweg.stores.attempt import Attempt, mark
 from thalweg.stores.claims import claims_of
+from thalweg.stores.committed import Committed
 from thalweg.stores.conditional import create
+from thalweg.stores.files import write_bytes
+from thalweg.stores.store import Store
 from thalweg.stores.watch import ALIVE, DEAD, Watch
 
 WRITER = [sys.executable, str(Path(__file__).with_name("store_writer.py"))]

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 from thalweg import Registry
-from thalweg.cli import app
+from thalweg.commands.cli import app
 from thalweg.errors import CorruptError, SourceError, SupersededError
-from thalweg.files import write_bytes
 from thalweg.pipeline import execute
-from thalweg.plan import plans
-from thalweg.store import Attempt, Committed, Store
+from thalweg.recipes.plan import plans
 from thalweg.stores import lease as leases
+from thalweg.stores.attempt import Attempt
+from thalweg.stores.committed import Committed
+from thalweg.stores.files import write_bytes
 from thalweg.stores.prune import Pruned, prune
 from thalweg.stores.references import refer
+from thalweg.stores.store import Store
 from typer.testing import CliRunner
 
 Recipes = Callable[..., Path]

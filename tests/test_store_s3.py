@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from thalweg import Registry
 from thalweg.errors import SupersededError
-from thalweg.files import write_bytes
 from thalweg.pipeline import execute
-from thalweg.plan import plans
-from thalweg.store import Store, mark
+from thalweg.recipes.plan import plans
+from thalweg.stores.attempt import mark
+from thalweg.stores.files import write_bytes
 from thalweg.stores.lease import acquire
 from thalweg.stores.prune import prune
 from thalweg.stores.references import refer
+from thalweg.stores.store import Store
 
 pytest.importorskip("s3fs")
 server = pytest.importorskip("moto.server")

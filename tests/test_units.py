@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg import HandshakeError
-from thalweg.signature import Field, Signature, shake
-from thalweg.sphere import cosine_of_latitude, find_axis, in_degrees
-from thalweg.units import canonical_units, conversion, explained, is_difference, same_units
+from thalweg.components.signature import Field, Signature, shake
+from thalweg.quantities.sphere import cosine_of_latitude, find_axis, in_degrees
+from thalweg.quantities.units import canonical_units, conversion, explained, is_difference, same_units
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_hands_are_shaken_over_units_by_meaning() -> None:
 
 def test_cf_units_is_imported_where_spellings_differ_only() -> None:
     probe = (
-        "import sys; from thalweg.units import *; "
+        "import sys; from thalweg.quantities.units import *; "
         "assert same_units('m s-1', 'm s-1') and canonical_units('Celsius'.lower() and 'degC') == 'degC'; "
         "assert conversion('K', 'K') == (1.0, 0.0); print('cf_units' in sys.modules); "
         "same_units('m/s', 'm s-1'); print('cf_units' in sys.modules)"

@@ -26,12 +26,12 @@ from .components import (
     Transform,
     WholeMetric,
 )
+from .components.hookspecs import Register, hookimpl
+from .components.signature import Field, Signature
 from .errors import EstimateError, HandshakeError, OptionError, SourceError, ThalwegError
-from .hookspecs import Register, hookimpl
-from .plugins import Named, Registry
-from .samples import Samples
-from .scoring import Score, Totals, score
-from .signature import Field, Signature
+from .recipes.registry import Named, Registry
+from .results.scoring import Score, Totals, score
+from .samples.index import Samples
 
 __all__ = [
     "Component",

@@ -15,23 +15,27 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from . import evaluation, figures, report
-from .arrays import reading
-from .blocks import Source, copy
-from .calls import call
 from .cluster import Workers
 from .components import Fitted, Learner, Training
+from .components.calls import call
 from .credentials import masked
 from .errors import PartError, RunError, SupersededError
-from .estimates import Estimating, Prepared
-from .evaluation import Evaluating
-from .files import write_json
-from .fitted import write_fitted
-from .plan import Plan, same_array
-from .plugins import Registry
-from .records import publish
-from .run import STAGES, Stage
-from .store import Attempt, Committed, seconds
+from .recipes.plan import Plan, same_array
+from .recipes.registry import Registry
+from .results import figures, report
+from .results.folders import publish
+from .results.run import STAGES, Stage
+from .samples.prepared import Prepared
+from .stages import evaluate as evaluation
+from .stages.constrain import Estimating
+from .stages.evaluate import Evaluating
+from .stages.train import write_fitted
+from .stores.arrays import reading
+from .stores.attempt import Attempt
+from .stores.blocks import Source, copy
+from .stores.committed import Committed
+from .stores.files import write_json
+from .stores.store import seconds
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -14,7 +14,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, Fl
 from prefect.testing.utilities import prefect_test_harness
 from thalweg.cluster.threads import Threads
 from thalweg.errors import OptionError
-from thalweg.run import STAGES
+from thalweg.results.run import STAGES
 from thalweg_flows import run_recipe
 
 pytestmark = pytest.mark.slow

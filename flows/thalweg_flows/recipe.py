@@ -9,9 +9,9 @@ from prefect import flow
 from prefect.runtime import flow_run
 from thalweg.credentials import mask_logs
 from thalweg.pipeline import Execution
-from thalweg.plan import plans
-from thalweg.plugins import Registry
-from thalweg.run import STAGES
+from thalweg.recipes.plan import plans
+from thalweg.recipes.registry import Registry
+from thalweg.results.run import STAGES
 
 from .report import publish
 from .stages import Reference, stage_task

@@ -10,7 +10,7 @@ from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from thalweg.credentials import masked
 from thalweg.pipeline import Execution
-from thalweg.records import links
+from thalweg.results.folders import links
 
 SECONDS = 5.0
 """For which a page is waited for."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
+from ..boundaries.reasons import line
 from ..errors import ClusterError
-from ..reasons import line
 from .base import Cluster, connect, memory, quiet
 from .dask_workers import DaskWorkers
 from .workers import Workers

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CorruptError
-from ..files import writing
+from ..stores.files import writing
 
 NAME = "checkpoint.safetensors"
 

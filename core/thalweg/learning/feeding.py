@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..signature import Signature
+from ..components.signature import Signature
 from .layout import Layout
 from .scaling import Scales
 from .tensors import Scaler, stacked, without_gaps

@@ -18,7 +18,7 @@ from .training import train
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..signature import Signature
+    from ..components.signature import Signature
 
 
 def fit(learner: TorchLearner, training: Training) -> Fitted:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..components import Component, Hold
-from ..samples import Samples
-from ..signature import Signature
+from ..components.signature import Signature
+from ..samples.index import Samples
 from .options import TrainOptions
 from .scaling import Scales
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .. import scoring
 from ..components import Metric
-from ..signature import Signature
+from ..components.signature import Signature
+from ..results import scoring
 from .chunk_files import Array
 from .job import Job
 from .ranks import Ranks

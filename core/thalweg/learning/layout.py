@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Protocol, runtime_checkable
 
+from ..components.signature import Signature
 from ..errors import HandshakeError
-from ..signature import Signature
 
 
 @dataclass(frozen=True, slots=True)

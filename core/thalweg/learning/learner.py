@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 from pydantic import Field, PrivateAttr, model_validator
 
 from ..components import Demand, Fitted, Hold, Learner, Site, Training
+from ..components.signature import Signature, shake
 from ..errors import OptionError
-from ..handshakes import at
-from ..signature import Signature, shake
+from ..recipes.handshakes import at
 from .options import TrainOptions
 from .scaling import Scale, Scales
 

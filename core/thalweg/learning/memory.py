@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..signature import Signature
+from ..components.signature import Signature
 from .feeding import Feeding
 from .network import device_of
 from .options import TrainOptions

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..components import Hold, OperatorEnforcer
+from ..components.signature import Signature
 from ..errors import HandshakeError
-from ..signature import Signature
 from .layout import Layout
 from .moving import Moving
 from .scaling import Scales

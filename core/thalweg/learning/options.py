@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from ..components import Metric
 from ..errors import OptionError, ThalwegError
-from ..plugins import Named, Registry
+from ..recipes.registry import Named, Registry
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 

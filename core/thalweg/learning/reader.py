@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import reading
-from ..samples import Samples
+from ..samples.index import Samples
+from ..stores.arrays import reading
 from .chunk_files import Array
 from .chunks import Chunks, zarr_array
 from .windows import Source

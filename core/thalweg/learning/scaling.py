@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat
 from ..errors import OptionError
 
 if TYPE_CHECKING:
-    from ..samples import Samples
-    from ..signature import Signature
+    from ..components.signature import Signature
+    from ..samples.index import Samples
 
 Scales = dict[str, tuple[float, float]]
 """Offset and divisor of each variable."""

@@ -12,9 +12,9 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ..components import Enforcer, Hold, Law
+from ..components.signature import Signature, shake
 from ..errors import EstimateError
-from ..plugins import Registry
-from ..signature import Signature, shake
+from ..recipes.registry import Registry
 from .checkpoint import load_weights
 from .feeding import Feeding
 from .layout import Layout

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ..signature import Signature
+from ..components.signature import Signature
 from .layout import Layout
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..calls import call
-from ..estimates import context_of
+from ..components.calls import call
+from ..stages.constrain import context_of
 from .broken import broken
 from .chunk_files import Array
 from .feeding import Feeding
@@ -32,7 +32,7 @@ from .state import State
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..samples import Samples
+    from ..samples.index import Samples
 
 log = logging.getLogger("thalweg")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..samples import Samples
+from ..samples.index import Samples
 from .chunk_cache import ChunkCache
 from .chunk_files import Array, Key
 from .chunks import Chunks

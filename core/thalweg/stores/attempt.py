@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError, SupersededError
-from ..files import filesystem, writing
 from .claims import claims_of
 from .committed import Committed, made_since, manifest_name
 from .conditional import create, remove
+from .files import filesystem, writing
 from .inventory import MARKS, taken
 from .lease import DONE, FAILED, Lease
 from .sealed import sealed

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CorruptError
-from ..files import read_json
 from .conditional import create, names
+from .files import read_json
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import CorruptError
-from ..files import filesystem
 from .claims import generations
 from .conditional import names
+from .files import filesystem
 from .inventory import differences
 from .sealed import read_sealed
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import StoreError
-from ..files import filesystem, writing
+from .files import filesystem, writing
 
 if TYPE_CHECKING:
     import fsspec

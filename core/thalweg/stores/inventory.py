@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import CorruptError
-from ..files import filesystem
+from .files import filesystem
 
 SMALL = 16 * 2**20
 """Bytes up to which a file is read and compared whenever its stage is looked up; a larger one when it is read."""

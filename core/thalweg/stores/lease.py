@@ -15,9 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..files import filesystem, write_bytes
 from .claims import Claim, boot, new_claim, take
 from .conditional import is_local
+from .files import filesystem, write_bytes
 
 LOCAL = frozenset(
     ["apfs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "overlay", "tmpfs", "ufs", "xfs", "zfs"]

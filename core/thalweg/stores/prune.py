@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import CorruptError, SourceError
-from ..files import filesystem
 from .claims import Claim, generations, tokens
 from .committed import manifest_name, read_manifest
 from .conditional import names, nbytes, remove
+from .files import filesystem
 from .lease import DONE, acquire, is_locked
 from .references import STAGES, referred
 from .store import Store

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import CorruptError
-from ..files import read_json, write_bytes
+from .files import read_json, write_bytes
 
 KEY = "sha256"
 

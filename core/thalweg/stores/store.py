@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CorruptError, OptionError, StoreError
-from ..files import writing
 from .attempt import Attempt
 from .claims import Claim, generations, tokens
 from .committed import Committed, made_since, newest
 from .conditional import check_shared, move, names
+from .files import writing
 from .lease import DONE, FAILED, OPEN, Lease, acquire, locks_tell, mine
 from .watch import ALIVE, DEAD, Watch
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ..files import filesystem
 from .claims import Claim, read_claim
+from .files import filesystem
 from .lease import DONE, FAILED, OPEN, is_free
 
 ALIVE, DEAD = "alive", "dead"

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..components import Component
-from ..plugins import Registry
+from ..recipes.registry import Registry
 from .report import Check, ensure
 
 _DOI = re.compile(r"10\.\d{4,9}/\S+")

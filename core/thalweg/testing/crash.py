@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _PRELOAD = [
-    "thalweg.cli",
+    "thalweg.commands.cli",
     "thalweg.pipeline",
     "xarray",
     "zarr",
@@ -42,8 +42,11 @@ def run_and_die(recipe: Path, store: Path, *, at: int, block: int | None = None)
 
 
 def _run(recipe: str, store: str, at: int, block: int | None) -> None:
-    from thalweg import arrays, blocks, estimates, files, fitted, pipeline, report
-    from thalweg.stores import attempt, claims, sealed
+    from thalweg import pipeline
+    from thalweg.results import report
+    from thalweg.stages import constrain as estimates
+    from thalweg.stages import train as fitted
+    from thalweg.stores import arrays, attempt, blocks, claims, files, sealed
 
     writes = 0
 
@@ -73,8 +76,8 @@ def _run(recipe: str, store: str, at: int, block: int | None) -> None:
 def run_recipe(recipe: Path, store: Path) -> None:
     """Run a recipe in this process."""
     from thalweg.pipeline import execute
-    from thalweg.plan import plans
-    from thalweg.plugins import Registry
+    from thalweg.recipes.plan import plans
+    from thalweg.recipes.registry import Registry
 
     registry = Registry.installed()
     for plan in plans(recipe, registry=registry, store=str(store)):

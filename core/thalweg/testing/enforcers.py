@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from ..components import Enforcer, Law, LinearLaw, OperatorEnforcer, OutputEnforcer, Rows
-from ..samples import Samples
-from ..signature import Signature
+from ..components.signature import Signature
+from ..samples.index import Samples
 from .candidates import breaking, broken, obeying, rounding, violation
 from .components import check_component
 from .report import Check, ensure

@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 
 from ..components import Law, LinearLaw, Rows, TensorLaw
-from ..samples import Samples
-from ..signature import Signature
+from ..components.signature import Signature
+from ..samples.index import Samples
 from .candidates import broken, candidates
 from .components import check_component
 from .report import Check, ensure

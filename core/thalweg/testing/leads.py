@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 from ..components import Learner
+from ..components.signature import Signature
 from ..errors import ThalwegError
-from ..samples import Samples
-from ..signature import Signature
+from ..samples.index import Samples
 from .report import ensure
 from .scenes import BATCH
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..components import Learner
-from ..samples import Samples
+from ..samples.index import Samples
 from .report import Check, ensure
 from .scenes import difference
 

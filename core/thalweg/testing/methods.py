@@ -13,11 +13,11 @@ import xarray as xr
 
 from ..cluster import cluster_from
 from ..components import Fitted, Learner, Method, Solver, Training
-from ..estimates import checked
-from ..fitted import read_fitted, write_fitted
-from ..samples import Samples
-from ..signature import Signature
-from ..units import same_units
+from ..components.signature import Signature
+from ..quantities.units import same_units
+from ..samples.index import Samples
+from ..stages.constrain import checked
+from ..stages.train import read_fitted, write_fitted
 from . import learners
 from .components import check_component
 from .leads import leads_are_not_shifted

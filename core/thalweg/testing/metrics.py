@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 
 from ..components import Metric, WholeMetric
+from ..components.signature import Signature
 from ..errors import ThalwegError
-from ..samples import Samples
-from ..scoring import Score, Tally, Totals, add, concatenate, finish, score, tally
-from ..signature import Signature
+from ..results.scoring import Score, Tally, Totals, add, concatenate, finish, score, tally
+from ..samples.index import Samples
 from .components import check_component
 from .report import Check, ensure
 from .scenes import difference, guess, series, windowed

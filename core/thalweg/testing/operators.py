@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from ..components import Law, OperatorEnforcer
-from ..estimates import context_of
-from ..samples import Samples
+from ..samples.index import Samples
+from ..stages.constrain import context_of
 from .candidates import broken
 from .enforcers import obeyed
 from .report import Check, ensure

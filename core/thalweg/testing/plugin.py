@@ -9,7 +9,7 @@ from types import ModuleType
 
 from ..components import Component, SamplingEnforcer
 from ..errors import HandshakeError, OptionError, SourceError, ThalwegError
-from ..plugins import KINDS, SINGULAR, Registry
+from ..recipes.registry import KINDS, SINGULAR, Registry
 from . import components
 from .report import Finding, Report, attempt, ensure, said
 from .trials import trials

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..calls import said as raised
+from ..components.calls import said as raised
 
 Check = Callable[..., None]
 """Raises `AssertionError` if what its name says does not hold."""

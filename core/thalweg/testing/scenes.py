@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from ..estimates import context_of
-from ..samples import Samples
-from ..signature import Field, Signature
+from ..components.signature import Field, Signature
+from ..samples.index import Samples
+from ..stages.constrain import context_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,10 +13,10 @@ from pydantic import Field
 
 from ..cluster import Workers, cluster_from
 from ..components import Fitted, Hold, Loss, Training
+from ..components.signature import Signature
 from ..learning import Layout, TorchLearner
-from ..plugins import Named
-from ..samples import Samples
-from ..signature import Signature
+from ..recipes.registry import Named
+from ..samples.index import Samples
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -104,8 +104,8 @@ def learn_and_die(learner: TorchLearner, url: str, folder: Path, *, at: int, **o
 
 
 def _learn_and_die(learner: TorchLearner, url: str, folder: Path, at: int, options: dict[str, Any]) -> None:
-    from ..arrays import read
     from ..learning import checkpoint, training
+    from ..stores.arrays import read
 
     instants = 0
 

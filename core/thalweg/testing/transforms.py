@@ -12,9 +12,9 @@ import xarray as xr
 from dask.callbacks import Callback
 
 from ..components import Transform
+from ..components.signature import Signature
 from ..errors import ThalwegError
-from ..signature import Signature
-from ..units import canonical_units, same_units
+from ..quantities.units import canonical_units, same_units
 from .components import check_component
 from .report import Check, ensure
 from .scenes import difference, series

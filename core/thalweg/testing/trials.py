@@ -23,10 +23,10 @@ from ..components import (
     Transform,
     WholeMetric,
 )
+from ..components.signature import Signature, shake
 from ..errors import ThalwegError
-from ..samples import Samples
-from ..scoring import score
-from ..signature import Signature, shake
+from ..results.scoring import score
+from ..samples.index import Samples
 from . import datasets, enforcers, laws, losses, methods, metrics, operators, penalties, transforms
 from .report import Check
 from .scenes import guess, scenes, series, windowed

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg import HandshakeError, Learner, Registry, Samples, Training
-from thalweg.plan import plans_of
-from thalweg.recipe import Recipe
+from thalweg.recipes.plan import plans_of
+from thalweg.recipes.recipe import Recipe
 from thalweg_earth.transforms.split import Split
 from thalweg_earth.transforms.windows import Windows
 

@@ -10,7 +10,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from thalweg import EstimateError, HandshakeError, Metric, OptionError, Registry, Signature, score
-from thalweg.scoring import tally
+from thalweg.results.scoring import tally
 from thalweg.testing import check_metric
 from thalweg.testing.metrics import check_chunks, check_cuts
 

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from scipy.ndimage import uniform_filter
 from thalweg import score
-from thalweg.scoring import tally
+from thalweg.results.scoring import tally
 from thalweg_earth.metrics.anomaly_correlation import AnomalyCorrelation
 from thalweg_earth.metrics.crps import CRPS
 from thalweg_earth.metrics.csi import CSI

@@ -14,10 +14,10 @@ import pytest
 import xarray as xr
 import zarr
 from thalweg import Registry
-from thalweg.arrays import lay_out, put, read
-from thalweg.blocks import chunks_of
 from thalweg.errors import OptionError, SourceError
-from thalweg.samples import SPLITS, Samples
+from thalweg.samples.index import SPLITS, Samples
+from thalweg.stores.arrays import lay_out, put, read
+from thalweg.stores.blocks import chunks_of
 from thalweg_earth.datasets._sevir_catalog import choose_events, read_catalog
 from thalweg_earth.datasets._sevir_lightning import count_flashes
 from thalweg_earth.datasets.sevir import PUBLISHED_SPLIT, PUBLISHED_WINDOWS, SEVIR

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from thalweg import HandshakeError, OptionError, Registry, Samples, Signature, Transform
-from thalweg.signature import shake
+from thalweg.components.signature import shake
 from thalweg_earth.datasets.kaplan import Kaplan
 from thalweg_earth.transforms.anomaly import Anomaly
 from thalweg_earth.transforms.rescale import Rescale

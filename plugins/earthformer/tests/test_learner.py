@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 from thalweg import HandshakeError, OptionError, Registry, Signature
+from thalweg.components.signature import Field
 from thalweg.learning import Layout
-from thalweg.signature import Field
 from thalweg.testing.methods import check_method
 from thalweg_earthformer.learner import Earthformer
 from thalweg_earthformer.presets import preset

@@ -9,19 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import (
-    Fitted,
-    HandshakeError,
-    Learner,
-    OptionError,
-    Registry,
-    Samples,
-    Signature,
-    Training,
-    fitted,
-    hookimpl,
-)
-from thalweg.fitted import read_fitted, write_fitted
+from thalweg import Fitted, HandshakeError, Learner, OptionError, Registry, Samples, Signature, Training, hookimpl
+from thalweg.stages import train as fitted
+from thalweg.stages.train import read_fitted, write_fitted
 from thalweg.testing import check_method, series, windowed
 from thalweg.testing.toy_learner import learn
 from thalweg_ensembles import mixture

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from thalweg import Fitted, Learner, Named, OptionError, Samples, Signature, Training
 from thalweg.components import Demand, Site
-from thalweg.signature import shake
+from thalweg.components.signature import shake
 
 from .mixture import Mixture, check_mixable
 from .nested import learned

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 from thalweg import Fitted, Learner, Method, Named, Samples, Signature, Training
 from thalweg.components import Demand, Site
-from thalweg.signature import shake
+from thalweg.components.signature import shake
 
 from .mixture import Mixture, check_mixable
 from .nested import learned

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from thalweg import Fitted, Learner, Training
-from thalweg.fitted import read_fitted, write_fitted
+from thalweg.stages.train import read_fitted, write_fitted
 
 
 def learned(learner: Learner, training: Training, *, name: str, options: Mapping[str, Any]) -> Fitted:

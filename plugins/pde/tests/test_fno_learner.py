@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from thalweg import HandshakeError, Signature
-from thalweg.signature import Field
+from thalweg.components.signature import Field
 from thalweg.testing import check_method
 from thalweg_pde.methods.fno import FNO
 

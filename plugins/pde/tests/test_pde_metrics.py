@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from scipy import integrate, stats
 from thalweg import HandshakeError, score
-from thalweg.signature import Signature
+from thalweg.components.signature import Signature
 from thalweg.testing import check_metric
 from thalweg.testing.metrics import example
 from thalweg_pde.metrics.boundary_error import BoundaryError

@@ -121,7 +121,7 @@ def test_stencils_are_those_of_the_books() -> None:
 def test_block_means_come_from_a_store_at_the_valid_times(
     tmp_path: object, context: xr.Dataset, estimate: xr.Dataset
 ) -> None:
-    from thalweg.arrays import lay_out
+    from thalweg.stores.arrays import lay_out
 
     times = np.array("2000-01-01", "datetime64[D]") + np.arange(12)
     coarse = xr.DataArray(

@@ -17,10 +17,10 @@ from scipy.spatial.transform import Rotation
 from thalweg import HandshakeError
 from thalweg.errors import EstimateError, OptionError, SourceError
 from thalweg.pipeline import execute
-from thalweg.plan import plans_of
-from thalweg.plugins import Registry
-from thalweg.recipe import Recipe
-from thalweg.samples import Samples
+from thalweg.recipes.plan import plans_of
+from thalweg.recipes.recipe import Recipe
+from thalweg.recipes.registry import Registry
+from thalweg.samples.index import Samples
 from thalweg.testing import check_dataset, check_law, check_method
 from thalweg_slam import Trajectory, ate, read_kitti
 from thalweg_slam.bundle import Bundle, adjust_windows, read_bundles, windows, write_bundles
@@ -289,7 +289,7 @@ def test_parts_that_are_not_of_bundles(folder: Path, tmp_path: Path) -> None:
 
 def test_naming_the_parts_loads_no_compiler() -> None:
     code = (
-        "import sys; from thalweg.plugins import Registry; made = Registry.installed();"
+        "import sys; from thalweg import Registry; made = Registry.installed();"
         "made.make('datasets', {'bundle': {'path': 'a'}}); made.make('methods', {'windowed-bundle-adjustment': {}});"
         "assert 'numba' not in sys.modules"
     )

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from scipy.spatial.transform import Rotation
 from thalweg.errors import OptionError, SourceError
-from thalweg.samples import Samples
+from thalweg.samples.index import Samples
 from thalweg_slam import (
     Graph,
     Trajectory,

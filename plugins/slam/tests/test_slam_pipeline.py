@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg import HandshakeError
+from thalweg.components.signature import Signature
 from thalweg.errors import EstimateError, OptionError, SourceError
-from thalweg.estimates import context_of
 from thalweg.pipeline import execute
-from thalweg.plan import plans_of
-from thalweg.plugins import Registry
-from thalweg.recipe import Recipe
-from thalweg.samples import Samples
-from thalweg.signature import Signature
+from thalweg.recipes.plan import plans_of
+from thalweg.recipes.recipe import Recipe
+from thalweg.recipes.registry import Registry
+from thalweg.samples.index import Samples
+from thalweg.stages.constrain import context_of
 from thalweg.testing import (
     check_component,
     check_dataset,

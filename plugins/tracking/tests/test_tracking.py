@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import thalweg_tracking as plugin
 from thalweg.errors import EstimateError
-from thalweg.run import Run, Stage
+from thalweg.results.run import Run, Stage
 from thalweg_tracking import observer
 from thalweg_tracking.courier import BUDGET, Courier, Watch
 from thalweg_tracking.events import flattened
@@ -296,7 +296,7 @@ def test_events_reach_a_server_that_starts_late(store: Path, monkeypatch: pytest
 def test_two_processes_may_make_one_database(store: Path, tmp_path: Path) -> None:
     (store / "mlflow.db").unlink()
     script = (
-        "import sys\nfrom thalweg.run import Run\nimport thalweg_tracking as plugin\n"
+        "import sys\nfrom thalweg.results.run import Run\nimport thalweg_tracking as plugin\n"
         "name, folder = sys.argv[1:]\n"
         "run = Run(name, 'swell', name * 8, folder, {'name': name}, {})\n"
         "plugin.run_started(run)\n"

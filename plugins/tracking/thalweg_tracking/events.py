@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from thalweg.credentials import hidden, masked
 
 if TYPE_CHECKING:
-    from thalweg.run import Run, Stage
+    from thalweg.results.run import Run, Stage
 
 Event = dict[str, Any]
 

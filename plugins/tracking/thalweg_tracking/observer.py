@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thalweg.credentials import bare, masked
-from thalweg.files import write_json
-from thalweg.records import links
+from thalweg.results.folders import links
+from thalweg.stores.files import write_json
 
 from .courier import Courier, Watch
 from .events import Event
@@ -19,7 +19,7 @@ from .journal import Journal, State, locked
 from .place import database, link, tracking_uri
 
 if TYPE_CHECKING:
-    from thalweg.run import Run
+    from thalweg.results.run import Run
 
 log = logging.getLogger("thalweg")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from thalweg.credentials import masked
-from thalweg.records import tracker_uri
+from thalweg.results.folders import tracker_uri
 
 from .journal import Journal
 

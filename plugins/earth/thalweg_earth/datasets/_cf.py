@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from thalweg.errors import HandshakeError, SourceError
-from thalweg.sphere import in_degrees, points_to
-from thalweg.units import canonical_units, conversion, explained, is_difference, same_units
+from thalweg.quantities.sphere import in_degrees, points_to
+from thalweg.quantities.units import canonical_units, conversion, explained, is_difference, same_units
 
 from .._dates import is_time
 from ._declared import LIMITS, UNWRITTEN, limits, obeyed

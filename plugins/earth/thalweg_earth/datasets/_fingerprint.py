@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from thalweg.boundaries.reasons import is_absent
 from thalweg.credentials import bare
 from thalweg.errors import SourceError
-from thalweg.reasons import is_absent
 
 from ._reach import Options, filesystem, info, is_remote, local_path, patiently, require, unreachable
 

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from thalweg import boundaries
-from thalweg.boundaries import patiently
+from thalweg.boundaries import access as boundaries
+from thalweg.boundaries.access import patiently
+from thalweg.boundaries.documents import kind_of
+from thalweg.boundaries.reasons import is_absent, reason
 from thalweg.credentials import masked
-from thalweg.documents import kind_of
 from thalweg.errors import SourceError
-from thalweg.reasons import is_absent, reason
 
 __all__ = ["Options", "fetch", "filesystem", "info", "is_remote", "local_path", "patiently", "require", "unreachable"]
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from thalweg.boundaries import opening
+from thalweg.boundaries.access import opening
+from thalweg.boundaries.reasons import is_absent, line
 from thalweg.errors import SourceError
-from thalweg.reasons import is_absent, line
 from xarray.backends import BackendArray
 from xarray.core import indexing
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import xarray as xr
 from thalweg.errors import SourceError
-from thalweg.units import same_units
+from thalweg.quantities.units import same_units
 
 from .._dates import is_time
 from ._times import in_order

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from thalweg import Samples
 from thalweg.errors import HandshakeError
-from thalweg.sphere import cosine_of_latitude, find_axis
+from thalweg.quantities.sphere import cosine_of_latitude, find_axis
 
 Array = NDArray[Any]
 

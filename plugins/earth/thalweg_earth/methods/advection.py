@@ -12,8 +12,8 @@ from pydantic import Field
 from scipy import ndimage
 from thalweg import Field as SignatureField
 from thalweg import Solver
+from thalweg.components.signature import Signature
 from thalweg.errors import HandshakeError
-from thalweg.signature import Signature
 
 from . import _motion
 from ._estimate import as_estimate, check_history

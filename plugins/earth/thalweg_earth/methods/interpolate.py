@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 from thalweg import Solver
+from thalweg.components.signature import Signature
 from thalweg.errors import HandshakeError
-from thalweg.signature import Signature
 
 from ._smoothing import gaussian_mean
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 from thalweg import Solver
-from thalweg.signature import Signature
+from thalweg.components.signature import Signature
 
 from ._estimate import as_estimate, check_history, last_mean
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator
 from thalweg import Learner, Named, OptionError, Signature
+from thalweg.components.signature import shake
 from thalweg.learning import Layout, TorchLearner
-from thalweg.signature import shake
 
 if TYPE_CHECKING:
     from torch import nn

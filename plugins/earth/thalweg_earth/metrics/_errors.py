@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveFloat
 from thalweg import Metric, Signature, Totals
-from thalweg.fields import chosen, pair
+from thalweg.samples.fields import chosen, pair
 
 from ._fields import Weights, missing, points, weights_of
 from ._sums import Kernel, sums

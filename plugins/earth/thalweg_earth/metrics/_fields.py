@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from thalweg import Field, HandshakeError, Signature
-from thalweg.scoring import KEPT
-from thalweg.sphere import cosine_of_latitude, find_axis, in_degrees
+from thalweg.quantities.sphere import cosine_of_latitude, find_axis, in_degrees
+from thalweg.results.scoring import KEPT
 
 Weights = Literal["none", "area"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 from thalweg import Metric, Signature, Totals
-from thalweg.fields import chosen, pair
+from thalweg.samples.fields import chosen, pair
 
 from ._correlation import MOMENTS, correlation
 from ._fields import Weights, missing, points, weights_of

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 from thalweg import HandshakeError, Metric, Signature
-from thalweg.fields import chosen, pair
+from thalweg.samples.fields import chosen, pair
 
 
 class CRPS(Metric):

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveInt
 from thalweg import Metric, Signature, Totals
-from thalweg.fields import pair
+from thalweg.samples.fields import pair
 
 from ._contingency import Empty, Thresholds, levels, ratio, told_apart
 from ._fields import fits, missing, plane

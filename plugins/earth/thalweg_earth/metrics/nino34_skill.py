@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveInt
 from thalweg import HandshakeError, Metric, Signature
-from thalweg.fields import chosen, pair
+from thalweg.samples.fields import chosen, pair
 
 from .._box import between, between_meridians
 from .._dates import is_time

@@ -11,7 +11,7 @@ import xarray as xr
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from scipy import ndimage
 from thalweg import Metric, OptionError, Signature, Totals
-from thalweg.fields import chosen, pair
+from thalweg.samples.fields import chosen, pair
 
 from ._fields import fits, missing, plane
 

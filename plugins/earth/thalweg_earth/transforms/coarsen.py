@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import Field
 from thalweg import Signature, Transform
 from thalweg.errors import HandshakeError, OptionError
-from thalweg.sphere import cosine_of_latitude
+from thalweg.quantities.sphere import cosine_of_latitude
 
 from .._box import is_longitude, mean_longitude
 

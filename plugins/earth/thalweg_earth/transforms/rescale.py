@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import Field, field_validator
 from thalweg import Transform
 from thalweg.errors import OptionError
-from thalweg.units import canonical_units
+from thalweg.quantities.units import canonical_units
 
 
 class Rescale(Transform):

@@ -11,7 +11,7 @@ import xarray as xr
 from pydantic import Field, model_validator
 from thalweg import Transform
 from thalweg.errors import HandshakeError, OptionError
-from thalweg.samples import SPLITS
+from thalweg.samples.index import SPLITS
 
 from .._dates import Dates, Period, interval, is_time, refuse_reversed, stamps
 

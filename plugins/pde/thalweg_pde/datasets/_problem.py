@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt
 from thalweg import Dataset
-from thalweg.samples import SPLITS
+from thalweg.samples.index import SPLITS
 
 Array = NDArray[Any]
 Sample = dict[str, tuple[tuple[str, ...], Array | float]]

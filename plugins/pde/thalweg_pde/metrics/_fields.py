@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from thalweg import Field, HandshakeError
-from thalweg.fields import pair
-from thalweg.scoring import KEPT
+from thalweg.results.scoring import KEPT
+from thalweg.samples.fields import pair
 
 
 def known(

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 from thalweg import Metric, Signature
-from thalweg.fields import chosen
+from thalweg.samples.fields import chosen
 
 from ._fields import across, known, position
 

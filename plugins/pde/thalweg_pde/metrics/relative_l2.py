@@ -8,8 +8,8 @@ from typing import ClassVar
 import xarray as xr
 from pydantic import Field
 from thalweg import Metric, Signature
-from thalweg.fields import chosen
-from thalweg.scoring import KEPT
+from thalweg.results.scoring import KEPT
+from thalweg.samples.fields import chosen
 
 from ._fields import known
 

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from thalweg.errors import HandshakeError
-from thalweg.sphere import cosine_of_latitude, find_axis
+from thalweg.quantities.sphere import cosine_of_latitude, find_axis
 
 from ._matrix import coordinate
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from thalweg import HandshakeError, LinearLaw, Rows
 from thalweg.errors import EstimateError
-from thalweg.sphere import cosine_of_latitude, find_axis
+from thalweg.quantities.sphere import cosine_of_latitude, find_axis
 
 from ._matrix import WeightRows
 

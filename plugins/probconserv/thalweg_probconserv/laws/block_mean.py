@@ -100,7 +100,7 @@ class BlockMean(LinearLaw):
 
     def _coarse(self, context: xr.Dataset) -> xr.DataArray:
         if self.store:
-            from thalweg.arrays import read
+            from thalweg.stores.arrays import read
 
             where, name = read(self.store), self.store
         else:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from thalweg.errors import SourceError
-from thalweg.units import canonical_units
+from thalweg.quantities.units import canonical_units
 
 Doubles = NDArray[np.float64]
 Window = tuple[slice, slice]

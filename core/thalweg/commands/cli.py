@@ -1,0 +1,269 @@
+"""The command line. Its exit codes: see `ending`."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..credentials import masked
+from ..errors import OptionError, SourceError
+from ..results.run import STAGES
+from .ending import Ending
+
+STORE = "thalweg-store"
+
+app = typer.Typer(
+    cls=Ending,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="One recipe runs five stages: ingest, preprocess, train, constrain, evaluate.",
+)
+
+RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe, in YAML")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="change a value of the recipe; repeatable")
+]
+StoreOption = Annotated[
+    str | None, typer.Option("--store", envvar="THALWEG_STORE", help="where stages are kept: a path or URL")
+]
+ClusterOption = Annotated[str | None, typer.Option("--cluster", help="threads, local, {local: {workers: 4}}, ...")]
+Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="names of runs in the store, or their folders")]
+PartName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="show its options, sources and an example")]
+
+
+@app.command()
+def plan(
+    recipe: RecipePath,
+    set_: Sets = None,
+    store: StoreOption = None,
+    cluster: ClusterOption = None,
+    resolved: Annotated[bool, typer.Option("--resolved", help="print the recipe with every default")] = False,
+) -> None:
+    """Say what would run: stages, fields, bytes, memory, what is cached."""
+    from ..boundaries.documents import from_option
+    from ..recipes.plan import plans
+
+    for each in plans(recipe, overrides=set_ or (), store=store, cluster=from_option("--cluster", cluster)):
+        if resolved:
+            import yaml
+
+            typer.echo(yaml.safe_dump(each.resolved(), sort_keys=False))
+        else:
+            typer.echo(each.text())
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    set_: Sets = None,
+    store: StoreOption = None,
+    cluster: ClusterOption = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="STAGE", help="run this stage and the later ones anew")
+    ] = None,
+    to: Annotated[str, typer.Option("--to", metavar="STAGE", help="stop after this stage")] = STAGES[-1],
+    only: Annotated[str, typer.Option("--only", metavar="free|held", help="estimate only this one")] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="let an observer that fails end the run")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
+) -> None:
+    """Run a recipe; stages that are committed are reused."""
+    from ..boundaries.documents import from_option
+    from ..pipeline import execute
+    from ..recipes.plan import plans
+    from ..recipes.registry import Registry
+    from ..results.folders import links
+    from .console import Progress, console, log_to_console, scores
+
+    for stage in (each for each in (from_, to) if each):
+        if stage not in STAGES:
+            raise OptionError(f"{stage!r} is no stage", allowed=", ".join(STAGES), where="--from/--to")
+    if only not in ("", "free", "held"):
+        raise OptionError(f"--only {only!r}", allowed="free, held")
+    log_to_console(verbose=verbose)
+    registry = Registry.installed()
+    engine = from_option("--cluster", cluster)
+    made = plans(recipe, overrides=set_ or (), registry=registry, store=store, cluster=engine, only=only)
+    redo = STAGES[STAGES.index(from_) :] if from_ else ()
+    finished = []
+    with Progress() as progress, made[0].cluster.open() as workers:
+        for i, each in enumerate(made):
+            # The first two stages are the same for all methods of a recipe: once anew is enough.
+            again = redo if i == 0 else tuple(stage for stage in redo if stage not in STAGES[:2])
+            finished.append(
+                execute(each, registry=registry, to=to, redo=again, strict=strict, progress=progress, workers=workers)
+            )
+    if to != STAGES[-1]:
+        for execution in finished:
+            at = masked(execution.stages[to].store) or "nothing to store"
+            console.print(f"{execution.run.title}: {to} at {at}", soft_wrap=True)
+        return
+    several = len(finished) > 1
+    title = {id(each): each.plan.method.name if several else each.plan.recipe.name for each in finished}
+    console.print(scores({title[id(each)]: each.table() for each in finished}))
+    console.print()
+    shown = [f"{name:<10}{line}" for each in finished for name, line in links(each.run.folder).items()]
+    for link in dict.fromkeys(shown):
+        console.print(link, soft_wrap=True)
+    names = [Path(execution.run.folder).name for execution in finished]
+    console.print(f"figures   {Path(finished[-1].run.folder) / 'figures'}", soft_wrap=True)
+    line = shlex.join(["thalweg", "compare", *names])
+    console.print(f"compare   {line}{_store_option(made[0].store.root)}", soft_wrap=True)
+
+
+@app.command()
+def compare(runs: Runs, store: StoreOption = None) -> None:
+    """Put the scores of runs side by side."""
+    from ..recipes.limits import check_place
+    from ..results.folders import read_run
+    from .console import console, scores
+
+    place = check_place(store or STORE)
+    records = {record["digest"]: record for record in (read_run(name, place) for name in runs)}
+    names = [record["name"] for record in records.values()]
+    tables = {}
+    for digest, record in records.items():
+        # Two runs of one recipe are told apart by their digests.
+        several = names.count(record["name"]) > 1
+        tables[f"{record['name']}/{digest[:10]}" if several else record["name"]] = record["table"]
+    console.print(scores(tables))
+
+
+@app.command()
+def prune(
+    store: StoreOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be removed, and remove nothing")] = False,
+) -> None:
+    """Remove what no run needs from a store: attempts without an owner, replaced stages, stages of removed runs."""
+    from ..recipes.limits import check_place, human
+    from ..stores.prune import prune as pruned
+
+    total = 0
+    for each in pruned(check_place(store or STORE).root, dry_run=dry_run):
+        total += each.nbytes
+        typer.echo(f"{human(each.nbytes):>9}  {each.name}  ({each.why})")
+    typer.echo(f"{human(total):>9}  {'would be removed' if dry_run else 'removed'} in all")
+
+
+@app.command()
+def cite(runs: Runs, store: StoreOption = None) -> None:
+    """Print the DOIs of everything that took part in runs."""
+    from ..recipes.limits import check_place
+    from ..results.folders import read_run
+
+    place = check_place(store or STORE)
+    for doi in dict.fromkeys(doi for name in runs for doi in read_run(name, place)["cite"]):
+        typer.echo(f"https://doi.org/{doi}")
+
+
+@app.command()
+def plugins() -> None:
+    """List the plugins that are installed, and those that failed to load."""
+    from ..recipes.registry import Registry
+
+    registry = Registry.installed()
+    registry.load()
+    for name, hooks in sorted(registry.plugins.items()):
+        origin = registry.origins.get(name)
+        typer.echo(
+            f"{name:<16}{f'{origin.distribution} {origin.version}' if origin else '':<28}{', '.join(sorted(hooks))}"
+        )
+    for name, why in registry.failures.items():
+        typer.echo(f"{name:<16}could not be loaded: {why}", err=True)
+
+
+@app.command()
+def new(
+    plugin: Annotated[str, typer.Option("--plugin", metavar="NAME", help="lower-case words joined by '-'")],
+    folder: Annotated[Path, typer.Option("--in", metavar="FOLDER", help="where to write it")] = Path(),
+) -> None:
+    """Write a working plugin, with a test and a recipe."""
+    from .scaffold import new_plugin
+
+    for file in new_plugin(plugin, folder):
+        typer.echo(str(file))
+
+
+@app.command()
+def check(plugin: Annotated[str, typer.Argument(metavar="PLUGIN")]) -> None:
+    """Run the conformance kit on a plugin."""
+    from ..recipes.registry import Registry
+    from ..testing.plugin import check as conform
+
+    report = conform(Registry.installed(), plugin)
+    typer.echo(str(report))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of recipes, for editors."""
+    from ..recipes.recipe import schema as recipe_schema
+    from ..recipes.registry import Registry
+
+    typer.echo(json.dumps(recipe_schema(Registry.installed()), indent=1))
+
+
+@app.command()
+def ui(
+    store: StoreOption = None, port: Annotated[int, typer.Option(min=1, max=65535, help="on 127.0.0.1")] = 5000
+) -> None:
+    """Open MLflow on the runs of a store, until interrupted."""
+    import os
+
+    from ..recipes.limits import check_place
+    from ..results.folders import local_root, tracker_uri
+
+    uri = os.environ.get("THALWEG_TRACKING_URI") or os.environ.get("MLFLOW_TRACKING_URI")
+    if uri and uri.startswith("http"):
+        typer.echo(masked(uri))
+        return
+    root = local_root(check_place(store or STORE))
+    if not uri and not (root / "mlflow.db").is_file():
+        raise SourceError(f"there is no mlflow.db in {str(root)!r}", advice="give --store, or run a recipe first")
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
+    # Not an argument: everyone on the machine can read those, and a database's URI may hold a password.
+    os.execve(sys.executable, command, {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri or tracker_uri(root)})
+
+
+def _listing(kind: str) -> None:
+    def command(name: PartName = None) -> None:
+        from ..recipes.registry import Registry
+        from .console import console, part, parts
+
+        registry = Registry.installed()
+        if name:
+            typer.echo(part(registry, kind, name))
+        else:
+            console.print(parts(registry, kind))
+
+    command.__doc__ = f"List the {kind} that are installed, or show one."
+    app.command(kind)(command)
+
+
+for _kind in ("datasets", "transforms", "methods", "laws", "enforcers", "losses", "metrics"):
+    _listing(_kind)
+
+
+def _store_option(root: str) -> str:
+    """`--store` as the next command needs it; a URL with a password is not printed, but where it was given."""
+    if root == str(Path(STORE).resolve()):
+        return ""
+    return f" --store {shlex.quote(root)}" if masked(root) == root else ' --store "$THALWEG_STORE"'
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A path may hold what the terminal's encoding does not.
+            stream.reconfigure(errors="backslashreplace")
+    app()

@@ -1,0 +1,43 @@
+"""What a plugin can provide. A part is a frozen pydantic model: its fields are its options.
+
+A part may also define `check(given)`, to refuse at plan time what its options cannot do; core defines it as nothing.
+No part overrides a method of core that does something.
+"""
+
+from __future__ import annotations
+
+from .component import Component, Site
+from .dataset import Dataset
+from .enforcer import Enforcer, Hold, LossEnforcer, OperatorEnforcer, OutputEnforcer, SamplingEnforcer
+from .law import Law, LinearLaw, Rows, TensorLaw
+from .loss import Loss
+from .method import Demand, Fitted, Learner, Method, Solver, Steered, Training
+from .metric import Metric, WholeMetric
+from .transform import Transform
+
+__all__ = [
+    "Component",
+    "Dataset",
+    "Demand",
+    "Enforcer",
+    "Fitted",
+    "Hold",
+    "Law",
+    "Learner",
+    "LinearLaw",
+    "Loss",
+    "LossEnforcer",
+    "Method",
+    "Metric",
+    "OperatorEnforcer",
+    "OutputEnforcer",
+    "Rows",
+    "SamplingEnforcer",
+    "Site",
+    "Solver",
+    "Steered",
+    "TensorLaw",
+    "Training",
+    "Transform",
+    "WholeMetric",
+]

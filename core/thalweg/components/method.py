@@ -1,0 +1,115 @@
+"""Parts that make an estimate: solvers at once, learners after they have learned."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
+
+from pydantic import PrivateAttr
+
+from .component import Component, Site
+from .signature import Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+
+    from ..cluster import Workers
+    from ..samples.index import Samples
+    from .enforcer import Hold
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a learner is given: samples, the recipe's `train:` options, a folder of its own, and a way to be heard."""
+
+    train: Samples
+    validate: Samples | None
+    wanted: Signature
+    options: Mapping[str, Any]
+    folder: Path
+    """For checkpoints: what is there was left by an earlier, interrupted call of the same training."""
+    report: Callable[[Mapping[str, float], int], None]
+    """`report({"loss/train": 0.3}, epoch)`."""
+    workers: Workers
+    holds: tuple[Hold, ...] = ()
+    """Laws to be held at the `loss` and `operator` sites."""
+
+
+class Method(Component):
+    """Makes an estimate: a `Solver` at once, a `Learner` after it has learned."""
+
+    uncertainty: ClassVar[Literal["none", "variance", "factor", "member"]] = "none"
+
+
+class Solver(Method):
+    """Solves for an estimate; nothing to learn."""
+
+    @abstractmethod
+    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
+        """An estimate of the `wanted` fields from `inputs`, both in memory.
+
+        Dims and coordinates are the truth's: `(sample, lead, ...)`, `lead = 1 .. wanted.sizes["lead"]`.
+        Uncertainty, if any, is `NAME_variance`, `NAME_factor` along `rank`, or a `member` dim.
+        """
+
+
+class Fitted(Solver):
+    """A solver that learning returned: its options are fields, its arrays are `state`."""
+
+    _state: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """The learned arrays, by name."""
+        return self._state
+
+    @final
+    def with_state(self, state: Mapping[str, np.ndarray[Any, Any]]) -> Fitted:
+        """This solver, holding these arrays."""
+        self._state.update(state)
+        return self
+
+
+class Steered(Solver):
+    """A solver whose estimate is drawn step by step, so that laws can be held on the way."""
+
+    @abstractmethod
+    def steered(self, holds: tuple[Hold, ...]) -> Solver:
+        """This solver with each denoised estimate steered by the holds at the `sampling` site."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a training takes: workers at once, and bytes of memory on each; 0 where that is not known."""
+
+    workers: int = 1
+    memory: int = 0
+
+
+class Learner(Method):
+    """Learns from samples; learning returns a solver."""
+
+    fitted: ClassVar[type[Fitted]]
+    """What `fit` returns, so that it can be read back from its folder."""
+    sites: ClassVar[frozenset[Site]] = frozenset()
+    """Sites at which it can hold laws while learning (`loss`, `operator`)."""
+    trains_on: ClassVar[frozenset[str]] = frozenset()
+    """Options of the recipe's `train:` section that it reads; any other is refused."""
+
+    def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:  # noqa: ARG002
+        """What learning with these `train:` options takes; asked at plan time.
+
+        Raises `OptionError` or `HandshakeError` for options that do not fit.
+        """
+        return Demand()
+
+    def check_samples(self, train: Samples) -> None:
+        """Raise `HandshakeError` if there are too few samples to learn from; at plan time, so read no field."""
+
+    @abstractmethod
+    def fit(self, training: Training) -> Fitted:
+        """Learn from `training.train`; the test split is never given."""

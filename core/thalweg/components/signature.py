@@ -1,0 +1,120 @@
+"""Names, dims, dtypes and units of fields: the handshake between two stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING
+
+from ..errors import HandshakeError
+from ..quantities.units import canonical_units, same_units
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One variable. An empty `dims`, `dtype` or `units` in a need means *any*; `bounds` are the values it can take."""
+
+    name: str
+    dims: tuple[str, ...] = ()
+    dtype: str = ""
+    units: str = ""
+    bounds: tuple[float, float] | None = None
+
+    def __str__(self) -> str:
+        dims = f" ({', '.join(self.dims)})" if self.dims else ""
+        return f"{self.name}{dims}{' ' + self.dtype if self.dtype else ''}{f' [{self.units}]' if self.units else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Fields by name, and the sizes of their dims where they are known."""
+
+    fields: tuple[Field, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: xr.Dataset) -> Signature:
+        """The signature of a dataset's data variables; reads no values."""
+        found = []
+        for name, array in data.data_vars.items():
+            bounds = array.attrs.get("valid_range")
+            if bounds is None and array.dtype == "uint8":
+                bounds = (0, 255)
+            found.append(
+                Field(
+                    str(name),
+                    tuple(map(str, array.dims)),
+                    str(array.dtype),
+                    canonical_units(str(array.attrs.get("units", "1"))),
+                    None if bounds is None else (float(bounds[0]), float(bounds[1])),
+                )
+            )
+        return cls(tuple(found), {str(dim): size for dim, size in data.sizes.items()})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.fields)
+
+    def __getitem__(self, name: str) -> Field:
+        for each in self.fields:
+            if each.name == name:
+                return each
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def nbytes(self, dims: Iterable[str] | None = None) -> int:
+        """Bytes of all fields, or of one slice of size 1 along every dim that is not in `dims`."""
+        import numpy as np
+
+        kept = None if dims is None else set(dims)
+        return sum(
+            np.dtype(each.dtype).itemsize
+            * prod(self.sizes.get(dim, 1) for dim in each.dims if kept is None or dim in kept)
+            for each in self.fields
+            if each.dtype
+        )
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.fields)) or "nothing"
+
+
+def shake(given: Signature, needs: Signature, *, giver: str, taker: str) -> None:
+    """Raise `HandshakeError`, naming both parties, unless `given` holds every field of `needs`.
+
+    A need's `dims` are a subset: order and extra dims are the taker's own affair.
+    """
+    for need in needs.fields:
+        if need.name not in given:
+            raise HandshakeError(
+                f"{taker} needs {str(need)!r}, which {giver} does not give",
+                allowed=str(given),
+                advice=f"name one of these variables in {taker}, or add a transform that makes {need.name!r}",
+            )
+        found = given[need.name]
+        wrong = (
+            missing_dims(need, found)
+            or (need.dtype and need.dtype != found.dtype and f"dtype {found.dtype!r}, not {need.dtype!r}")
+            or (
+                need.units
+                and not same_units(need.units, found.units)
+                and f"units {found.units!r}, not {canonical_units(need.units)!r}"
+            )
+        )
+        if wrong:
+            raise HandshakeError(
+                f"{taker} needs {str(need)!r}, but {giver} gives it with {wrong}",
+                allowed=str(found),
+                advice=f"convert {need.name!r} in preprocess, or change what {taker} asks for",
+            )
+
+
+def missing_dims(need: Field, found: Field) -> str:
+    """What `found` lacks of the dims that `need` names, in words; empty if nothing."""
+    missing = [dim for dim in need.dims if dim not in found.dims]
+    return f"dims {found.dims!r}, without {', '.join(map(repr, missing))}" if missing else ""

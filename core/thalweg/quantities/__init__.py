@@ -1,0 +1,1 @@
+"""Units, and coordinates on the sphere."""

@@ -1,0 +1,93 @@
+"""Whether the parts of a plan fit each other: fields, units, laws, sites. Each refusal names both parties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..components import Component, Hold, Law, Learner, Method, OutputEnforcer, Steered
+from ..components.calls import call
+from ..components.signature import Field, Signature, shake
+from ..errors import HandshakeError, ThalwegError
+
+
+def shake_hands(
+    method: Method,
+    holds: Sequence[Hold],
+    metrics: Mapping[str, Component],
+    *,
+    given: Signature,
+    wanted: Signature,
+) -> None:
+    """Raise `HandshakeError` or `OptionError`, with the place in the recipe, unless all parts fit.
+
+    `given` is what the method reads, `wanted` what an estimate holds.
+    """
+    place = f"train.method.{method.name}"
+    at(place, shake, given, method.needs(), giver="preprocess", taker=method.name)
+    at(place, method.check, given)
+    for i, hold in enumerate(holds):
+        for law in hold.laws:
+            _law(hold, law, method, given=given, wanted=wanted, where=f"constrain[{i}]")
+        at(f"constrain[{i}].by.{hold.enforcer.name}", hold.enforcer.check, wanted)
+        _site(hold, method, where=f"constrain[{i}]")
+    for i, (label, metric) in enumerate(metrics.items()):
+        at(f"evaluate[{i}].{label}", shake, wanted, metric.needs(), giver=method.name, taker=metric.name)
+        at(f"evaluate[{i}].{label}", metric.check, wanted)
+
+
+def _law(hold: Hold, law: Law, method: Method, *, given: Signature, wanted: Signature, where: str) -> None:
+    enforcer = hold.enforcer
+    if not isinstance(law, enforcer.takes):
+        raise HandshakeError(
+            f"{enforcer.name} cannot hold {law.name}",
+            allowed=f"laws that are a {' or '.join(each.__name__ for each in enforcer.takes)}",
+            advice="hold it by another enforcer: see `thalweg enforcers`",
+            where=where,
+        )
+    if law.oracle and not hold.oracle:
+        raise HandshakeError(
+            f"{law.name} looks at the truth, which no forecast has",
+            allowed="laws whose target is known beforehand",
+            advice="choose another target, or say `oracle: true`, and the scores will carry the word",
+            where=where,
+        )
+    at(f"{where}.hold.{law.name}", shake, wanted, law.needs(), giver=method.name, taker=law.name)
+    at(f"{where}.hold.{law.name}", law.check, wanted)
+    read = Signature(tuple(map(Field, at(f"{where}.hold.{law.name}", law.reads))))
+    at(f"{where}.hold.{law.name}", shake, given, read, giver="preprocess", taker=law.name)
+
+
+def _site(hold: Hold, method: Method, *, where: str) -> None:
+    enforcer = hold.enforcer
+    sites = {"output"}
+    if isinstance(method, Learner):
+        sites |= method.sites
+    if issubclass(method.fitted if isinstance(method, Learner) else type(method), Steered):
+        sites.add("sampling")
+    if hold.site not in sites:
+        raise HandshakeError(
+            f"{enforcer.name} works at the {hold.site} site, where {method.name} cannot hold a law",
+            allowed=", ".join(sorted(sites)),
+            advice="hold the law at another site, or choose a method that can",
+            where=where,
+        )
+    if isinstance(enforcer, OutputEnforcer) and enforcer.uses and method.uncertainty not in enforcer.uses:
+        needs = " or ".join(enforcer.uses)
+        raise HandshakeError(
+            f"{enforcer.name} needs an estimate with {needs}; that of {method.name} has {method.uncertainty!r}",
+            allowed=f"methods whose uncertainty is {needs}",
+            advice="choose such a method, or an enforcer that needs no uncertainty",
+            where=where,
+        )
+
+
+def at(where: str, function: Any, *arguments: Any, **named: Any) -> Any:
+    """Call, and tell an error its place in the recipe."""
+    part = getattr(function, "__self__", None)
+    try:
+        if isinstance(part, Component):
+            return call(part, function, *arguments, **named)
+        return function(*arguments, **named)
+    except ThalwegError as error:
+        raise error.at(where) from None

@@ -1,0 +1,68 @@
+"""The parts of a recipe, made from their names and options."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from ..components import Component, Enforcer, Hold, Law, Learner, Method, Metric, WholeMetric
+from ..errors import OptionError
+from .recipe import Recipe
+from .registry import Registry
+
+
+def train_options(recipe: Recipe, methods: Sequence[Method]) -> list[dict[str, Any]]:
+    """The `train:` options of each method: those that it reads. Raises `OptionError` for one that none reads."""
+    given = {key: value for key, value in recipe.train.items() if key != "method"}
+    known = set().union(*(method.trains_on for method in methods if isinstance(method, Learner)), set())
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise OptionError(
+                f"there is no option {key!r}",
+                allowed=", ".join(sorted(known)) or f"none: {methods[0].name} learns nothing that has options",
+                advice=f"did you mean {near[0]!r}?" if near else "leave it out",
+                where="train",
+            )
+    return [
+        {key: value for key, value in given.items() if isinstance(method, Learner) and key in method.trains_on}
+        for method in methods
+    ]
+
+
+def held_laws(recipe: Recipe, registry: Registry) -> tuple[Hold, ...]:
+    """Laws that share an enforcer are held together."""
+    grouped: list[Hold] = []
+    for i, constraint in enumerate(recipe.constrain):
+        law = cast(Law, registry.make("laws", constraint.hold, where=f"constrain[{i}].hold"))
+        enforcer = cast(Enforcer, registry.make("enforcers", constraint.by, where=f"constrain[{i}].by"))
+        for j, hold in enumerate(grouped):
+            if hold.enforcer == enforcer and hold.oracle == constraint.oracle:
+                grouped[j] = replace(hold, laws=(*hold.laws, law))
+                break
+        else:
+            grouped.append(Hold((law,), enforcer, constraint.oracle))
+    return tuple(grouped)
+
+
+def labelled_metrics(recipe: Recipe, registry: Registry) -> dict[str, Metric | WholeMetric]:
+    """The metrics by label: the name, and where two would be alike the variable, or the words among their options."""
+    made = [registry.make("metrics", each, where=f"evaluate[{i}]") for i, each in enumerate(recipe.evaluate)]
+    names = [each.name for each in made]
+    labels: dict[str, Metric | WholeMetric] = {}
+    for part in made:
+        label = part.name
+        if names.count(label) > 1:
+            label = "/".join(filter(None, [label, _apart(part)]))
+        while label in labels:
+            label += "+"
+        labels[label] = cast(Metric, part)
+    return labels
+
+
+def _apart(part: Component) -> str:
+    """What tells a metric from another of its name."""
+    given = part.model_dump(mode="json", exclude_defaults=True)
+    return given.get("variable") or "/".join(each for each in given.values() if isinstance(each, str))

@@ -1,0 +1,244 @@
+"""One YAML file, complete in itself: YAML -> `Recipe`; overrides; the JSON schema that editors complete recipes with.
+
+Recipes are data: nothing in one is executed, and no name in one leaves the store.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..boundaries.documents import DEEPEST, parsed, read
+from ..credentials import hidden, masked, remember, shown
+from ..errors import OptionError, RecipeError, SourceError
+from .registry import KINDS, SINGULAR, Registry, described, named
+
+_PARTS = {("ingest",), ("train", "method"), ("cluster",)}
+"""Where a mapping names one part: an override by another name replaces it, options of the same name merge."""
+
+
+class Constraint(BaseModel):
+    """*Hold LAW by ENFORCER.*"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    hold: Any
+    by: Any
+    oracle: bool = False
+
+
+class Recipe(BaseModel):
+    """A parsed recipe; its parts are still names and options."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
+    experiment: Annotated[str, Field(min_length=1, max_length=200)] = "default"
+    ingest: Any
+    preprocess: tuple[Any, ...] = ()
+    train: dict[str, Any]
+    constrain: tuple[Constraint, ...] = ()
+    evaluate: tuple[Any, ...] = Field(min_length=1)
+    cluster: Any = "threads"
+    store: str = ""
+    file: str = Field("", exclude=True)
+
+    @classmethod
+    def load(cls, path: str | Path, *, overrides: Iterable[str] = ()) -> Recipe:
+        """Read a recipe. Raises `RecipeError` with the file and the place in it."""
+        file = Path(path)
+        if not _exists(file):
+            near = difflib.get_close_matches(file.name, [each.name for each in file.parent.glob("*.y*ml")], n=1)
+            raise SourceError(
+                f"there is no recipe {str(path)!r}",
+                allowed="the path of a YAML file",
+                advice=f"did you mean {str(file.parent / near[0])!r}?" if near else "see recipes/ for examples",
+            )
+        tree = read(file)
+        if "extends" in tree:
+            named = tree.pop("extends")
+            if not isinstance(named, str) or not named:
+                raise OptionError(
+                    f"{shown(named)} names no recipe", allowed="one path", where="extends", file=file.name
+                )
+            base = file.parent / named
+            below = read(base, where="extends")
+            if "extends" in below:
+                raise RecipeError(
+                    f"{base.name} extends another recipe",
+                    allowed="one level of `extends`",
+                    where="extends",
+                    file=file.name,
+                )
+            tree = merge(below, tree)
+        for override in overrides:
+            tree = assign(tree, override)
+        remember(tree)
+        return cls.parse(tree, file=file.name)
+
+    @classmethod
+    def parse(cls, tree: Mapping[str, Any], *, file: str = "") -> Recipe:
+        """A recipe from plain data."""
+        try:
+            recipe = cls.model_validate({**tree, "file": file})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            keys = [key for key in cls.model_fields if key != "file"]
+            if first["type"] == "extra_forbidden":
+                near = difflib.get_close_matches(where, keys, n=1)
+                raise OptionError(
+                    f"there is no section {where!r}",
+                    allowed=", ".join(keys),
+                    advice=f"did you mean {near[0]!r}?" if near else "leave it out",
+                    file=file,
+                ) from None
+            if first["type"] == "missing":
+                raise OptionError(
+                    f"the section {where!r} is missing", allowed=", ".join(keys), advice=f"add `{where}:`", file=file
+                ) from None
+            raise OptionError(f"{shown(hidden(first['input']))}: {first['msg']}", where=where, file=file) from None
+        if "method" not in recipe.train:
+            raise OptionError(
+                "the section 'train' names no method",
+                allowed="`method: NAME`, with a name of `thalweg methods`, or a list of them",
+                where="train",
+                file=file,
+            )
+        return recipe
+
+    def each_method(self) -> Iterator[Recipe]:
+        """This recipe once per method that `train.method` lists."""
+        methods = self.train["method"]
+        if not isinstance(methods, list):
+            yield self
+            return
+        for i, method in enumerate(methods):
+            name, _ = named(method, kind="methods", where=f"train.method[{i}]")
+            train = {**self.train, "method": method}
+            title = f"{self.name}-{name}"[:80]
+            again = sum(named(each, kind="methods")[0] == name for each in methods[:i])
+            yield self.model_copy(update={"name": f"{title}-{again + 1}" if again else title, "train": train})
+
+    def resolved(self) -> dict[str, Any]:
+        """Plain data, without credentials."""
+        return dict(hidden(self.model_dump(mode="json")))
+
+
+def _exists(file: Path) -> bool:
+    """Whether there is anything; what cannot be looked at is left to be refused when it is read."""
+    try:
+        return file.exists()
+    except (OSError, ValueError):
+        return True
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any], place: tuple[str, ...] = ()) -> dict[str, Any]:
+    """`above` over `below`: mappings merge, everything else is replaced."""
+    if place in _PARTS and set(below) != set(above):
+        return dict(above)
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old, value, (*place, key)) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def assign(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
+    """`tree` with `a.b=c`; the name of a part may be left out: `ingest.path=x` sets `ingest: {kaplan: {path: x}}`."""
+    path, equals, text = override.partition("=")
+    keys = re.sub(r"\[(\d+)\]", r".\1", path).split(".")
+    if not equals or not all(keys) or len(keys) > DEEPEST:
+        raise OptionError(
+            f"--set {masked(override[:200])!r}", allowed="--set a.b=c", advice="give a path, '=', and a value in YAML"
+        )
+    made = copy.deepcopy(dict(tree))
+    node: Any = made
+    for depth, key in enumerate(keys):
+        index = _index(node, key, at=".".join(keys[:depth]), override=path)
+        if depth == len(keys) - 1:
+            node[index] = _value(text, path)
+            break
+        child = node[index] if isinstance(node, list) else node.get(index)
+        if isinstance(child, str):
+            child = {child: {}}
+        node[index] = {} if child is None else child
+        node = _inside(node[index], keys[depth + 1])
+    return made
+
+
+def _value(text: str, path: str) -> Any:
+    """A value in YAML; what is no YAML is a text, unless it is YAML that is refused."""
+    try:
+        return parsed(text, what="--set")
+    except RecipeError as error:
+        if any(word in error.given for word in ("nested deeper", "stands for", "is no key", "given twice")):
+            raise OptionError(error.given, allowed="--set a.b=c", where=f"--set {path}") from None
+        return text
+
+
+def _index(node: Any, key: str, *, at: str, override: str) -> Any:
+    """The place of `key` in a mapping or a list. Raises `OptionError`."""
+    if isinstance(node, dict):
+        return key
+    if isinstance(node, list) and key.isascii() and key.isdigit() and int(key) < len(node):
+        return int(key)
+    raise OptionError(
+        f"--set {override!r}: {at!r} has no item {key!r}",
+        allowed=f"0 to {len(node) - 1}" if isinstance(node, list) else f"{at}: it is {shown(node, limit=60)}",
+    )
+
+
+def _inside(node: Any, key: str) -> Any:
+    """Through the name of a part to its options, unless `key` is that name."""
+    if isinstance(node, dict) and len(node) == 1 and key not in node:
+        name, options = next(iter(node.items()))
+        if options is None:
+            node[name] = options = {}
+        if isinstance(options, dict) and name not in ("method", "hold", "by"):
+            return options
+    return node
+
+
+def schema(registry: Registry) -> dict[str, Any]:
+    """The JSON schema of recipes that use the installed plugins."""
+    choices: dict[str, Any] = {}
+    definitions: dict[str, Any] = {}
+    for kind in KINDS:
+        options: list[dict[str, Any]] = []
+        for name, part in registry.parts(kind).items():
+            inner = part.model_json_schema(mode="validation", ref_template="#/$defs/{model}")
+            definitions.update(inner.pop("$defs", {}))
+            inner["description"] = described(part)
+            options.append({"const": name, "description": described(part)})
+            options.append(
+                {"type": "object", "properties": {name: inner}, "required": [name], "additionalProperties": False}
+            )
+        choices[kind] = {"anyOf": options} if options else {}
+    definitions.update({SINGULAR[kind]: choice for kind, choice in choices.items()})
+    here = {kind: {"$ref": f"#/$defs/{SINGULAR[kind]}"} for kind in KINDS}
+    tree = Recipe.model_json_schema()
+    tree["properties"] |= {
+        "ingest": here["datasets"],
+        "preprocess": {"type": "array", "items": here["transforms"]},
+        "train": {
+            "type": "object",
+            "properties": {"method": {"anyOf": [here["methods"], {"type": "array", "items": here["methods"]}]}},
+        },
+        "evaluate": {"type": "array", "items": here["metrics"], "minItems": 1},
+        "extends": {"type": "string", "description": "another recipe that this one changes"},
+    }
+    # What an overlay leaves out, the recipe that it extends gives.
+    whole = {"required": tree.pop("required"), "properties": {"train": {"required": ["method"]}}}
+    tree["anyOf"] = [{"required": ["extends"]}, whole]
+    constraint = tree["$defs"]["Constraint"]["properties"]
+    constraint["hold"], constraint["by"] = here["laws"], here["enforcers"]
+    tree["$defs"] |= definitions
+    tree["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    tree["title"] = "thalweg recipe"
+    return tree

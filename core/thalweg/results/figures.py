@@ -1,0 +1,142 @@
+"""The figures of a run: scores by lead, and maps of truth and estimates, with one colour scale for what is compared."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..recipes.plan import Plan
+from ..samples.prepared import Prepared
+from ..stores.arrays import read, reading
+from ..stores.attempt import Attempt
+from ..stores.files import write_bytes
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+STYLE = {"free": {"color": "#777777", "linestyle": "--"}, "held": {"color": "#0b5fa5", "linestyle": "-"}}
+
+
+def draw(
+    attempt: Attempt,
+    plan: Plan,
+    prepared: Prepared,
+    urls: Mapping[str, str],
+    curves: Mapping[str, Mapping[int, float]],
+) -> None:
+    """Draw what this run's data allow, as `figures/*.png`."""
+    figure = by_lead(curves)
+    if figure is not None:
+        _save(figure, attempt, "scores", plan)
+    figure = maps(prepared, urls)
+    if figure is not None:
+        _save(figure, attempt, "maps", plan)
+
+
+def by_lead(curves: Mapping[str, Mapping[int, float]]) -> Figure | None:
+    """Scores against lead, free and held; one panel per metric (its mean over thresholds where it has some)."""
+    from matplotlib.figure import Figure
+
+    metrics: dict[str, dict[str, Mapping[int, float]]] = {}
+    for key, curve in curves.items():
+        metric, version = key.removesuffix("/lead").rsplit("/", 1)
+        if len(curve) > 1:
+            metrics.setdefault(metric, {})[version] = curve
+    means = {metric.removesuffix("/mean") for metric in metrics if metric.endswith("/mean")}
+    shown = {m: c for m, c in metrics.items() if m.endswith("/mean") or m.rpartition("/")[0] not in means}
+    if not shown:
+        return None
+    figure = Figure(figsize=(3.6 * min(3, len(shown)), 2.8 * -(-len(shown) // 3)), layout="constrained")
+    axes = figure.subplots(-(-len(shown) // 3), min(3, len(shown)), squeeze=False).ravel()
+    for axis, (metric, versions) in zip(axes, shown.items(), strict=False):
+        for version, curve in versions.items():
+            axis.plot(list(curve), list(curve.values()), label=version, marker=".", **STYLE[version])
+        axis.set(title=metric, xlabel="lead (steps)")
+        axis.grid(alpha=0.3)
+    axes[0].legend(frameon=False)
+    for axis in axes[len(shown) :]:
+        axis.set_axis_off()
+    return figure
+
+
+def maps(prepared: Prepared, urls: Mapping[str, str]) -> Figure | None:
+    """One test sample: truth, free, held, at three leads; None for estimates that are not maps."""
+    from matplotlib.figure import Figure
+
+    samples = prepared.samples("test")
+    number = len(samples) // 2
+    with reading(prepared.preprocess, prepared.ingest, *urls.values()):
+        rows = {"truth": samples.truth([number]).isel(sample=0)} if samples.spec.get("dim") else {}
+        if not rows:
+            return None
+        rows |= {version: read(url).isel(sample=number).load() for version, url in urls.items()}
+    name = next(iter(rows["truth"].data_vars))
+    fields = {row: _map(data[name]) for row, data in rows.items()}
+    truth = fields["truth"]
+    if truth is None or "lead" not in truth.dims or any(each is None for each in fields.values()):
+        return None
+    leads = sorted({0, truth.sizes["lead"] // 2, truth.sizes["lead"] - 1})
+    low, high = float(truth.min()), float(truth.max())
+    signed = low < 0 < high
+    limit = max(-low, high)
+    scale: dict[str, Any] = (
+        {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit} if signed else {"cmap": "viridis", "vmin": low, "vmax": high}
+    )
+    y, x = truth.dims[-2:]
+    aspect = truth.sizes[y] / truth.sizes[x]
+    width = 3.0 if aspect > 0.5 else 4.2
+    figure = Figure(
+        figsize=(width * len(leads) + 1, max(0.9, width * aspect + 0.3) * len(fields) + 0.6), layout="constrained"
+    )
+    axes = figure.subplots(len(fields), len(leads), squeeze=False)
+    image = None
+    for i, (row, field) in enumerate(fields.items()):
+        assert field is not None
+        for j, lead in enumerate(leads):
+            image = axes[i, j].imshow(
+                field.isel(lead=lead).values, origin=_origin(field, str(y)), aspect="auto", **scale
+            )
+            axes[i, j].set(xticks=[], yticks=[])
+            if i == 0:
+                axes[i, j].set_title(f"lead {int(truth['lead'][lead])}")
+            if j == 0:
+                axes[i, j].set_ylabel(row)
+    assert image is not None
+    figure.colorbar(image, ax=axes, label=f"{name} [{truth.attrs.get('units', '1')}]", shrink=0.8)
+    if "reference_time" in truth.coords:
+        figure.suptitle(f"from {str(truth['reference_time'].values)[:16]}", fontsize=9)
+    return figure
+
+
+def _map(array: xr.DataArray) -> xr.DataArray | None:
+    array = array.mean("member", keep_attrs=True) if "member" in array.dims else array
+    return (
+        array.transpose("lead", ...) if array.ndim == 3 and "lead" in array.dims and min(array.shape[1:]) > 1 else None
+    )
+
+
+def _origin(array: xr.DataArray, y: str) -> Any:
+    """Rows that go north are drawn upwards, image rows downwards."""
+    rising = y in array.coords and array.sizes[y] > 1 and float(array[y][-1]) > float(array[y][0])
+    return (
+        "lower"
+        if rising and array[y].attrs.get("units", "") in ("degrees_north", "degree_north", "m", "km")
+        else "upper"
+    )
+
+
+def _save(figure: Figure, attempt: Attempt, name: str, plan: Plan) -> None:
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = figure.get_layout_engine()
+    if isinstance(layout, ConstrainedLayoutEngine):
+        # Room below for the small print.
+        layout.set(rect=(0, 0.04, 1, 0.96))
+    figure.text(
+        0.995, 0.005, f"{plan.recipe.name}/{plan.digest[:10]}", ha="right", va="bottom", fontsize=6, color="#999999"
+    )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110)
+    write_bytes(attempt.url(f"data/figures/{name}.png"), buffer.getvalue())

@@ -1,0 +1,119 @@
+"""From statistics to a score: sums and counts per chunk, added up, divided once.
+
+    statistics(estimate, truth) -> (sum, count) per sample and lead -> mean -> value
+
+Sums and counts of disjoint chunks add, so a score does not depend on how the data were cut. Integers and booleans add
+up in int64: counts are exact at any size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ..components import Metric, WholeMetric
+
+KEPT = ("sample", "lead")
+
+
+@dataclass(frozen=True)
+class Totals:
+    """A statistic that was already added up over some dims: its sum, and how many values went into it."""
+
+    sum: xr.DataArray
+    count: xr.DataArray
+
+    def over(self, *dims: str) -> Totals:
+        """Added up over those of `dims` that are there."""
+        return Totals(
+            self.sum.sum([dim for dim in dims if dim in self.sum.dims], skipna=False),
+            self.count.sum([dim for dim in dims if dim in self.count.dims], skipna=False),
+        )
+
+    def mean(self) -> xr.DataArray:
+        """Sum over count; NaN where nothing was counted."""
+        return self.sum / self.count.where(self.count > 0)
+
+
+Tally = Mapping[str, Totals]
+"""The totals of a metric's statistics, by name."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's value: `by_lead` along `lead` where there is one, `overall` without it."""
+
+    by_lead: xr.DataArray
+    overall: xr.DataArray
+
+
+def tally(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset) -> dict[str, Totals]:
+    """Totals per sample and lead of a metric's statistics; lazy where its arguments are.
+
+    A statistic given as a field per point is added up over the truth's dims other than `sample` and `lead`;
+    points that are NaN are not counted. A dim that the statistic brings itself (threshold, bin) is kept.
+    """
+    points = {str(dim) for array in truth.data_vars.values() for dim in array.dims} - set(KEPT)
+    return {name: _totals(each, points) for name, each in metric.statistics(estimate, truth).items()}
+
+
+def _totals(statistic: Any, points: set[str]) -> Totals:
+    import numpy as np
+    import xarray as xr
+
+    if isinstance(statistic, Totals):
+        return statistic.over(*points)
+    dims = [dim for dim in statistic.dims if dim in points]
+    if statistic.dtype.kind == "f":
+        valid = statistic.notnull()
+        # Filled first: a sum over no dim would keep a NaN, which spoils the sum over samples.
+        return Totals(statistic.astype("float64").fillna(0.0).sum(dims), valid.sum(dims, dtype="int64"))
+    size = int(np.prod([statistic.sizes[dim] for dim in dims], dtype="int64"))
+    total = statistic.sum(dims, dtype="int64")
+    return Totals(total, xr.full_like(total, size))
+
+
+def concatenate(parts: Sequence[Tally], dim: str = "sample") -> dict[str, Totals]:
+    """Totals of chunks that follow one another along `dim`; a statistic that has no such dim is added up."""
+    import xarray as xr
+
+    if len(parts) == 1:
+        return dict(parts[0])
+    found = {}
+    for name, each in parts[0].items():
+        if dim in each.sum.dims:
+            sums, counts = ([getattr(part[name], which) for part in parts] for which in ("sum", "count"))
+            found[name] = Totals(xr.concat(sums, dim, join="exact"), xr.concat(counts, dim, join="exact"))
+        else:
+            found[name] = add([{name: part[name]} for part in parts])[name]
+    return found
+
+
+def add(parts: Sequence[Tally]) -> dict[str, Totals]:
+    """Totals of chunks of the same samples."""
+    total = dict(parts[0])
+    for part in parts[1:]:
+        total = {name: Totals(each.sum + part[name].sum, each.count + part[name].count) for name, each in total.items()}
+    return total
+
+
+def finish(metric: Metric, totals: Tally) -> Score:
+    """The score of a metric from the totals of all its chunks."""
+    by_lead = metric.value({name: each.over("sample").mean() for name, each in totals.items()})
+    if metric.overall == "mean":
+        return Score(by_lead, by_lead.mean([dim for dim in by_lead.dims if dim == "lead"]))
+    return Score(by_lead, metric.value({name: each.over("sample", "lead").mean() for name, each in totals.items()}))
+
+
+def score(metric: Metric | WholeMetric, estimate: xr.Dataset, truth: xr.Dataset) -> Score:
+    """The score of `estimate` against `truth`; lazy where they are, and the same under any chunking."""
+    from ..components import Metric
+
+    if isinstance(metric, Metric):
+        return finish(metric, tally(metric, estimate, truth))
+    value = metric.value(estimate, truth)
+    return Score(value, value.mean([dim for dim in value.dims if dim == "lead"]))

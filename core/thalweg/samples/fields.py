@@ -1,0 +1,53 @@
+"""What most metrics begin with: the field that an option names, and its estimate beside its truth."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from ..components.signature import Field, Signature
+from ..errors import EstimateError, OptionError
+
+
+def chosen(given: Signature, variable: str) -> Field:
+    """The field that an option `variable` names; the only one where it is empty. Raises `OptionError`."""
+    if variable in given:
+        return given[variable]
+    if not variable and len(given.fields) == 1:
+        return given.fields[0]
+    raise OptionError(
+        f"variable {variable!r} does not say which field to score",
+        allowed=", ".join(given.names),
+        advice="name one in `variable`",
+    )
+
+
+def pair(
+    estimate: xr.Dataset, truth: xr.Dataset, *, variable: str, members: bool = False
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """The estimate and the truth of a variable, dims in the truth's order.
+
+    An ensemble counts as its mean, and a point of it is missing where any member is; with `members` it is kept, along
+    `member`, last. Raises `EstimateError` where the two do not lie on one grid.
+    """
+    name = chosen(Signature.of(truth), variable).name
+    if name not in estimate:
+        raise EstimateError(f"the estimate has no {name!r}", allowed=", ".join(map(str, estimate.data_vars)))
+    left, right = estimate[name], truth[name]
+    if "member" in left.dims and "member" not in right.dims and not members:
+        left = left.mean("member", dtype="float64", skipna=False)
+    extra = set(left.dims) - {"member"} if members else set(left.dims)
+    if extra != set(right.dims):
+        raise EstimateError(
+            f"the estimate of {name!r} has dims {left.dims!r}",
+            allowed=f"those of the truth, {right.dims!r}",
+            advice="a method returns what `wanted` asks for",
+        )
+    try:
+        left, right = xr.align(left, right, join="exact", exclude=["member"], copy=False)
+    except ValueError as error:
+        raise EstimateError(
+            f"the estimate of {name!r} lies on other coordinates than the truth: {error}",
+            allowed=f"sizes {dict(right.sizes)!r} and the truth's coordinates",
+            advice="keep the coordinates of the inputs, or leave them out",
+        ) from error
+    return left.transpose(*right.dims, ...), right
