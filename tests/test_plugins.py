@@ -224,7 +224,7 @@ def test_a_misspelled_hook_is_refused(registry: Registry, plugin: object, findin
     [
         ("half", Half, "two registers 'half', which does not define solve"),
         ("Still", Still, "two registers 'Still'"),
-        ("law", Law, "two registers 'law' as <class 'thalweg.components.Law'>"),
+        ("law", Law, "two registers 'law' as <class 'thalweg.components.law.Law'>"),
     ],
 )
 def test_a_part_that_does_not_fit_is_named_when_a_lookup_misses(
