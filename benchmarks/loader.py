@@ -35,6 +35,7 @@ from thalweg import Samples
 from thalweg.learning.loader import Loader
 from thalweg.learning.order import batches
 from thalweg.learning.reader import Reader, reader_of
+from thalweg.samples import Windows
 from thalweg.stores.arrays import read
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
@@ -78,25 +79,23 @@ def stored(values: Array, folder: Path, chunks: tuple[int, ...], codecs: list[An
         "field", shape=values.shape, dtype=values.dtype, chunks=chunks, compressors=codecs or None, dimension_names=dims
     )
     array[:] = values
-    spec: dict[str, Any] = {
-        "kind": "windows",
-        "dim": dims[-3],
-        "inputs": 13 if events else 12,
-        "targets": 12 if events else 14,
-    }
-    spec["series"] = "event" if events else None
-    data = read(str(folder)).assign_attrs(samples=spec)
-    if events:
-        row = np.repeat(np.arange(len(values)), 3)
-        return data.assign(window_start=("window", np.tile([0, 12, 24], len(values))), window_series=("window", row))
-    return data.assign(window_start=("window", np.arange(len(values) - 25)))
+    begin = np.tile([0, 12, 24], len(values)) if events else np.arange(len(values) - 25)
+    index = Windows(
+        dim=dims[-3],
+        series="event" if events else None,
+        begin=begin,
+        row=np.repeat(np.arange(len(values)), 3) if events else np.zeros_like(begin),
+        inputs=13 if events else 12,
+        targets=12 if events else 14,
+    )
+    return index.on(read(str(folder)))
 
 
 def windows(reader: Reader, order: list[Array]) -> list[list[tuple[Any, ...]]]:
     """The index of each window in the array."""
-    data, spec = reader.samples.data, reader.samples.spec
-    begin, length = data["window_start"].values, spec["inputs"] + spec["targets"]
-    rows = data["window_series"].values if spec["series"] else None
+    index = reader.samples.index
+    begin, length = index.begin, index.inputs + index.targets
+    rows = index.row if index.series else None
     return [
         [(*(() if rows is None else (rows[i],)), slice(begin[i], begin[i] + length)) for i in batch] for batch in order
     ]

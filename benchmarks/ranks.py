@@ -28,6 +28,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import xarray as xr
+from thalweg import Samples
 from thalweg.cluster import Workers, cluster_from
 from thalweg.stores.arrays import lay_out, put, read
 from thalweg.testing import windowed
@@ -55,7 +56,7 @@ def seconds_per_step(data: xr.Dataset, workers: Workers, folder: Path, *, ranks:
     learn(
         ToyLearner(width=width), data, folder, workers=workers, report=report, ranks=ranks, epochs=epochs, batch=BATCH
     )
-    steps = len(data["window_split"]) / BATCH
+    steps = len(Samples.of(data)) / BATCH
     return float(np.diff(ends).min()) / steps
 
 

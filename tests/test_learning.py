@@ -590,7 +590,7 @@ def test_inputs_that_lie_on_no_grid_are_given_apart_and_scaled(tmp_path: Path) -
             "level": ("sample", level),
             "label": ("sample", np.array(["a", "b"] * 20)),
             "u": (("sample", "x"), truth),
-            "window_split": ("window", np.repeat([0, 2], 20)),
+            "pair_split": ("sample", np.repeat([0, 2], 20)),
         },
         {"x": x, "sample": np.arange(40)},
         {"samples": spec},

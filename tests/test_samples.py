@@ -10,7 +10,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from thalweg import HandshakeError, Samples
-from thalweg.samples.index import shared_steps
+from thalweg.samples import shared_steps
 from xarray.backends import BackendArray
 from xarray.core import indexing
 

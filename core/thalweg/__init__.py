@@ -31,7 +31,7 @@ from .components.signature import Field, Signature
 from .errors import EstimateError, HandshakeError, OptionError, SourceError, ThalwegError
 from .recipes.registry import Named, Registry
 from .results.scoring import Score, Totals, score
-from .samples.index import Samples
+from .samples import Samples
 
 __all__ = [
     "Component",

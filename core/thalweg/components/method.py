@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ..cluster import Workers
-    from ..samples.index import Samples
+    from ..samples import Samples
     from .enforcer import Hold
 
 

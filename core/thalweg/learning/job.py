@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..components import Component, Hold
 from ..components.signature import Signature
-from ..samples.index import Samples
+from ..samples import Samples
 from .options import TrainOptions
 from .scaling import Scales
 

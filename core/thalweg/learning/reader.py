@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..samples.index import Samples
+from ..samples import Samples
 from ..stores.arrays import reading
 from .chunk_files import Array
 from .chunks import Chunks, zarr_array
@@ -61,17 +61,16 @@ class Reader(ABC):
 
 def reader_of(samples: Samples, *, batch: int, threads: int | None = None) -> Reader:
     """The fastest reader for these samples; with `batch` samples to a batch, it keeps decoded chunks of as many."""
-    spec = samples.spec
     moving = [name for name in (*samples.given.names, *samples.wanted.names) if _moves(samples, name)]
     arrays = {name: zarr_array(samples.data[name].variable) for name in moving}
-    if spec.get("dim") is None or any(each is None for each in arrays.values()):
+    if samples.index.dim is None or any(each is None for each in arrays.values()):
         return SampleReader(samples)
     chunks = {name: Chunks(each) for name, each in arrays.items() if each is not None}
     return ZarrReader(samples, chunks, batch=batch, threads=threads or max(2, os.cpu_count() or 2))
 
 
 def _moves(samples: Samples, name: str) -> bool:
-    return samples.spec.get("dim") in samples.data[name].dims
+    return samples.index.dim in samples.data[name].dims
 
 
 class SampleReader(Reader):
@@ -115,11 +114,9 @@ class ZarrReader(Reader):
         self._sources = [Source.of(samples, name, each) for name, each in chunks.items()]
         for source in self._sources:
             source.keep(batch * prod(source.shape) * source.chunks.dtype.itemsize)
-        spec, data, numbers = samples.spec, samples.data, samples.numbers
-        windows = spec["kind"] == "windows"
-        self._begin = data["window_start"].values[numbers] if windows else numbers
-        series = spec.get("series") if windows else None
-        self._rows = data["window_series"].values[numbers] if series else np.zeros_like(self._begin)
+        index, data = samples.index, samples.data
+        self._begin, self._rows = index.begin[samples.numbers], index.row[samples.numbers]
+        series = index.series
         still = [name for name in self.given.names if name not in chunks]
         self._still = {n: data[n].transpose(*filter(None, [series]), ..., missing_dims="ignore").values for n in still}
         self._of_series = {name for name in still if series in data[name].dims}

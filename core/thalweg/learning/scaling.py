@@ -12,7 +12,7 @@ from ..errors import OptionError
 
 if TYPE_CHECKING:
     from ..components.signature import Signature
-    from ..samples.index import Samples
+    from ..samples import Samples
 
 Scales = dict[str, tuple[float, float]]
 """Offset and divisor of each variable."""
@@ -67,7 +67,7 @@ def scales_of(choice: Scale | Mapping[str, Scale], samples: Samples, given: Sign
 
 def _measured(names: list[str], samples: Samples) -> Scales:
     """Mean and standard deviation over samples that do not overlap, in two passes: a large mean costs no digits."""
-    at = _apart(samples)
+    at = samples.index.apart(samples.numbers)
     means: dict[str, float] = {}
     for moment in (1, 2):
         sums, counts = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
@@ -84,20 +84,3 @@ def _measured(names: list[str], samples: Samples) -> Scales:
     deviations = {name: (sums[name] / max(1, counts[name])) ** 0.5 for name in names}
     # A constant field stays one.
     return {name: (means[name], deviations[name] or 1.0) for name in names}
-
-
-def _apart(samples: Samples) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Positions of samples of which no two share a step, so that none counts twice."""
-    spec, data = samples.spec, samples.data
-    if spec["kind"] != "windows":
-        return np.arange(len(samples))
-    extent = (int(spec["inputs"]) + int(spec["targets"]) - 1) * int(spec.get("every", 1)) + 1
-    begin = data["window_start"].values[samples.numbers]
-    rows = data["window_series"].values[samples.numbers] if spec.get("series") else np.zeros_like(begin)
-    kept: list[int] = []
-    end: dict[int, int] = {}
-    for position in np.lexsort((begin, rows)):
-        if begin[position] >= end.get(int(rows[position]), -1):
-            kept.append(int(position))
-            end[int(rows[position])] = int(begin[position]) + extent
-    return np.array(kept, dtype=np.int64)

@@ -32,7 +32,7 @@ from .state import State
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..samples.index import Samples
+    from ..samples import Samples
 
 log = logging.getLogger("thalweg")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..samples.index import Samples
+from ..samples import Samples
 from .chunk_cache import ChunkCache
 from .chunk_files import Array, Key
 from .chunks import Chunks
@@ -37,15 +37,16 @@ class Source:
 
     @classmethod
     def of(cls, samples: Samples, name: str, chunks: Chunks) -> Source:
-        spec, dims = samples.spec, samples.data[name].dims
-        axis = dims.index(spec["dim"])
-        if spec["kind"] == "pairs":
-            return cls(name, chunks, axis, None, 0, 1, 1, int(name in samples.given), leads=False)
-        series = dims.index(spec["series"]) if spec.get("series") in dims else None
-        every, observed, predicted = int(spec.get("every", 1)), name in samples.given, name in samples.wanted
-        inputs, targets = int(spec["inputs"]) * observed, int(spec["targets"]) * predicted
-        first = 0 if observed else int(spec["inputs"]) * every
-        return cls(name, chunks, axis, series, first, inputs + targets, every, inputs, leads=True)
+        index, dims = samples.index, samples.data[name].dims
+        axis = dims.index(index.dim)
+        series = dims.index(index.series) if index.series in dims else None
+        past, future = index.view("inputs"), index.view("truth")
+        observed, predicted = name in samples.given, name in samples.wanted
+        if past.lead is None:
+            return cls(name, chunks, axis, series, 0, 1, 1, int(observed), leads=False)
+        inputs, targets = past.length * observed, future.length * predicted
+        first = past.first if observed else future.first
+        return cls(name, chunks, axis, series, first, inputs + targets, past.every, inputs, leads=True)
 
     def keep(self, nbytes: int) -> None:
         """Keep decoded chunks of this many bytes, and at least those of a window."""

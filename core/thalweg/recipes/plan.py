@@ -19,7 +19,7 @@ from ..components.calls import call, planning
 from ..components.signature import Signature, shake
 from ..credentials import hidden, masked
 from ..errors import CorruptError, HandshakeError, SourceError, ThalwegError, TooLargeError
-from ..samples.index import SPLITS, Samples, Split, shared_steps
+from ..samples import SPLITS, Samples, Split, shared_steps
 from ..stores.attempt import FORMAT
 from ..stores.blocks import PEAK, blocks, chunks_of, largest_block
 from ..stores.store import Store
@@ -289,7 +289,7 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
     test = Samples.of(data, "test")
     wanted, given = test.wanted, test.given
     learner = isinstance(plan.method, Learner)
-    if learner and (data.get("window_split") is None or not len(Samples.of(data, "train"))):
+    if learner and (test.index.label is None or not len(Samples.of(data, "train"))):
         raise HandshakeError(
             f"{plan.method.name} learns, but nothing is set apart to learn from",
             allowed="data with a `train` split that the test split does not overlap",

@@ -68,7 +68,7 @@ def maps(prepared: Prepared, urls: Mapping[str, str]) -> Figure | None:
     samples = prepared.samples("test")
     number = len(samples) // 2
     with reading(prepared.preprocess, prepared.ingest, *urls.values()):
-        rows = {"truth": samples.truth([number]).isel(sample=0)} if samples.spec.get("dim") else {}
+        rows = {"truth": samples.truth([number]).isel(sample=0)} if samples.index.dim else {}
         if not rows:
             return None
         rows |= {version: read(url).isel(sample=number).load() for version, url in urls.items()}

@@ -1,8 +1,26 @@
-"""Where the samples of a dataset lie, and reading batches of them."""
+"""Where the samples of a dataset lie, and reading batches of them: the only part that knows how an index is written."""
 
 from __future__ import annotations
 
-from .index import SPLITS, Samples, Split, shared_steps
+from .index import SPLITS, SampleIndex, Side, Split, Track, View
+from .kinds import has_index, index_of
+from .pairs import Pairs
 from .prepared import Prepared
+from .samples import Samples, shared_steps
+from .windows import Windows
 
-__all__ = ["SPLITS", "Prepared", "Samples", "Split", "shared_steps"]
+__all__ = [
+    "SPLITS",
+    "Pairs",
+    "Prepared",
+    "SampleIndex",
+    "Samples",
+    "Side",
+    "Split",
+    "Track",
+    "View",
+    "Windows",
+    "has_index",
+    "index_of",
+    "shared_steps",
+]

@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..stores.arrays import read
-from .index import Samples, Split
+from .index import Split
+from .samples import Samples
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ from ..components import Hold, Method, OutputEnforcer, Steered
 from ..components.calls import call
 from ..components.signature import Signature
 from ..errors import EstimateError
-from ..samples.index import Samples
+from ..samples import Samples
 from ..samples.prepared import Prepared
 from ..stores.arrays import lay_out, put, read, reading
 from ..stores.attempt import mark
@@ -115,4 +115,4 @@ def _whole(batch: xr.Dataset, samples: Samples) -> xr.Dataset:
         for name, array in batch.data_vars.items()
     }
     whole = batch.drop_vars([name for name, each in batch.variables.items() if "sample" in each.dims])
-    return whole.assign(large).assign_coords(samples.coordinates(truth=True))
+    return whole.assign(large).assign_coords(samples.coordinates("truth"))

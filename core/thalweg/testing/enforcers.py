@@ -11,7 +11,7 @@ import xarray as xr
 
 from ..components import Enforcer, Law, LinearLaw, OperatorEnforcer, OutputEnforcer, Rows
 from ..components.signature import Signature
-from ..samples.index import Samples
+from ..samples import Samples
 from .candidates import breaking, broken, obeying, rounding, violation
 from .components import check_component
 from .report import Check, ensure

@@ -12,7 +12,7 @@ import xarray as xr
 
 from ..components import Law, LinearLaw, Rows, TensorLaw
 from ..components.signature import Signature
-from ..samples.index import Samples
+from ..samples import Samples
 from .candidates import broken, candidates
 from .components import check_component
 from .report import Check, ensure

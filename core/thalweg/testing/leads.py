@@ -11,7 +11,7 @@ import xarray as xr
 from ..components import Learner
 from ..components.signature import Signature
 from ..errors import ThalwegError
-from ..samples.index import Samples
+from ..samples import Samples, Windows, index_of
 from .report import ensure
 from .scenes import BATCH
 
@@ -61,7 +61,7 @@ def ensure_unshifted(estimate: xr.DataArray, inputs: xr.DataArray, truth: xr.Dat
 
 def exact_series(data: xr.Dataset) -> Iterator[tuple[str, xr.Dataset]]:
     """The data with other values: along straight lines, on waves, and with steps that shrink."""
-    dim = data.attrs["samples"]["dim"]
+    dim = str(index_of(data).dim)
     time = np.arange(data.sizes[dim], dtype="float64")
     yield "a straight line in time", _filled(data, lambda cell: 0.3 + (0.2 + 0.1 * cell) * (time - 24) / 48)
     yield "a travelling wave", _filled(data, lambda cell: 0.5 + 0.3 * np.sin(2 * np.pi * (cell - time / 9)))
@@ -78,7 +78,7 @@ def exact_series(data: xr.Dataset) -> Iterator[tuple[str, xr.Dataset]]:
 
 def _filled(data: xr.Dataset, value: Any) -> xr.Dataset:
     """Every field along the samples' dim with a series of its own in each cell; `cell` goes from 0 to 1."""
-    dim = data.attrs["samples"]["dim"]
+    dim = str(index_of(data).dim)
     made = {}
     for name, each in data.data_vars.items():
         if dim in each.dims and each.dtype.kind == "f":
@@ -103,9 +103,7 @@ def _tried(case: Any, data: xr.Dataset) -> tuple[xr.Dataset | None, xr.Dataset, 
 
 
 def _windowed(data: xr.Dataset) -> bool:
-    spec = data.attrs.get("samples") or {}
-    same = not spec.get("predict") and not spec.get("observe")
+    index = index_of(data)
+    same = isinstance(index, Windows) and not index.predict and not index.observe
     wanted, given = (Signature(getattr(Samples.of(data, "test"), side).fields) for side in ("wanted", "given"))
-    return (
-        spec.get("kind") == "windows" and spec.get("series") is None and same and set(wanted.names) <= set(given.names)
-    )
+    return same and index.series is None and set(wanted.names) <= set(given.names)

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..components import Learner
-from ..samples.index import Samples
+from ..samples import index_of
 from .report import Check, ensure
 from .scenes import difference
 
@@ -49,20 +49,10 @@ def _apart(one: xr.Dataset, other: xr.Dataset) -> bool:
 
 def taught(data: xr.Dataset) -> Any:
     """The steps, or the samples, that the train split touches; None if they cannot be told."""
-    train, spec = Samples.of(data, "train"), data.attrs["samples"]
-    dim = spec.get("dim")
-    if dim is None:
+    index = index_of(data)
+    if index.dim is None or index.series is not None:
         return None
-    found = np.zeros(data.sizes[dim], dtype=bool)
-    if spec["kind"] == "pairs":
-        found[train.numbers] = True
-    elif spec.get("series") is None:
-        extent = (int(spec["inputs"]) + int(spec["targets"]) - 1) * int(spec.get("every", 1)) + 1
-        for begin in data["window_start"].values[train.numbers]:
-            found[begin : begin + extent] = True
-    else:
-        return None
-    return found
+    return index.covered(index.numbers("train"), data)[0]
 
 
 def others(data: xr.Dataset) -> xr.Dataset | None:
@@ -76,7 +66,7 @@ def others(data: xr.Dataset) -> xr.Dataset | None:
 def backward(data: xr.Dataset) -> xr.Dataset:
     """The data with the steps that the train split reaches in the other order."""
     seen = taught(data)
-    dim = data.attrs["samples"].get("dim")
+    dim = index_of(data).dim
     if seen is None:
         return data.assign({n: each * 0.5 + 0.1 for n, each in data.data_vars.items() if each.dtype.kind == "f"})
     order = np.arange(data.sizes[dim])
@@ -94,7 +84,7 @@ def squeezed(data: xr.Dataset) -> xr.Dataset:
 
 def _changed(data: xr.Dataset, kept: Any, change: Callable[[xr.DataArray, str], xr.DataArray]) -> xr.Dataset:
     """The fields along the samples' dim, changed where not `kept`; coordinates stay."""
-    dim = data.attrs["samples"]["dim"]
+    dim = str(index_of(data).dim)
     made = {}
     for name, each in data.data_vars.items():
         if dim in each.dims and each.dtype.kind == "f":

@@ -15,7 +15,7 @@ from ..cluster import cluster_from
 from ..components import Fitted, Learner, Method, Solver, Training
 from ..components.signature import Signature
 from ..quantities.units import same_units
-from ..samples.index import Samples
+from ..samples import Samples
 from ..stages.constrain import checked
 from ..stages.train import read_fitted, write_fitted
 from . import learners

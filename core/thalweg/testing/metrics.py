@@ -15,7 +15,7 @@ from ..components import Metric, WholeMetric
 from ..components.signature import Signature
 from ..errors import ThalwegError
 from ..results.scoring import Score, Tally, Totals, add, concatenate, finish, score, tally
-from ..samples.index import Samples
+from ..samples import Samples
 from .components import check_component
 from .report import Check, ensure
 from .scenes import difference, guess, series, windowed

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ..components import Law, OperatorEnforcer
-from ..samples.index import Samples
+from ..samples import Samples
 from ..stages.constrain import context_of
 from .candidates import broken
 from .enforcers import obeyed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import xarray as xr
 
 from ..components import Law, LossEnforcer
-from ..samples.index import Samples
+from ..samples import Samples
 from .candidates import breaking, obeying
 from .report import Check, ensure
 from .scenes import BATCH, guess, known

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ..components.signature import Field, Signature
-from ..samples.index import Samples
+from ..samples import Samples, Windows
 from ..stages.constrain import context_of
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def windowed(data: xr.Dataset, *, inputs: int = 6, targets: int = 4) -> xr.Datas
     """`data` with an index of windows of `inputs` and `targets` steps: three quarters to train on, the rest to test."""
     starts = np.arange(0, data.sizes["time"] - inputs - targets + 1)
     split = np.where(np.arange(len(starts)) < 3 * len(starts) // 4, 0, 2)
-    spec = {"kind": "windows", "dim": "time", "series": None, "inputs": inputs, "targets": targets}
-    return data.assign(window_start=("window", starts), window_split=("window", split)).assign_attrs(samples=spec)
+    rows = np.zeros_like(starts)
+    return Windows(dim="time", begin=starts, row=rows, label=split, inputs=inputs, targets=targets).on(data)
 
 
 def scenes(needs: Signature) -> Iterator[xr.Dataset]:

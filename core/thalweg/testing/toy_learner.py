@@ -16,7 +16,7 @@ from ..components import Fitted, Hold, Loss, Training
 from ..components.signature import Signature
 from ..learning import Layout, TorchLearner
 from ..recipes.registry import Named
-from ..samples.index import Samples
+from ..samples import Samples
 
 if TYPE_CHECKING:
     import xarray as xr

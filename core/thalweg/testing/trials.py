@@ -26,7 +26,7 @@ from ..components import (
 from ..components.signature import Signature, shake
 from ..errors import ThalwegError
 from ..results.scoring import score
-from ..samples.index import Samples
+from ..samples import Samples
 from . import datasets, enforcers, laws, losses, methods, metrics, operators, penalties, transforms
 from .report import Check
 from .scenes import guess, scenes, series, windowed

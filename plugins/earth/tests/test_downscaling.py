@@ -10,6 +10,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from thalweg import HandshakeError, Samples, Signature
+from thalweg.samples import index_of
 from thalweg.testing import check_method, check_transform, series
 from thalweg_earth.methods.interpolate import Interpolate
 from thalweg_earth.transforms.coarsen import Coarsen
@@ -108,7 +109,7 @@ def test_they_keep_the_contract() -> None:
     check_transform(Coarsen(variable="field", factor=2), data)
     check_transform(RainRate(variable="field", by=60.0), data)
     split = Coarsen(variable="field", factor=2).apply(data, xr.Dataset())
-    split = split.assign(window_split=("time", np.where(np.arange(48) < 36, 0, 2)))
+    split = index_of(split).labelled(np.where(np.arange(48) < 36, 0, 2)).on(split)
     for order in ("nearest", "linear", "cubic"):
         check_method(Interpolate(order=order), split)  # type: ignore[arg-type]
 

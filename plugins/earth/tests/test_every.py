@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg import HandshakeError, Learner, Registry, Samples, Solver, Training, score
-from thalweg_earth.methods._eofs import stretches
 from thalweg_earth.methods.linear_inverse_model import LinearInverseModel
 from thalweg_earth.metrics.nino34_skill import Nino34Skill
 from thalweg_earth.transforms.split import Split
@@ -70,13 +69,13 @@ def test_a_lag_is_of_steps_of_the_windows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("every", "stride"), [(1, 1), (2, 1), (3, 1), (2, 2), (3, 2), (4, 7)])
-def test_stretches_are_the_steps_that_windows_touch(every: int, stride: int) -> None:
+def test_tracks_are_the_steps_that_windows_touch(every: int, stride: int) -> None:
     data = cut(autoregressive(dated=True).isel(time=slice(4000, 6000)), 1)
     data = Windows(inputs=2, targets=3, every=every, stride=stride).apply(
         autoregressive().isel(time=slice(0, 200)), NONE
     )
     train = Samples.of(data)
-    found = [each.begin + every * i for each in stretches(train) for i in range(each.length)]
+    found = [each.start + every * i for each in train.index.tracks(train.numbers) for i in range(len(each))]
     starts = data["window_start"].values
     assert sorted(found) == sorted({int(start) + every * i for start in starts for i in range(5)})
     assert len(found) == len(set(found))

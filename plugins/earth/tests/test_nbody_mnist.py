@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg.errors import SourceError
-from thalweg.samples.index import SPLITS, Samples
+from thalweg.samples import SPLITS, Samples
 from thalweg_earth.datasets import _nbody
 from thalweg_earth.datasets._rendering import halve, paste
 from thalweg_earth.datasets.nbody_mnist import NBodyMNIST

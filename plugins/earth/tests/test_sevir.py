@@ -15,7 +15,7 @@ import xarray as xr
 import zarr
 from thalweg import Registry
 from thalweg.errors import OptionError, SourceError
-from thalweg.samples.index import SPLITS, Samples
+from thalweg.samples import SPLITS, Samples
 from thalweg.stores.arrays import lay_out, put, read
 from thalweg.stores.blocks import chunks_of
 from thalweg_earth.datasets._sevir_catalog import choose_events, read_catalog

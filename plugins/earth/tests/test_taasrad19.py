@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg.errors import SourceError
-from thalweg.samples.index import SPLITS, Samples
+from thalweg.samples import SPLITS, Samples
 from thalweg_earth.datasets.taasrad19 import TAASRAD19
 from thalweg_earth.transforms.split import Split
 from thalweg_earth.transforms.windows import Windows

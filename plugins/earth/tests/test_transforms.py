@@ -373,7 +373,7 @@ def test_fractions_draw_pairs_and_whole_series_but_never_windows_that_overlap() 
     assert [len({int(m) for m in label["model"][label == number]}) for number in range(3)] == [6, 2, 2]
     assert all(len(set(each.values)) == 1 for _, each in label.groupby("model"))
     pairs = xr.Dataset({"a": ("image", np.zeros(7))}, attrs={"samples": {"kind": "pairs", "dim": "image"}})
-    drawn = Split(fractions=(0.5, 0.25, 0.25)).apply(pairs, NONE)["window_split"]
+    drawn = Split(fractions=(0.5, 0.25, 0.25)).apply(pairs, NONE)["pair_split"]
     assert drawn.dims == ("image",)
     assert sorted(np.bincount(drawn)) == [1, 2, 4]
     with pytest.raises(OptionError, match="they overlap, and the test would be learned"):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg.samples.index import Samples
+from thalweg.samples import Samples
 from thalweg.testing import check_dataset
 from thalweg_pde.datasets.advection import Advection
 from thalweg_pde.datasets.burgers_periodic import BurgersPeriodic, cole_hopf

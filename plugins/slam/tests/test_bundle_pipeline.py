@@ -20,7 +20,7 @@ from thalweg.pipeline import execute
 from thalweg.recipes.plan import plans_of
 from thalweg.recipes.recipe import Recipe
 from thalweg.recipes.registry import Registry
-from thalweg.samples.index import Samples
+from thalweg.samples import Samples
 from thalweg.testing import check_dataset, check_law, check_method
 from thalweg_slam import Trajectory, ate, read_kitti
 from thalweg_slam.bundle import Bundle, adjust_windows, read_bundles, windows, write_bundles

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy.spatial.transform import Rotation
+from thalweg import Samples
 from thalweg.errors import OptionError, SourceError
-from thalweg.samples.index import Samples
 from thalweg_slam import (
     Graph,
     Trajectory,

@@ -19,7 +19,7 @@ from thalweg.pipeline import execute
 from thalweg.recipes.plan import plans_of
 from thalweg.recipes.recipe import Recipe
 from thalweg.recipes.registry import Registry
-from thalweg.samples.index import Samples
+from thalweg.samples import Samples
 from thalweg.stages.constrain import context_of
 from thalweg.testing import (
     check_component,

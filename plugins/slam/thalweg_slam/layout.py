@@ -26,6 +26,7 @@ import numpy as np
 import xarray as xr
 from thalweg import Signature
 from thalweg.errors import HandshakeError, SourceError
+from thalweg.samples import Pairs
 
 from .formats._assembly import triangle, upper
 from .graph import ODOMETRY, Graph
@@ -45,7 +46,6 @@ INPUTS = (
     "edge_information",
 )
 TRUTH = ("position", "rotation", "trajectory")
-SAMPLES: Mapping[str, Any] = {"kind": "pairs", "dim": "sample", "inputs": list(INPUTS), "truth": list(TRUTH)}
 NOT_FINITE = float("nan")
 
 DIMS = {
@@ -234,7 +234,8 @@ def dataset(
     named = attributes(dims=dims, convention=convention, loops=loops)
     variables = {name: (("sample", *DIMS[name]), parts[name], named[name]) for name in DIMS}
     count = parts["position"].shape[0]
-    return xr.Dataset(variables, {"sample": np.arange(count)}, {**attrs, "samples": dict(SAMPLES)})
+    data = xr.Dataset(variables, {"sample": np.arange(count)}, dict(attrs))
+    return Pairs.over("sample", count, inputs=tuple(INPUTS), truth=tuple(TRUTH)).on(data)
 
 
 def _flat(rotation: Array) -> Array:

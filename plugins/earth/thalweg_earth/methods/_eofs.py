@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,40 +11,13 @@ from numpy.typing import NDArray
 from thalweg import Samples
 from thalweg.errors import HandshakeError
 from thalweg.quantities.sphere import cosine_of_latitude, find_axis
+from thalweg.samples import index_of
 
 Array = NDArray[Any]
 
 log = logging.getLogger("thalweg")
 
 _TOLD_APART = 0.1
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Steps `begin, begin + every, ..` of one series, `length` of them, each touched by a training window."""
-
-    series: int
-    begin: int
-    length: int
-
-
-def stretches(train: Samples) -> list[Stretch]:
-    """The unbroken stretches of steps that training windows touch, as far apart as the steps of a window are."""
-    spec = train.spec
-    every = int(spec.get("every", 1))
-    length = int(spec["inputs"]) + int(spec["targets"])
-    first = train.data["window_start"].values[train.numbers]
-    owner = train.data["window_series"].values[train.numbers] if spec.get("series") else np.zeros(len(first), int)
-    found = []
-    # Windows whose starts differ by no multiple of `every` share no step: each remainder has stretches of its own.
-    for number, rest in sorted(set(zip(owner.tolist(), (first % every).tolist(), strict=True))):
-        begin = first[(owner == number) & (first % every == rest)] // every
-        touched = np.zeros(int(begin.max()) + length + 2, np.int8)
-        for start in begin:
-            touched[start + 1 : start + 1 + length] = 1
-        edges = np.flatnonzero(np.diff(touched)).reshape(-1, 2)
-        found += [Stretch(number, int(low) * every + rest, int(high - low)) for low, high in edges]
-    return found
 
 
 def weighted_anomalies(train: Samples, name: str, *, taker: str, area: bool = True) -> tuple[list[Array], Array, Array]:
@@ -83,22 +55,10 @@ def weighted_anomalies(train: Samples, name: str, *, taker: str, area: bool = Tr
 
 
 def _values(train: Samples, name: str) -> list[Array]:
-    """The values of each stretch, `(step, cells)` in float64."""
-    spec = train.spec
-    dim, series, every = str(spec["dim"]), spec.get("series"), int(spec.get("every", 1))
-    field = train.data[name]
-    parts = stretches(train)
-    found: list[Array] = []
-    for number in sorted({each.series for each in parts}):
-        own = [each for each in parts if each.series == number]
-        one = field.isel({series: number}) if series and series in field.dims else field
-        low = min(each.begin for each in own)
-        high = max(each.begin + (each.length - 1) * every + 1 for each in own)
-        # One basic slice of the store for all stretches of a series.
-        values = one.isel({dim: slice(low, high)}).transpose(dim, ...).values
-        values = values.reshape(high - low, -1).astype(np.float64)
-        found += [values[each.begin - low :: every][: each.length] for each in own]
-    return found
+    """The values of each unbroken track of steps, a lead apart, `(step, cells)` in float64."""
+    dim = str(train.index.dim)
+    runs = (each.transpose(dim, ...) for each in train.runs(name))
+    return [each.values.reshape(each.sizes[dim], -1).astype(np.float64) for each in runs]
 
 
 def whole(anomalies: list[Array]) -> Array:
@@ -145,8 +105,8 @@ def leading(anomalies: Array, modes: int, name: str, *, taker: str) -> Array:
 
 def _root_area(data: xr.Dataset, name: str, *, taker: str) -> Array:
     """Square root of the relative area of each cell, flat."""
-    spec = data.attrs["samples"]
-    field = data[name].isel({dim: 0 for dim in data[name].dims if dim in (spec["dim"], spec.get("series"))}, drop=True)
+    index = index_of(data)
+    field = data[name].isel({dim: 0 for dim in data[name].dims if dim in (index.dim, index.series)}, drop=True)
     latitude = find_axis(field, "latitude")
     if "area" in data and set(data["area"].dims) <= set(field.dims):
         area = data["area"]

@@ -76,7 +76,7 @@ class DampedPersistence(Learner):
         check_history(given, self.average, taker=self.name)
 
     def check_samples(self, train: Samples) -> None:
-        labels = _groups(xr.Dataset(coords=train.coordinates(truth=False)), self.by, len(train))
+        labels = _groups(xr.Dataset(coords=train.coordinates("inputs")), self.by, len(train))
         for group, count in enumerate(np.bincount(labels)):
             if count:
                 refuse_too_few(int(count), 2, taker=self.name, of=self._points(group), advice=_ADVICE)

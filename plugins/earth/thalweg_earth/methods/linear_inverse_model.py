@@ -11,7 +11,7 @@ from pydantic import Field
 from thalweg import Fitted, Learner, Samples, Signature, Training
 from thalweg.errors import HandshakeError
 
-from ._eofs import leading, modes_of, stretches, weighted_anomalies, whole
+from ._eofs import leading, modes_of, weighted_anomalies, whole
 from ._estimate import as_estimate, check_history
 from ._points import refuse_too_few, warn_of_few
 
@@ -70,7 +70,7 @@ class LinearInverseModel(Learner):
         check_history(given, 1, taker=self.name)
 
     def check_samples(self, train: Samples) -> None:
-        self._enough(sum(max(0, each.length - self.lag) for each in stretches(train)))
+        self._enough(sum(max(0, len(each) - self.lag) for each in train.index.tracks(train.numbers)))
 
     def fit(self, training: Training) -> LinearInverseModelSolver:
         state: dict[str, Array] = {}

@@ -11,6 +11,7 @@ from pydantic import Field
 from thalweg import Signature, Transform
 from thalweg.errors import HandshakeError, OptionError
 from thalweg.quantities.sphere import cosine_of_latitude
+from thalweg.samples import Pairs, has_index
 
 from .._box import is_longitude, mean_longitude
 
@@ -47,7 +48,7 @@ class Coarsen(Transform):
             )
 
     def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
-        if "samples" in data.attrs:
+        if has_index(data):
             raise OptionError(
                 "the data have samples already", allowed="one index of samples", advice="leave `windows` out"
             )
@@ -61,8 +62,9 @@ class Coarsen(Transform):
         coarse = coarse.rename({dim: f"{dim}_coarse" for dim in space}).astype(np.float32)
         coarse.attrs = {key: each for key, each in field.attrs.items() if key in ("units", "standard_name")}
         coarse.attrs["long_name"] = f"{field.attrs.get('long_name', self.variable)}, mean of blocks"
-        spec = {"kind": "pairs", "dim": self.over, "inputs": [f"{self.variable}_coarse"], "truth": [self.variable]}
-        return data.assign({f"{self.variable}_coarse": coarse}).assign_attrs(samples=spec)
+        count, name = data.sizes[self.over], f"{self.variable}_coarse"
+        index = Pairs.over(self.over, count, inputs=(name,), truth=(self.variable,))
+        return index.on(data.assign({name: coarse}))
 
     def _means(self, field: xr.DataArray, weight: xr.DataArray, space: list[str]) -> xr.DataArray:
         """Weighted means of blocks over the cells that are there; missing where too few are."""

@@ -11,23 +11,23 @@ import xarray as xr
 from pydantic import Field, model_validator
 from thalweg import Transform
 from thalweg.errors import HandshakeError, OptionError
-from thalweg.samples.index import SPLITS
+from thalweg.samples import SPLITS, SampleIndex, Windows, has_index, index_of
 
 from .._dates import Dates, Period, interval, is_time, refuse_reversed, stamps
 
-Labels = np.ndarray[Any, np.dtype[np.int8]]
+Labels = np.ndarray[Any, np.dtype[np.int64]]
 
 with warnings.catch_warnings():
     # The recipe's word is `validate`; pydantic warns that its own deprecated method of that name is hidden.
     warnings.filterwarnings("ignore", message='Field name "validate"', category=UserWarning)
 
     class Split(Transform):
-        """Labels each sample as one to train on, to validate or to test, in `window_split`.
+        """Labels each sample as one to train on, to validate or to test.
 
         A window belongs to a period if all of its times lie inside, so no two splits share a field; windows across an
-        end belong to none, and `window_further` ones to training or none. Bounds are dates, partial ones meaning the
-        whole year, month or day, or values of the coordinate `by`. With `bounds: "(]"` a date is the moment at which it
-        begins, and the first is left out. `fractions` draws pairs or whole series at random instead. Raises
+        end belong to none, and those of `windows: {between: ...}` to training or none. Bounds are dates, partial ones
+        meaning the whole year, month or day, or values of the coordinate `by`. With `bounds: "(]"` a date is the moment
+        at which it begins, and the first is left out. `fractions` draws pairs or whole series at random instead. Raises
         `OptionError` for periods that overlap, and for a split without samples.
         """
 
@@ -78,14 +78,14 @@ with warnings.catch_warnings():
             return self
 
         def statistics(self, data: xr.Dataset) -> xr.Dataset:
-            _spec(data)
+            _index(data)
             return xr.Dataset()
 
         def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
-            spec = _spec(data)
-            labels, along = self._drawn(data, spec) if self.fractions else self._by_period(data, spec)
-            if "window_further" in data:
-                labels[(data["window_further"].values == 1) & (labels != SPLITS.index("train"))] = -1
+            index = _index(data)
+            labels = self._drawn(data, index) if self.fractions else self._by_period(data, index)
+            if isinstance(index, Windows) and index.further is not None:
+                labels[(index.further == 1) & (labels != SPLITS.index("train"))] = -1
             counts = {name: int((labels == i).sum()) for i, name in enumerate(SPLITS)}
             shares = dict(zip(SPLITS, self.fractions or (0, 0, 0), strict=True))
             empty = [name for name in SPLITS if not counts[name] and (name in self._periods() or shares[name])]
@@ -95,8 +95,7 @@ with warnings.catch_warnings():
                     allowed=f"at least one of the {labels.size} samples in each split",
                     advice="widen the period, or shorten the windows",
                 )
-            attrs = {"flag_values": [0, 1, 2], "flag_meanings": " ".join(SPLITS), "units": "1"}
-            return data.assign(window_split=(along, labels, attrs))
+            return index.labelled(labels).on(data)
 
         def _periods(self) -> dict[str, Period]:
             given: dict[str, Period | None] = {name: self.__dict__.get(name) for name in SPLITS}
@@ -105,20 +104,20 @@ with warnings.catch_warnings():
         def _ends(self, period: Period, *, dates: bool) -> tuple[float, float]:
             return interval(period, dates=dates, instants=self.bounds == "(]")
 
-        def _by_period(self, data: xr.Dataset, spec: dict[str, Any]) -> tuple[Labels, str]:
-            coordinate = self._coordinate(data, spec)
+        def _by_period(self, data: xr.Dataset, index: SampleIndex) -> Labels:
+            coordinate = self._coordinate(data, index)
             values = stamps(coordinate) if is_time(coordinate) else coordinate.values
-            steps = _steps(data, spec, coordinate)
-            labels = np.full(len(steps), -1, dtype=np.int8)
+            steps = _steps(index, coordinate)
+            labels = np.full(len(steps), -1, dtype=np.int64)
             for name, period in self._periods().items():
                 low, high = self._ends(period, dates=is_time(coordinate))
                 inside = (values > low if self.bounds == "(]" else values >= low) & (values <= high)
                 labels[inside[steps].all(axis=1)] = SPLITS.index(name)
-            return labels, "window" if spec["kind"] == "windows" else str(spec["dim"])
+            return labels
 
-        def _coordinate(self, data: xr.Dataset, spec: dict[str, Any]) -> xr.DataArray:
-            name = self.by or spec.get("dim")
-            allowed = {spec.get("dim"), spec.get("series"), "window"} - {None}
+        def _coordinate(self, data: xr.Dataset, index: SampleIndex) -> xr.DataArray:
+            name = self.by or index.dim
+            allowed = {index.dim, index.series, index.along} - {None}
             if name in data.variables and len(data[name].dims) == 1 and data[name].dims[0] in allowed:
                 return data[name]
             fit = [str(key) for key, each in data.coords.items() if len(each.dims) == 1 and each.dims[0] in allowed]
@@ -128,29 +127,25 @@ with warnings.catch_warnings():
                 advice="name a coordinate along the steps, the series or the windows in `by`",
             )
 
-        def _drawn(self, data: xr.Dataset, spec: dict[str, Any]) -> tuple[Labels, str]:
-            dim = spec.get("dim") if spec["kind"] == "pairs" else spec.get("series")
-            if dim is None:
+        def _drawn(self, data: xr.Dataset, index: SampleIndex) -> Labels:
+            if index.unit is None:
                 raise OptionError(
                     "windows of one series cannot be drawn at random: they overlap, and the test would be learned",
                     allowed="fractions of pairs, or of whole series",
                     advice="give the periods train, validate and test",
                 )
-            size = data.sizes[dim]
+            size = data.sizes[index.unit]
             edges = np.rint(np.cumsum(self.fractions or ()) * size).astype(int)
-            of_unit = np.full(size, -1, dtype=np.int8)
+            of_unit = np.full(size, -1, dtype=np.int64)
             order = np.random.default_rng(self.seed).permutation(size)
             for i, (start, stop) in enumerate(zip([0, *edges[:-1]], edges, strict=True)):
                 of_unit[order[start:stop]] = i
-            if spec["kind"] == "pairs":
-                return of_unit, str(dim)
-            return of_unit[data["window_series"].values], "window"
+            return of_unit[index.begin if index.unit == index.along else index.row]
 
 
-def _spec(data: xr.Dataset) -> dict[str, Any]:
-    spec = data.attrs.get("samples")
-    if isinstance(spec, dict):
-        return spec
+def _index(data: xr.Dataset) -> SampleIndex:
+    if has_index(data):
+        return index_of(data)
     raise HandshakeError(
         "there are no samples to split",
         allowed="data that have been through `windows`, or that come as pairs",
@@ -158,12 +153,9 @@ def _spec(data: xr.Dataset) -> dict[str, Any]:
     )
 
 
-def _steps(data: xr.Dataset, spec: dict[str, Any], coordinate: xr.DataArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _steps(index: SampleIndex, coordinate: xr.DataArray) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Positions along the coordinate that each sample touches, `(sample, step)`."""
     along = coordinate.dims[0]
-    if spec["kind"] == "pairs" or along == "window":
+    if along == index.along:
         return np.arange(coordinate.size)[:, None]
-    if along == spec.get("series"):
-        return data["window_series"].values[:, None]
-    steps = np.arange(spec["inputs"] + spec["targets"]) * spec.get("every", 1)
-    return np.asarray(data["window_start"].values[:, None] + steps)
+    return index.row[:, None] if along == index.series else index.steps(index.numbers())

@@ -12,6 +12,8 @@ import xarray as xr
 from pydantic import Field, PositiveInt
 from thalweg import Signature, Transform
 from thalweg.errors import HandshakeError, OptionError
+from thalweg.samples import Windows as Index
+from thalweg.samples import has_index
 
 from .._dates import is_time
 
@@ -30,10 +32,9 @@ class Run:
 class Windows(Transform):
     """Windows of `inputs` steps followed by `targets` steps, as index arithmetic: nothing is cut out or copied.
 
-    Adds `window_start(window)`, and `window_series(window)` where there are series. A window never crosses the end of a
-    series (a coordinate with the CF attribute `sample_dimension` says how long each is), a change of `within`, or a gap
-    in the coordinate of `over`. Months, and any step that varies by less than a tenth, are regular. `between` adds
-    `window_further(window)`, true of windows that no `starts` names: `split` leaves them out of all but training.
+    A window never crosses the end of a series (a coordinate with the CF attribute `sample_dimension` says how long each
+    is), a change of `within`, or a gap in the coordinate of `over`. Months, and any step that varies by less than a
+    tenth, are regular. `between` adds windows that no `starts` names: `split` leaves them out of all but training.
     Raises `OptionError`, or `HandshakeError` for names that the data do not have.
     """
 
@@ -73,7 +74,7 @@ class Windows(Transform):
                 )
 
     def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
-        if "samples" in data.attrs:
+        if has_index(data):
             raise OptionError(
                 "the data have samples already", allowed="one index of samples", advice="leave `windows` out"
             )
@@ -101,22 +102,19 @@ class Windows(Transform):
             spans = [(run.row, np.arange(run.first, run.stop - length + 1, self.stride)) for run in runs]
             start = np.concatenate([each for _, each in spans])
             row = np.concatenate([np.full(each.size, number) for number, each in spans])
-        index = {"window_start": _index(start, f"first step along {self.over}")}
-        if self.series is not None:
-            index["window_series"] = _index(row, f"position along {self.series}")
-        if further is not None:
-            index["window_further"] = _index(further, "1: a window for training only")
-        samples = {
-            "kind": "windows",
-            "dim": self.over,
-            "inputs": self.inputs,
-            "targets": self.targets,
-            "every": self.every,
-            "series": self.series,
-            "observe": list(self.observe),
-            "predict": list(self.predict),
-        }
-        return data.assign(index).assign_attrs(samples=samples)
+        index = Index(
+            dim=self.over,
+            series=self.series,
+            begin=start,
+            row=row,
+            inputs=self.inputs,
+            targets=self.targets,
+            every=self.every,
+            observe=self.observe,
+            predict=self.predict,
+            further=further,
+        )
+        return index.on(data)
 
     def _runs(self, data: xr.Dataset) -> list[Run]:
         size = data.sizes[self.over]
@@ -226,10 +224,6 @@ def _known(data: xr.Dataset, name: str) -> str:
         allowed=", ".join(map(str, data.variables)),
         advice="name a variable or a coordinate of the data",
     )
-
-
-def _index(values: Positions, long_name: str) -> tuple[str, Positions, dict[str, str]]:
-    return "window", np.asarray(values, dtype=np.int64), {"long_name": long_name, "units": "1"}
 
 
 def _steps(coordinate: xr.DataArray, broken: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], float]:

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt
 from thalweg import Dataset
-from thalweg.samples.index import SPLITS
+from thalweg.samples import SPLITS, Pairs
 
 Array = NDArray[Any]
 Sample = dict[str, tuple[tuple[str, ...], Array | float]]
@@ -56,9 +56,9 @@ class Problem(Dataset):
             fields[name] = (("sample", *dims), da.concatenate(parts), {"units": "1", "long_name": name})
         axes = {name: (name, values, {"units": "1"}) for name, values in self.axes().items()}
         split = np.repeat(np.arange(len(SPLITS)), self.sizes)
-        spec = {"kind": "pairs", "dim": "sample", "inputs": list(self.inputs), "truth": list(self.truth)}
-        data = xr.Dataset(fields, {**axes, "sample": np.arange(count)}, {"title": self.name, "samples": spec})
-        return data.assign(window_split=("window", split))
+        data = xr.Dataset(fields, {**axes, "sample": np.arange(count)}, {"title": self.name})
+        index = Pairs.over("sample", count, inputs=tuple(self.inputs), truth=tuple(self.truth))
+        return index.labelled(split).on(data)
 
     def fingerprint(self) -> str:
         return "generated"

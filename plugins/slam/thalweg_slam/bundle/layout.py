@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 from thalweg import Signature
 from thalweg.errors import HandshakeError, SourceError
+from thalweg.samples import Pairs
 
 from ..graph import Graph
 from ..layout import DIMS, TRUTH, attributes, packed
@@ -29,7 +30,6 @@ from ..trajectory import Trajectory
 from .problem import Array, Bundle
 
 INPUTS = ("camera_parameters", "trajectory", "point_position", "sighting_ends", "sighting_measured")
-SAMPLES: Mapping[str, Any] = {"kind": "pairs", "dim": "sample", "inputs": list(INPUTS), "truth": list(TRUTH)}
 
 
 def dataset(
@@ -86,7 +86,7 @@ def dataset(
         **{name: told[name] for name in TRUTH},
     }
     variables = {name: (("sample", *each), np.stack(fields[name]), units[name]) for name, each in dims.items()}
-    samples = dict(SAMPLES)
+    inputs = tuple(INPUTS)
     if loops:
         # A field of no size cannot be stored.
         most = max(1, *(len(each.edges) for each in loops))
@@ -94,9 +94,10 @@ def dataset(
         told = attributes(dims=3, convention="log", loops=most)
         for name in (name for name in GRAPHS if name not in variables):
             variables[name] = (("sample", *DIMS[name]), np.stack([each[name] for each in made]), told[name])
-        samples["inputs"] = [*dict.fromkeys((*INPUTS, *GRAPHS))]
+        inputs = tuple(dict.fromkeys((*INPUTS, *GRAPHS)))
     coords = {"sample": np.arange(len(bundles)), "first_camera": ("sample", list(first))}
-    return xr.Dataset(variables, coords, {**attrs, "samples": samples})
+    index = Pairs.over("sample", len(bundles), inputs=inputs, truth=tuple(TRUTH))
+    return index.on(xr.Dataset(variables, coords, dict(attrs)))
 
 
 def bundle_of(inputs: xr.Dataset, number: int) -> Bundle:

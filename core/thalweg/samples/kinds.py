@@ -1,0 +1,32 @@
+"""Which kind of index a dataset carries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import HandshakeError
+from .index import FORM, SampleIndex
+from .pairs import Pairs
+from .windows import Windows
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_KINDS: dict[str, type[Windows] | type[Pairs]] = {"windows": Windows, "pairs": Pairs}
+
+
+def has_index(data: xr.Dataset) -> bool:
+    """Whether `data` says where its samples lie."""
+    return isinstance(data.attrs.get(FORM), dict)
+
+
+def index_of(data: xr.Dataset) -> SampleIndex:
+    """The index that `data` carries. Raises `HandshakeError` if there is none, or if its steps were cut since."""
+    form = data.attrs.get(FORM)
+    if not isinstance(form, dict):
+        raise HandshakeError(
+            "the preprocessed data has no samples",
+            allowed="data with an index of samples",
+            advice="add a `windows` transform to preprocess, or a dataset that declares its pairs",
+        )
+    return _KINDS[form["kind"]].read(data, form)

@@ -1,0 +1,110 @@
+"""The samples of one split of a preprocessed dataset: what a method learns from and is scored on, by number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from ..components.signature import Signature
+from ..errors import HandshakeError
+from ._batch import Batch
+from .index import SampleIndex, Side, Split
+from .kinds import index_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The pairs of one split of a preprocessed dataset, in the order of the index.
+
+    `data` is lazy (zarr- or dask-backed); what is read is what is returned, each step of a series once.
+    """
+
+    data: xr.Dataset
+    numbers: np.ndarray[Any, Any]
+    index: SampleIndex
+
+    @classmethod
+    def of(cls, data: xr.Dataset, split: Split | None = None) -> Samples:
+        """The samples of `split` (all of them if None, or if the data were never split).
+
+        Raises `HandshakeError` if `data` was never cut into samples.
+        """
+        index = index_of(data)
+        return cls(data, index.numbers(split), index)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def first(self, count: int) -> Samples:
+        """The first `count` of these samples."""
+        return replace(self, numbers=self.numbers[:count])
+
+    @property
+    def wanted(self) -> Signature:
+        """What an estimate must hold: the truth's fields, with the sizes of one batch of all samples."""
+        return self._signature("truth")
+
+    @property
+    def given(self) -> Signature:
+        """What a method is given: the inputs' fields and the static ones."""
+        return self._signature("inputs")
+
+    def inputs(self, at: slice | Sequence[int]) -> xr.Dataset:
+        """Inputs of the samples at these positions, in memory."""
+        return self._read(at, "inputs")
+
+    def truth(self, at: slice | Sequence[int]) -> xr.Dataset:
+        """Truth of the samples at these positions, in memory."""
+        return self._read(at, "truth")
+
+    def coordinates(self, side: Side) -> dict[str, xr.DataArray]:
+        """The coordinates that all these samples have along `sample`; reads no field."""
+        found = Batch.of(self.data, self.index, self.numbers, side=side).dataset(read=False).coords
+        return {str(name): each for name, each in found.items() if "sample" in each.dims}
+
+    def _signature(self, side: Side) -> Signature:
+        if not len(self):
+            raise HandshakeError(
+                "a split holds no samples",
+                allowed="at least one window inside each period",
+                advice="widen the period in `split`, or shorten the windows",
+            )
+        first = Batch.of(self.data, self.index, self.numbers[:1], side=side)
+        one = Signature.of(first.dataset(read=False))
+        return Signature(one.fields, {dim: len(self) if dim == "sample" else size for dim, size in one.sizes.items()})
+
+    def _read(self, at: slice | Sequence[int], side: Side) -> xr.Dataset:
+        import numpy as np
+
+        numbers = self.numbers[at if isinstance(at, slice) else np.asarray(at, dtype=np.int64)]
+        return Batch.of(self.data, self.index, numbers, side=side).dataset(read=True)
+
+    def runs(self, name: str) -> Iterator[xr.DataArray]:
+        """The values of a field along each unbroken track of these samples, in memory, in order.
+
+        From one step of a track to the next is one lead (`every` steps of the data): what a dynamical model learns.
+        """
+        index, field = self.index, self.data[name]
+        for row, tracks in groupby(index.tracks(self.numbers), key=lambda track: track.row):
+            own = list(tracks)
+            low, high = min(each.start for each in own), max(each.stop for each in own)
+            # One basic slice of the store for all tracks of a row.
+            one = field.isel({index.series: row}) if index.series in field.dims else field
+            steps = one.isel({str(index.dim): slice(low, high)}).load()
+            for each in own:
+                yield steps.isel({str(index.dim): slice(each.start - low, each.stop - low, each.every)})
+
+
+def shared_steps(data: xr.Dataset, first: Split, second: Split) -> int:
+    """How many steps of the series lie in samples of both splits; 0 for pairs, which share nothing."""
+    index = index_of(data)
+    if index.label is None or index.view("truth").lead is None:
+        return 0
+    covered = [index.covered(index.numbers(split), data) for split in (first, second)]
+    return int((covered[0] & covered[1]).sum())
