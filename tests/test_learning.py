@@ -36,8 +36,8 @@ from thalweg.learning.reader import ZarrReader, reader_of
 from thalweg.pipeline import execute
 from thalweg.recipes.plan import plans
 from thalweg.results.scoring import score
+from thalweg.results.solver import read_fitted, write_fitted
 from thalweg.samples.prepared import Prepared
-from thalweg.stages.train import read_fitted, write_fitted
 from thalweg.stores.arrays import lay_out, put, read
 from thalweg.testing import check_method, series, windowed
 from thalweg.testing.scenes import difference
@@ -315,13 +315,13 @@ def test_the_solver_works_in_another_process(data: xr.Dataset, tmp_path: Path) -
     np.save(tmp_path / "expected.npy", expected)
     code = f"""
 import sys, numpy as np
-from thalweg import Samples
+from thalweg import Registry, Samples
 from thalweg.stores.arrays import read
 from thalweg.samples.prepared import Prepared
-from thalweg.stages.train import read_fitted
+from thalweg.results.solver import read_fitted
 from thalweg.testing.toy_learner import ToyLearner
 assert "torch" not in sys.modules
-solver = read_fitted(ToyLearner.fitted, {str(tmp_path / "solver")!r})
+solver = read_fitted(ToyLearner.fitted, {str(tmp_path / "solver")!r}, registry=Registry())
 test = Samples.of(read({str(tmp_path / "data")!r}), "test")
 estimate = solver.solve(test.inputs(slice(0, 3)), test.wanted)["field"].values
 np.testing.assert_array_equal(estimate, np.load({str(tmp_path / "expected.npy")!r}))
@@ -547,7 +547,7 @@ def test_a_law_in_the_operator_is_held_exactly_also_when_read_back(
     estimate = solver.solve(inputs, test.wanted)
     assert float(abs(estimate["field"].mean(["y", "x"])).max()) < 1e-6
     assert not math.isclose(float(estimate["field"].std()), 0.0)
-    again = read_fitted(ToyLearner.fitted, str(tmp_path / "solver"))
+    again = read_fitted(ToyLearner.fitted, str(tmp_path / "solver"), registry=registry)
     assert not difference(again.solve(inputs, test.wanted), estimate)
 
 

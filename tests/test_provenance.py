@@ -178,7 +178,7 @@ def test_a_place_that_is_not_there_is_an_error() -> None:
     for places in STAGE_CODE.values():
         assert set(map(":".join, places)) <= set(digest_of(places))
     with pytest.raises(LookupError, match="defines no"):
-        digest_of([("thalweg.pipeline", "Execution._nothing")])
+        digest_of([("thalweg.pipeline", "nothing")])
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from .components import (
 )
 from .components.hookspecs import Register, hookimpl
 from .components.signature import Field, Signature
-from .errors import EstimateError, HandshakeError, OptionError, SourceError, ThalwegError
+from .errors import EstimateError, HandshakeError, OptionError, SourceError, ThalwegError, UnknownNameError
 from .recipes.registry import Named, Registry
 from .results.scoring import Score, Totals, score
 from .samples import Samples
@@ -68,6 +68,7 @@ __all__ = [
     "Totals",
     "Training",
     "Transform",
+    "UnknownNameError",
     "WholeMetric",
     "hookimpl",
     "score",

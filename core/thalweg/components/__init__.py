@@ -6,7 +6,7 @@ No part overrides a method of core that does something.
 
 from __future__ import annotations
 
-from .component import Component, Site
+from .component import Component, Parts, Site
 from .dataset import Dataset
 from .enforcer import Enforcer, Hold, LossEnforcer, OperatorEnforcer, OutputEnforcer, SamplingEnforcer
 from .law import Law, LinearLaw, Rows, TensorLaw
@@ -31,6 +31,7 @@ __all__ = [
     "Metric",
     "OperatorEnforcer",
     "OutputEnforcer",
+    "Parts",
     "Rows",
     "SamplingEnforcer",
     "Site",

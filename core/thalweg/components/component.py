@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, final
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
@@ -13,6 +13,20 @@ from .signature import Field as SignatureField
 from .signature import Signature
 
 Site = Literal["loss", "operator", "sampling", "output"]
+
+Part = TypeVar("Part", bound="Component")
+
+
+class Parts(Protocol):
+    """Makes parts from their names and options: a registry, as parts see it."""
+
+    def make(self, kind: str, given: Any, *, where: str = "") -> Component:
+        """The part of a kind that a recipe names: `csi`, or `{csi: {thresholds: [74]}}`."""
+        ...
+
+    def build(self, part: type[Part], name: str, options: Mapping[str, Any], *, where: str) -> Part:
+        """A part of a class from its options."""
+        ...
 
 
 class Component(BaseModel, ABC):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from pydantic import PrivateAttr
 
-from .component import Component, Site
+from ..errors import OptionError
+from .component import Component, Parts, Site
 from .signature import Signature
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Training:
     workers: Workers
     holds: tuple[Hold, ...] = ()
     """Laws to be held at the `loss` and `operator` sites."""
+    registry: Parts | None = None
+    """Makes parts that options name; None where no option names one."""
 
 
 class Method(Component):
@@ -61,6 +64,24 @@ class Fitted(Solver):
     """A solver that learning returned: its options are fields, its arrays are `state`."""
 
     _state: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _registry: Parts | None = PrivateAttr(None)
+
+    @final
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep the registry of the validation's context: options that name parts are made by it."""
+        if isinstance(context, Mapping):
+            self._registry = context.get("registry")
+
+    @property
+    def registry(self) -> Parts:
+        """What makes the parts that its options name. Raises `OptionError` if it was made without one."""
+        if self._registry is None:
+            raise OptionError(
+                f"{type(self).__name__} names parts, and was made without a registry to make them",
+                allowed="a solver that `thalweg.load` or a run has read",
+                advice='give `context={"registry": ...}` where it is validated',
+            )
+        return self._registry
 
     @property
     def state(self) -> Mapping[str, np.ndarray[Any, Any]]:
@@ -99,6 +120,8 @@ class Learner(Method):
     """Sites at which it can hold laws while learning (`loss`, `operator`)."""
     trains_on: ClassVar[frozenset[str]] = frozenset()
     """Options of the recipe's `train:` section that it reads; any other is refused."""
+    nested: ClassVar[Mapping[str, str]] = {}
+    """Those of them that are parts, and their kinds: `{"judge": "metrics"}`. The plan makes the parts."""
 
     def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:  # noqa: ARG002
         """What learning with these `train:` options takes; asked at plan time.

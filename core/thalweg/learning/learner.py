@@ -32,6 +32,7 @@ class TorchLearner(Learner):
 
     sites: ClassVar[frozenset[Site]] = frozenset({"loss", "operator"})
     trains_on: ClassVar[frozenset[str]] = frozenset(TrainOptions.model_fields)
+    nested: ClassVar[Mapping[str, str]] = {"judge": "metrics"}
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `train:` that a recipe need not give for this method."""
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from ..components import Metric
 from ..errors import OptionError, ThalwegError
-from ..recipes.registry import Named, Registry
+from ..recipes.registry import Named
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -62,10 +62,8 @@ class TrainOptions(BaseModel):
     @classmethod
     def of(cls, given: Mapping[str, Any], *, defaults: Mapping[str, Any]) -> TrainOptions:
         """The options of a recipe over those of a learner. Raises `OptionError`."""
-        nested = isinstance(given.get("judge"), str | Mapping)
-        context = {"registry": Registry.installed(), "where": "train"} if nested else None
         try:
-            made = cls.model_validate({**defaults, **given}, context=context)
+            made = cls.model_validate({**defaults, **given})
         except ValidationError as error:
             raise _option_error(error) from None
         if made.judge is not None and made.judge.higher_is_better is None:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from ..components import Enforcer, Hold, Law
 from ..components.signature import Signature, shake
 from ..errors import EstimateError
-from ..recipes.registry import Registry
 from .checkpoint import load_weights
 from .feeding import Feeding
 from .layout import Layout
@@ -87,12 +86,11 @@ def _like(weights: Tensor, own: Tensor | None) -> Tensor:
 
 
 def _parts(solver: TorchSolver) -> tuple[TorchLearner, tuple[Hold, ...]]:
-    """The learner and its laws, from their records. Parts that are nested in them are those of installed plugins."""
-    learns, registry = type(solver).learns, Registry.installed()
-    learner = registry.build(learns, learns.__name__, solver.learner, where=learns.__name__)
+    """The learner and its laws, from their records; parts that these name are those of the solver's registry."""
+    learner = type(solver).learns.model_validate(solver.learner, context={"registry": solver.registry})
     holds = []
     for each in solver.holds:
-        law, enforcer = registry.make("laws", each["hold"]), registry.make("enforcers", each["by"])
+        law, enforcer = solver.registry.make("laws", each["hold"]), solver.registry.make("enforcers", each["by"])
         assert isinstance(law, Law)
         assert isinstance(enforcer, Enforcer)
         holds.append(Hold((law,), enforcer))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -13,8 +13,10 @@ from .recipe import Recipe
 from .registry import Registry
 
 
-def train_options(recipe: Recipe, methods: Sequence[Method]) -> list[dict[str, Any]]:
-    """The `train:` options of each method: those that it reads. Raises `OptionError` for one that none reads."""
+def train_options(recipe: Recipe, registry: Registry, methods: Sequence[Method]) -> list[dict[str, Any]]:
+    """The `train:` options of each method: those that it reads, with parts made. Raises `OptionError` for one that none
+    reads.
+    """
     given = {key: value for key, value in recipe.train.items() if key != "method"}
     known = set().union(*(method.trains_on for method in methods if isinstance(method, Learner)), set())
     for key in given:
@@ -26,10 +28,16 @@ def train_options(recipe: Recipe, methods: Sequence[Method]) -> list[dict[str, A
                 advice=f"did you mean {near[0]!r}?" if near else "leave it out",
                 where="train",
             )
-    return [
-        {key: value for key, value in given.items() if isinstance(method, Learner) and key in method.trains_on}
-        for method in methods
-    ]
+    return [_read(given, registry, method) if isinstance(method, Learner) else {} for method in methods]
+
+
+def _read(given: Mapping[str, Any], registry: Registry, learner: Learner) -> dict[str, Any]:
+    read = {key: value for key, value in given.items() if key in learner.trains_on}
+    for key, kind in learner.nested.items():
+        named = read.get(key, getattr(learner, "defaults", {}).get(key))
+        if isinstance(named, str | Mapping):
+            read[key] = registry.make(kind, named, where=f"train.{key}")
+    return read
 
 
 def held_laws(recipe: Recipe, registry: Registry) -> tuple[Hold, ...]:

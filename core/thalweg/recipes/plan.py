@@ -21,7 +21,7 @@ from ..credentials import hidden, masked
 from ..errors import CorruptError, HandshakeError, SourceError, ThalwegError, TooLargeError
 from ..samples import SPLITS, Samples, Split, shared_steps
 from ..stores.attempt import FORMAT
-from ..stores.blocks import PEAK, blocks, chunks_of, largest_block
+from ..stores.blocks import PEAK, blocks, chunks_of, largest_block, same_array
 from ..stores.store import Store
 from .handshakes import at, shake_hands
 from .limits import check_place, check_space, check_task, demand_of, human
@@ -89,7 +89,7 @@ class Plan:
         """The digest of what the method learns, free or under the laws held while learning."""
         learner = isinstance(self.method, Learner)
         holds = [_record(each) for each in self.learning_holds] if held else []
-        options = dict(self.options) if learner else {}
+        options = {key: record(each) if isinstance(each, Component) else each for key, each in self.options.items()}
         judged = learner and (options.get("judge") or getattr(self.method, "defaults", {}).get("judge"))
         code = [stage_code(each) for each in ("train", "judge") if learner and (each == "train" or judged)]
         return digest("train", self.steps["preprocess"].digest, record(self.method), options, holds, code)
@@ -121,7 +121,10 @@ class Plan:
             **self.recipe.resolved(),
             "ingest": named(self.dataset),
             "preprocess": [named(each) for each in self.transforms],
-            "train": {"method": named(self.method), **self.options},
+            "train": {
+                "method": named(self.method),
+                **{key: named(each) if isinstance(each, Component) else each for key, each in self.options.items()},
+            },
             "constrain": [
                 {"hold": named(law), "by": named(hold.enforcer), "oracle": hold.oracle}
                 for hold in self.holds
@@ -198,7 +201,7 @@ def plans_of(recipe: Recipe, registry: Registry, *, store: str | None = None, on
     )
     each = list(recipe.each_method())
     methods = [cast(Method, registry.make("methods", one.train["method"], where="train.method")) for one in each]
-    options = train_options(recipe, methods)
+    options = train_options(recipe, registry, methods)
     holds = held_laws(recipe, registry)
     metrics = labelled_metrics(recipe, registry)
     cluster = cluster_from(recipe.cluster)
@@ -270,18 +273,6 @@ def _transformed(transform: Transform, data: xr.Dataset, given: Signature, giver
     shake(given, transform.needs(), giver=giver, taker=transform.name)
     call(transform, transform.check, given)
     return call(transform, transform.apply, data, call(transform, transform.statistics, data))
-
-
-def same_array(array: Any, other: Any) -> bool:
-    """Whether a transform left a large variable as it was, so that it need not be copied."""
-    return (
-        other is not None
-        and array.chunks is not None
-        and other.chunks is not None
-        and array.data.name == other.data.name
-        and array.dims == other.dims
-        and array.attrs == other.attrs
-    )
 
 
 def _complete(plan: Plan, ground: _Ground) -> Plan:

@@ -20,12 +20,12 @@ from ..credentials import without
 from .source_code import CORE, Place, digest_of
 
 STAGE_CODE: Mapping[str, tuple[Place, ...]] = {
-    "ingest": (("thalweg.pipeline", "Execution._ingest"),),
-    "preprocess": (("thalweg.pipeline", "Execution._preprocess"), ("thalweg.pipeline", "Execution._transformed")),
-    "train": (("thalweg.pipeline", "Execution._fit"), ("thalweg.pipeline", "Execution._prepared")),
+    "ingest": (("thalweg.stages.ingest", "run"),),
+    "preprocess": (("thalweg.stages.preprocess", "run"),),
+    "train": (("thalweg.stages.train", "run"),),
     "judge": (("thalweg.learning.judging", "Judge"),),
-    "estimate": (("thalweg.pipeline", "Execution._estimate"), ("thalweg.pipeline", "Execution._prepared")),
-    "evaluate": (("thalweg.pipeline", "Execution._evaluate"), ("thalweg.pipeline", "Execution._prepared")),
+    "estimate": (("thalweg.stages.constrain", "run"),),
+    "evaluate": (("thalweg.stages.evaluate", "run"),),
 }
 """Where the code of core begins that runs each stage, and what a training runs besides if it has a judge."""
 

@@ -8,10 +8,12 @@ breaks the others; it is named when a lookup misses.
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import logging
 import os
 import re
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -65,12 +67,14 @@ class Origin:
 
 
 class Registry:
-    """The parts of a set of plugins. A value: make one, pass it on."""
+    """The parts of a set of plugins. A value: make one, pass it on, also to other processes."""
 
     def __init__(self, plugins: Mapping[str, ModuleType | object] | None = None) -> None:
         self._manager = pluggy.PluginManager("thalweg")
         self._manager.add_hookspecs(hookspecs)
         self._parts: dict[str, dict[str, tuple[type[Component], str]]] = {}
+        self._token = uuid.uuid4().hex
+        """Changes with its plugins, and travels with it: two registries of one token hold the same parts."""
         self.failures: dict[str, str] = {}
         self.origins: dict[str, Origin] = {}
         for name, plugin in (plugins or {}).items():
@@ -96,6 +100,28 @@ class Registry:
                 registry.origins[entry.name] = Origin(entry.name, entry.dist.name, entry.dist.version)
         return registry
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Registry) and other._token == self._token
+
+    def __hash__(self) -> int:
+        return hash(self._token)
+
+    def __getstate__(self) -> dict[str, Any]:
+        plugins = [(name, plugin) for name, plugin in self._manager.list_name_plugin() if plugin is not None]
+        return {
+            # Modules are imported again by their names; what else may be a plugin is pickled.
+            "plugins": [(n, p.__name__, None) if isinstance(p, ModuleType) else (n, None, p) for n, p in plugins],
+            "token": self._token,
+            "failures": self.failures,
+            "origins": self.origins,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
+        for name, module, plugin in state["plugins"]:
+            self.add(name, plugin if module is None else importlib.import_module(module))
+        self._token, self.failures, self.origins = state["token"], state["failures"], state["origins"]
+
     def add(self, name: str, plugin: ModuleType | object) -> None:
         """Register a plugin. Raises `PluginError` for a hook that does not exist or takes other arguments."""
         if self._manager.has_plugin(name):
@@ -115,6 +141,7 @@ class Registry:
                 advice="compare the hook's name and arguments with thalweg.components.hookspecs",
             ) from error
         self._parts.clear()
+        self._token = uuid.uuid4().hex
 
     def module(self, plugin: str) -> ModuleType | object:
         """What a plugin registered as. Raises `UnknownNameError`, which tells why it failed to load if it did."""

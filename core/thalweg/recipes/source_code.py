@@ -40,6 +40,7 @@ NEUTRAL = (
     "thalweg.results.folders",
     "thalweg.results.report",
     "thalweg.results.run",
+    "thalweg.stages.work",
     "thalweg.stores.attempt",
     "thalweg.stores.claims",
     "thalweg.stores.committed",

@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +17,6 @@ from ..components import Learner
 from ..credentials import hidden
 from ..recipes.plan import Plan
 from ..recipes.registry import Registry
-from ..stores.attempt import Attempt
 from ..stores.committed import Committed
 from ..stores.files import write_bytes, writing
 from ..stores.references import refer
@@ -158,18 +155,6 @@ def write_scores(url: str, scores: pd.DataFrame) -> None:
     buffer = io.BytesIO()
     scores.to_parquet(buffer, index=False)
     write_bytes(url, buffer.getvalue())
-
-
-@contextmanager
-def local_folder(attempt: Attempt) -> Iterator[Path]:
-    """A local folder for checkpoints, which outlives a killed process where the store is local."""
-    if "://" not in attempt.folder:
-        folder = Path(attempt.url("checkpoints"))
-        folder.mkdir(parents=True, exist_ok=True)
-        yield folder
-    else:
-        with tempfile.TemporaryDirectory(prefix="thalweg-") as name:
-            yield Path(name)
 
 
 def _commit() -> str:

@@ -1,4 +1,4 @@
-"""The tasks of `constrain`: an estimate of every test sample, free and held, batch by batch."""
+"""`constrain`: an estimate of every test sample, free and held, batch by batch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,61 @@ from ..components import Hold, Method, OutputEnforcer, Steered
 from ..components.calls import call
 from ..components.signature import Signature
 from ..errors import EstimateError
-from ..samples import Samples
-from ..samples.prepared import Prepared
+from ..recipes.registry import Registry
+from ..results.run import Stage
+from ..results.solver import solver_of
+from ..samples import Prepared, Samples
 from ..stores.arrays import lay_out, put, read, reading
-from ..stores.attempt import mark
-from .train import solver_of
+from ..stores.attempt import Attempt, mark
+from ..stores.committed import Committed
+from .work import Work
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+def run(work: Work) -> Stage:
+    """Make the estimates of a run, or find them."""
+    plan = work.plan
+    there, spent = {}, {}
+    for variant in plan.versions:
+        committed, there[variant] = _estimated(work, held=variant == "held")
+        work.made.estimates[variant], spent[variant] = committed, committed.numbers["seconds"]
+    numbers = {f"cost/seconds/estimate/{variant}": value for variant, value in spent.items()}
+    numbers["cost/seconds/constrain"] = sum(spent.values())
+    last = work.made.estimates[plan.versions[-1]]
+    return Stage("constrain", last.url(), plan.steps["constrain"].digest, all(there.values()), numbers)
+
+
+def _estimated(work: Work, *, held: bool) -> tuple[Committed, bool]:
+    plan, made = work.plan, work.made
+    steered = any(hold.site == "sampling" for hold in plan.holds)
+    again = not held or plan.twins or steered
+    solver = made.solvers.get("held" if held and plan.twins else "free")
+
+    def make(attempt: Attempt) -> dict[str, float]:
+        samples = made.prepared.samples("test")
+        task = Estimating(
+            made.prepared,
+            plan.method,
+            solver.url() if solver else "",
+            samples.wanted,
+            plan.holds if held else (),
+            "" if again else made.estimates["free"].url(),
+            attempt.folder,
+            plan.batch,
+            work.registry,
+        )
+        done = attempt.marks()
+        todo = [i for i in range(-(-len(samples) // plan.batch)) if f"batch-{i}" not in done]
+        label = f"constrain {'held' if held else 'free'}"
+        if 0 in todo:
+            # The first batch also lays out the store for the others.
+            work.workers.map(task, [0], label=label)
+        work.workers.map(task, [i for i in todo if i], label=label, each=work.each("constrain", len(todo)))
+        return {}
+
+    return work.commit("estimate", plan.estimate_digest(held=held), make)
 
 
 @dataclass(frozen=True)
@@ -33,6 +80,7 @@ class Estimating:
     """URL of the free estimate, from which a held one starts; empty to solve."""
     folder: str
     batch: int
+    registry: Registry
 
     def __call__(self, number: int) -> None:
         samples = self.prepared.samples("test")
@@ -63,7 +111,7 @@ class Estimating:
             with reading(self.free):
                 data = read(self.free)
                 return (data.isel(sample=at) if "sample" in data.dims else data).load()
-        solver = solver_of(self.method, self.solver)
+        solver = solver_of(self.method, self.solver, registry=self.registry)
         steering = tuple(hold for hold in self.holds if hold.site == "sampling")
         if steering:
             assert isinstance(solver, Steered)

@@ -1,4 +1,4 @@
-"""The tasks of `evaluate`: statistics of every batch, free and held, then scores, violations and their table."""
+"""`evaluate`: statistics of every batch, free and held, then scores, violations and their table."""
 
 from __future__ import annotations
 
@@ -10,17 +10,42 @@ from ..components import Hold, Metric, WholeMetric
 from ..components.calls import call
 from ..components.signature import Signature
 from ..errors import EstimateError
-from ..results import scoring
+from ..results import figures, report, scoring
+from ..results.run import Stage
 from ..results.scoring import Score, Totals
-from ..samples.prepared import Prepared
+from ..samples import Prepared
 from ..stores.arrays import read, reading
+from ..stores.attempt import Attempt
+from ..stores.files import write_json
 from .constrain import context_of
+from .work import Work
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
 Tallies = dict[tuple[str, str], dict[str, Totals]]
+
+
+def run(work: Work) -> Stage:
+    """Score the estimates, or find their scores."""
+    plan = work.plan
+    urls = {variant: committed.url() for variant, committed in work.made.estimates.items()}
+
+    def make(attempt: Attempt) -> dict[str, float]:
+        prepared = work.made.prepared
+        task = Evaluating(prepared, urls, plan.metrics, plan.holds, plan.batch)
+        count = -(-len(prepared.samples("test")) // plan.batch)
+        batches = work.workers.map(task, range(count), label="evaluate", each=work.each("evaluate", count))
+        scores, violations = finish(plan.metrics, batches, task.whole())
+        plain, curves = numbers(scores, violations)
+        write_json(attempt.url("data/curves.json"), curves)
+        report.write_scores(attempt.url("data/scores.parquet"), frame(plain, curves))
+        figures.draw(attempt, plan, prepared, urls, curves)
+        return plain
+
+    committed, reused = work.commit("evaluate", plan.steps["evaluate"].digest, make)
+    return report.with_files(work.stage("evaluate", committed, reused=reused), committed, work.run, plan)
 
 
 @dataclass(frozen=True)

@@ -1,78 +1,78 @@
-"""A fitted solver is a folder: `options.json`, `state.safetensors`, `card.md`. Nothing in it is executed."""
+"""`train`: what a learner learns, free and, where laws are held while learning, a twin under those laws."""
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
 
-from ..components import Fitted, Learner, Solver
-from ..errors import CorruptError, EstimateError
-from ..recipes.registry import Registry
-from ..stores.committed import committed_at
-from ..stores.files import filesystem, write_bytes, write_json
+from ..components import Fitted, Learner, Training
+from ..components.calls import call
+from ..results import report
+from ..results.run import Stage
+from ..results.solver import write_fitted
+from ..stores.attempt import Attempt
+from ..stores.committed import Committed
+from .work import Work
 
-if TYPE_CHECKING:
-    from ..components import Method
+
+def run(work: Work) -> Stage:
+    """Train, or find what was learned; nothing for a method that learns nothing."""
+    plan = work.plan
+    digest = plan.steps["train"].digest
+    if not isinstance(plan.method, Learner):
+        return Stage("train", "", digest, reused=False, numbers={})
+    variants = plan.versions if plan.twins else ("free",)
+    there = {}
+    for variant in variants:
+        work.made.solvers[variant], there[variant] = _learned(work, held=variant == "held")
+    numbers = {
+        key if len(variants) == 1 else f"{key}/{variant}": value
+        for variant in variants
+        for key, value in _numbers(work.made.solvers[variant]).items()
+    }
+    return Stage("train", work.made.solvers[variants[0]].url(), digest, all(there.values()), numbers)
 
 
-def write_fitted(url: str, solver: Fitted, *, card: str) -> None:
-    """Write a fitted solver. Raises `EstimateError` for an array without a finite number; land may be NaN."""
-    import numpy as np
-    from safetensors.numpy import save
+def _numbers(committed: Committed) -> dict[str, float]:
+    return {**committed.numbers, "cost/seconds/train": committed.numbers["seconds"]}
 
-    state = {name: np.asarray(array, order="C") for name, array in solver.state.items()}
-    for name, array in state.items():
-        if array.dtype.kind == "f" and array.size and not np.isfinite(array).any():
-            raise EstimateError(
-                f"{type(solver).__name__} learned a {name!r} without a finite number",
-                advice="look at the training data and its options: the training is not committed",
+
+def _learned(work: Work, *, held: bool) -> tuple[Committed, bool]:
+    plan = work.plan
+    method = cast("Learner", plan.method)
+
+    def make(attempt: Attempt) -> dict[str, float]:
+        prepared = work.made.prepared
+        train, validate = prepared.samples("train"), prepared.samples("validate")
+        with local_folder(attempt) as folder:
+            training = Training(
+                train,
+                validate if len(validate) else None,
+                train.wanted,
+                dict(plan.options),
+                folder,
+                lambda numbers, step: work.told("train-held" if held else "train", numbers, step),
+                work.workers,
+                plan.learning_holds if held else (),
+                work.registry,
             )
-    write_json(f"{url}/options.json", json.loads(solver.model_dump_json()))
-    write_bytes(f"{url}/state.safetensors", save(state))
-    write_bytes(f"{url}/card.md", card.encode())
+            solver: Fitted = call(method, method.fit, training)
+        write_fitted(attempt.url(), solver, card=report.card(plan, ()))
+        return {}
+
+    return work.commit("train", plan.solver_digest(held=held), make)
 
 
-def read_fitted(kind: type[Fitted], url: str) -> Fitted:
-    """The fitted solver of a folder, compared with its checksums if it is a committed one. Raises `CorruptError`."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    options, state = _contents(url, "options.json", "state.safetensors")
-    try:
-        # Options may be parts by name, which only a registry can make again.
-        made = kind.model_validate(json.loads(options), context={"registry": _registry()})
-        return made.with_state(load(state))
-    except (SafetensorError, ValueError) as error:
-        raise CorruptError(
-            f"{url} is not what {kind.__name__} wrote: {error}", advice="run again with `--from train`"
-        ) from None
-
-
-def _contents(url: str, *names: str) -> list[bytes]:
-    committed = committed_at(url)
-    if committed is not None:
-        return [committed.content(f"{url.rpartition('/')[2]}/{name}") for name in names]
-    files, path = filesystem(url)
-    try:
-        return [files.cat_file(f"{path}/{name}") for name in names]
-    except FileNotFoundError:
-        raise CorruptError(f"{url} is no fitted solver", advice="run again with `--from train`") from None
-
-
-@lru_cache(maxsize=1)
-def _registry() -> Registry:
-    return Registry.installed()
-
-
-@lru_cache(maxsize=4)
-def _read_once(kind: type[Fitted], url: str) -> Fitted:
-    return read_fitted(kind, url)
-
-
-def solver_of(method: Method, url: str) -> Solver:
-    """The solver of a method: itself, or what it learned into the folder `url`."""
-    if isinstance(method, Learner):
-        return _read_once(method.fitted, url)
-    assert isinstance(method, Solver)
-    return method
+@contextmanager
+def local_folder(attempt: Attempt) -> Iterator[Path]:
+    """A local folder for checkpoints, which outlives a killed process where the store is local."""
+    if "://" not in attempt.folder:
+        folder = Path(attempt.url("checkpoints"))
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+    else:
+        with TemporaryDirectory(prefix="thalweg-") as name:
+            yield Path(name)

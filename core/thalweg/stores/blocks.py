@@ -121,6 +121,18 @@ def largest_block(data: xr.Dataset) -> int:
     )
 
 
+def same_array(array: Any, other: Any) -> bool:
+    """Whether a transform left a large variable as it was, so that it need not be copied."""
+    return (
+        other is not None
+        and array.chunks is not None
+        and other.chunks is not None
+        and array.data.name == other.data.name
+        and array.dims == other.dims
+        and array.attrs == other.attrs
+    )
+
+
 @dataclass(frozen=True)
 class Copy:
     """The task of copying blocks of a source into a group."""

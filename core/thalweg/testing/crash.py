@@ -42,10 +42,8 @@ def run_and_die(recipe: Path, store: Path, *, at: int, block: int | None = None)
 
 
 def _run(recipe: str, store: str, at: int, block: int | None) -> None:
-    from thalweg import pipeline
-    from thalweg.results import report
-    from thalweg.stages import constrain as estimates
-    from thalweg.stages import train as fitted
+    from thalweg.results import report, solver
+    from thalweg.stages import constrain, evaluate, train, work
     from thalweg.stores import arrays, attempt, blocks, claims, files, sealed
 
     writes = 0
@@ -62,9 +60,10 @@ def _run(recipe: str, store: str, at: int, block: int | None) -> None:
 
         return call
 
+    modules = (arrays, attempt, blocks, claims, constrain, evaluate, files, report, sealed, solver, train, work)
     # Every name under which a module holds one of the writing functions; odd writes die before, even ones after.
     for name in ("put", "mark", "write_json", "write_bytes", "lay_out", "create"):
-        for module in (arrays, attempt, blocks, claims, estimates, files, fitted, pipeline, report, sealed):
+        for module in modules:
             # The files of a layout count as one.
             if hasattr(module, name) and (name, module) != ("write_bytes", arrays):
                 setattr(module, name, deadly(getattr(module, name), half=at % 2 == 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from ..cluster import cluster_from
 from ..components import Fitted, Learner, Method, Solver, Training
 from ..components.signature import Signature
 from ..quantities.units import same_units
+from ..recipes.registry import Registry
+from ..results.solver import read_fitted, write_fitted
 from ..samples import Samples
 from ..stages.constrain import checked
-from ..stages.train import read_fitted, write_fitted
 from . import learners
 from .components import check_component
 from .leads import leads_are_not_shifted
@@ -34,6 +35,8 @@ class Case:
 
     method: Method
     data: xr.Dataset
+    registry: Registry = field(default_factory=Registry.installed)
+    """Makes the parts that its options name."""
 
     @cached_property
     def samples(self) -> Samples:
@@ -69,7 +72,7 @@ class Case:
         if isinstance(self.method, Solver):
             return self.method
         assert isinstance(self.method, Learner)
-        return _learn(self.method, data, **options)
+        return _learn(self.method, data, self.registry, **options)
 
     @cached_property
     def _taught(self) -> dict[str, xr.Dataset]:
@@ -81,7 +84,7 @@ def _sized(wanted: Signature, inputs: xr.Dataset) -> Signature:
     return Signature(wanted.fields, sizes)
 
 
-def _learn(learner: Learner, data: xr.Dataset, **more: Any) -> Fitted:
+def _learn(learner: Learner, data: xr.Dataset, registry: Registry, **more: Any) -> Fitted:
     train = Samples.of(data, "train")
     options = {name: value for name, value in {**QUICK, **more}.items() if name in learner.trains_on}
     with tempfile.TemporaryDirectory() as folder, cluster_from({"threads": {"threads": 1}}).open() as workers:
@@ -94,6 +97,7 @@ def _learn(learner: Learner, data: xr.Dataset, **more: Any) -> Fitted:
                 folder=Path(folder),
                 report=lambda numbers, step: None,  # noqa: ARG005
                 workers=workers,
+                registry=registry,
             )
         )
 
@@ -111,15 +115,17 @@ def learns_what_it_declares(case: Case) -> None:
 
 def estimate_is_what_is_wanted(case: Case) -> None:
     estimate = checked(case.estimate(), case.wanted, by=case.method.name)
-    for field in case.wanted.fields:
-        array = estimate[field.name]
+    for wanted in case.wanted.fields:
+        array = estimate[wanted.name]
         dims = tuple(dim for dim in array.dims if dim != "member")
-        ensure(dims == field.dims, f"{field.name} has dims {array.dims}, not {field.dims}")
-        units = str(array.attrs.get("units", field.units))
-        ensure(same_units(units, field.units), f"{field.name} has units {units!r}, not {field.units!r}")
+        ensure(dims == wanted.dims, f"{wanted.name} has dims {array.dims}, not {wanted.dims}")
+        units = str(array.attrs.get("units", wanted.units))
+        ensure(same_units(units, wanted.units), f"{wanted.name} has units {units!r}, not {wanted.units!r}")
         # Narrower floats are a choice of the method; wider ones take more room than the plan says.
-        fits = array.dtype.kind == np.dtype(field.dtype).kind and array.dtype.itemsize <= np.dtype(field.dtype).itemsize
-        ensure(fits, f"{field.name} is {array.dtype}, not {field.dtype}; use `astype`")
+        fits = (
+            array.dtype.kind == np.dtype(wanted.dtype).kind and array.dtype.itemsize <= np.dtype(wanted.dtype).itemsize
+        )
+        ensure(fits, f"{wanted.name} is {array.dtype}, not {wanted.dtype}; use `astype`")
 
 
 def estimate_has_the_coordinates_of_the_truth(case: Case) -> None:
@@ -186,7 +192,7 @@ def comes_back_from_its_folder(case: Case) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         write_fitted(folder, case.solver, card="")
-        again = read_fitted(type(case.solver), folder)
+        again = read_fitted(type(case.solver), folder, registry=case.registry)
     found = difference(again.solve(case.inputs.copy(deep=True), case.wanted), case.estimate())
     ensure(not found, f"read back, {found}; keep arrays in `state` and options in fields")
 

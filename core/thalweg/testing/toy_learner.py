@@ -15,7 +15,7 @@ from ..cluster import Workers, cluster_from
 from ..components import Fitted, Hold, Loss, Training
 from ..components.signature import Signature
 from ..learning import Layout, TorchLearner
-from ..recipes.registry import Named
+from ..recipes.registry import Named, Registry
 from ..samples import Samples
 
 if TYPE_CHECKING:
@@ -77,13 +77,14 @@ def learn(
     workers: Workers | None = None,
     report: Callable[[Mapping[str, float], int], None] = lambda numbers, step: None,  # noqa: ARG005
     holds: tuple[Hold, ...] = (),
+    registry: Registry | None = None,
     **options: Any,
 ) -> Fitted:
     """What a learner learns from the train split of `data`, validated on its test split."""
     train, validate = Samples.of(data, "train"), Samples.of(data, "test")
     with cluster_from({"threads": {"threads": 1}}).open() as here:
         return learner.fit(
-            Training(train, validate, train.wanted, options, folder, report, workers or here, holds=holds)
+            Training(train, validate, train.wanted, options, folder, report, workers or here, holds, registry)
         )
 
 

@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg import Fitted, HandshakeError, Learner, OptionError, Registry, Samples, Signature, Training, hookimpl
-from thalweg.stages import train as fitted
-from thalweg.stages.train import read_fitted, write_fitted
+from thalweg.results.solver import read_fitted, write_fitted
 from thalweg.testing import check_method, series, windowed
 from thalweg.testing.toy_learner import learn
-from thalweg_ensembles import mixture
 from thalweg_ensembles.deep_ensemble import DeepEnsemble
 from thalweg_ensembles.mixture import Mixture
 
@@ -95,11 +93,9 @@ class Plugin:
 
 
 @pytest.fixture(autouse=True)
-def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+def registry() -> Registry:
     made = Registry.installed()
     made.add("test", Plugin())
-    monkeypatch.setattr(mixture.Registry, "installed", lambda: made)
-    monkeypatch.setattr(fitted, "_registry", lambda: made)
     Drawn.called.clear()
     Drawn.failing.clear()
     return made
@@ -166,7 +162,7 @@ def test_after_an_interruption_finished_members_are_not_learned_again(registry: 
 def test_a_learned_ensemble_comes_back_without_its_learning_folder(registry: Registry, tmp_path: Path) -> None:
     solver = learn(ensemble(registry, UNET), DATA, tmp_path / "learning", epochs=1)  # type: ignore[arg-type]
     write_fitted(str(tmp_path / "kept"), solver, card="")
-    again = read_fitted(Mixture, str(tmp_path / "kept"))
+    again = read_fitted(Mixture, str(tmp_path / "kept"), registry=registry)
     xr.testing.assert_identical(solve(again), solve(solver))
 
 

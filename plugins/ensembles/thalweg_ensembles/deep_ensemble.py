@@ -50,6 +50,11 @@ class DeepEnsemble(Learner):
         """What the learner reads."""
         return self.of.trains_on
 
+    @property
+    def nested(self) -> Mapping[str, str]:  # type: ignore[override]
+        """Those of the learner."""
+        return self.of.nested
+
     def check(self, given: Signature) -> None:
         shake(given, self.of.needs(), giver="preprocess", taker=self.of.name)
         self.of.check(given)
@@ -67,4 +72,4 @@ class DeepEnsemble(Learner):
             learned(self.of, training, name=f"member-{i}", options={**training.options, "seed": seed + i})
             for i in range(self.members)
         ]
-        return Mixture.holding([self.of] * self.members, solvers)
+        return Mixture.holding([self.of] * self.members, solvers, registry=training.registry)

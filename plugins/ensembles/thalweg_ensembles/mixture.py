@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import xarray as xr
 from pydantic import PrivateAttr
-from thalweg import Fitted, Learner, Method, Named, OptionError, Registry, Signature, Solver
+from thalweg import Fitted, Learner, Method, Named, OptionError, Signature, Solver
+from thalweg.components import Parts
 
 Array = np.ndarray[Any, Any]
 
@@ -31,10 +32,10 @@ class Mixture(Fitted):
     _solvers: tuple[Solver, ...] | None = PrivateAttr(None)
 
     @classmethod
-    def holding(cls, methods: Sequence[Method], solvers: Sequence[Solver]) -> Mixture:
-        """The mixture of what methods learned."""
+    def holding(cls, methods: Sequence[Method], solvers: Sequence[Solver], *, registry: Parts | None) -> Mixture:
+        """The mixture of what methods learned; the registry makes what they name."""
         options = tuple(each.model_dump(mode="json") if isinstance(each, Fitted) else {} for each in solvers)
-        made = cls(of=tuple(methods), options=options)
+        made = cls.model_validate({"of": tuple(methods), "options": options}, context={"registry": registry})
         made.with_state(
             {
                 f"{number}/{name}": array
@@ -64,7 +65,7 @@ class Mixture(Fitted):
             assert isinstance(method, Solver)
             return method
         prefix = f"{number}/"
-        made = method.fitted.model_validate(self.options[number], context={"registry": Registry.installed()})
+        made = method.fitted.model_validate(self.options[number], context={"registry": self.registry})
         return made.with_state(
             {name.removeprefix(prefix): array for name, array in self.state.items() if name.startswith(prefix)}
         )

@@ -63,6 +63,11 @@ class MultiModel(Learner):
         for each in self._learners:
             each.check_samples(train)
 
+    @property
+    def nested(self) -> Mapping[str, str]:  # type: ignore[override]
+        """Those of all of them."""
+        return {key: kind for each in self._learners for key, kind in each.nested.items()}
+
     def fit(self, training: Training) -> Fitted:
         solvers: list[Any] = [
             learned(each, training, name=f"{i}-{each.name}", options=_read(each, training.options))
@@ -70,7 +75,7 @@ class MultiModel(Learner):
             else each
             for i, each in enumerate(self.of)
         ]
-        return Mixture.holding(self.of, solvers)
+        return Mixture.holding(self.of, solvers, registry=training.registry)
 
 
 def _read(learner: Learner, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from thalweg import Fitted, Learner, Training
-from thalweg.stages.train import read_fitted, write_fitted
+from thalweg.results.solver import read_fitted, write_fitted
 
 
 def learned(learner: Learner, training: Training, *, name: str, options: Mapping[str, Any]) -> Fitted:
@@ -29,4 +29,4 @@ def learned(learner: Learner, training: Training, *, name: str, options: Mapping
         write_fitted(str(draft), solver, card="")
         # Renamed whole: what bears the name was written to its end.
         draft.rename(finished)
-    return read_fitted(learner.fitted, str(finished))
+    return read_fitted(learner.fitted, str(finished), registry=training.registry)
