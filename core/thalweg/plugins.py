@@ -35,6 +35,7 @@ from .calls import part_error, said
 from .components import Component, Dataset, Enforcer, Law, Loss, Method, Metric, Transform, WholeMetric
 from .credentials import hidden, shown
 from .errors import NameTakenError, OptionError, PluginError, ThalwegError, UnknownNameError
+from .switches import refuse_switches
 
 log = logging.getLogger("thalweg")
 
@@ -190,6 +191,7 @@ class Registry:
             if found is None:
                 raise
             raise found.at(where) from None
+        refuse_switches(options, made, where=where)
         made._name = name
         return made
 

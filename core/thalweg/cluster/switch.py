@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ..credentials import shown
 from ..errors import OptionError
+from ..switches import refuse_switches
 from .address import Address
 from .base import Cluster, DaskCluster
 from .cuda import Cuda
@@ -41,9 +42,11 @@ def cluster_from(given: object, *, where: str = "cluster") -> Cluster:
             where=where,
         )
     try:
-        return model.model_validate(options)
+        made = model.model_validate(options)
     except ValidationError as error:
         raise _option_error(model, error.errors()[0], f"{where}.{kind}") from None
+    refuse_switches(options, made, where=f"{where}.{kind}")
+    return made
 
 
 def _kind(given: object, where: str) -> tuple[str, dict[str, Any]]:

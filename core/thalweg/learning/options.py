@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 from ..components import Metric
 from ..errors import OptionError, ThalwegError
 from ..plugins import Named, Registry
+from ..switches import refuse_switches
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -68,6 +69,7 @@ class TrainOptions(BaseModel):
             made = cls.model_validate({**defaults, **given}, context=context)
         except ValidationError as error:
             raise _option_error(error) from None
+        refuse_switches(given, made, where="train")
         if made.judge is not None and made.judge.higher_is_better is None:
             raise OptionError(
                 f"{made.judge.name} cannot judge: neither a high nor a low value of it is better",
