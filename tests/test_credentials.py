@@ -30,6 +30,12 @@ TEXTS = {
     "a password that holds @": ("https://me:a@{}@host/x", "https://me:***@host/x"),
     "a password without user": ("https://:{}@host/x", "https://:***@host/x"),
     "a token as the user": ("https://abcDEF123@host/x", "https://***@host/x"),
+    "a key as the user, without a password": ("https://abcDEF123:@host/x", "https://***:@host/x"),
+    "a key as GitHub takes it": ("https://abcDEF123:x-oauth-basic@host/x", "https://***:x-oauth-basic@host/x"),
+    "the key of OpenWeatherMap": ("https://host/x?lat=1&appid={}", "https://host/x?lat=1&appid=***"),
+    "the key of a user": ("https://host/x?user_key={}&v=1", "https://host/x?user_key=***&v=1"),
+    "the id of a session": ("https://host/x?sessionid={}", "https://host/x?sessionid=***"),
+    "a shared access signature": ("SharedAccessSignature={};a=1", "SharedAccessSignature=***;a=1"),
     "a signature of Amazon": ("s3://b/k?X-Amz-Signature={}&v=1", "s3://b/k?X-Amz-Signature=***&v=1"),
     "a signature of Azure": ("https://h/k?sv=2020&sig={}", "https://h/k?sv=2020&sig=***"),
     "a token in a query": (
@@ -49,6 +55,21 @@ def test_a_credential_in_a_text_is_masked(case: str) -> None:
     found = masked(given.format("abcDEF123+/="))
     assert "DEF123" not in found
     assert found.replace("'***'", "***") == wanted.format()
+
+
+def test_what_stands_below_a_telling_name_is_a_credential() -> None:
+    tree = {"credentials": {"who": "planted-1", "more": ["planted-2"]}, "environment": {"HF_TOKEN": "planted-3"}}
+    assert "planted" not in str(hidden(tree))
+    assert "planted" not in str(without(tree))
+    assert sorted(literals(tree)) == ["planted-1", "planted-2", "planted-3"]
+    assert literals("https://planted-4:@host/x") == ["planted-4"]
+
+
+def test_a_key_in_a_url_is_no_part_of_what_it_names() -> None:
+    for query in ("X-API-KEY=a", "appid=a", "user_key=a", "sessionid=a"):
+        assert bare(f"https://host/x?v=1&{query}") == "https://host/x?v=1"
+    # These tell one source from another.
+    assert bare("https://host/x?pass=ascending&session=3") == "https://host/x?pass=ascending&session=3"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from thalweg.boundaries.documents import DEEPEST, LARGEST, parsed, read
 from thalweg.commands.cli import app
-from thalweg.errors import RecipeError
+from thalweg.errors import OptionError, RecipeError
 from typer.testing import CliRunner
+
+Recipes = Callable[..., Path]
 
 BILLION = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
@@ -43,6 +46,7 @@ REFUSED = {
     "a tab where spaces should be": ("a:\n\tb: 1\n", "line 2, column 1: not YAML: found character '\\t'"),
     "an alias to nothing": ("a: *b\n", "found undefined alias 'b'"),
     "two documents": ("a: 1\n---\nb: 2\n", "but found another document"),
+    "a character that Unicode does not have": ('a: "\\U00110000"\n', "not YAML: chr() arg not in range"),
     "a control character": ("a: \x00\n", "special characters are not allowed"),
     "a bracket that is not closed": ("a: [1\n", "line 2, column 1: not YAML: "),
     "nothing": ("", "it is empty"),
@@ -205,3 +209,34 @@ def test_a_store_is_a_place_for_folders(tmp_path: Path, case: str) -> None:
         assert done.exit_code == 2, done.output
         assert done.output.startswith("OptionError: ")
         assert "store" in done.output
+
+
+@pytest.mark.bad_input("command line", "`method: []`: no method at all")
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_recipe_names_at_least_one_method(recipe: Recipes, command: str) -> None:
+    done = CliRunner().invoke(app, [command, str(recipe(train={"method": []}))])
+    assert done.exit_code == 2, done.output
+    assert "the section 'train' names no method" in done.output
+
+
+SWITCHES = {
+    "an option of a method": "train.method.modes=on",
+    "an item of a list": "preprocess[0].baseline=[yes, 2005]",
+    "an option of a cluster": "cluster={local: {workers: on}}",
+}
+
+
+@pytest.mark.bad_input("command line", "`on`, which YAML reads as a switch, where a number belongs: {id}")
+@pytest.mark.parametrize("case", SWITCHES)
+def test_a_switch_is_no_number(recipe: Recipes, case: str) -> None:
+    done = CliRunner().invoke(app, ["plan", str(recipe()), "--set", SWITCHES[case]])
+    assert done.exit_code == 2, done.output
+    assert SWITCHES[case].split("=")[0].split(".")[0] in done.output
+
+
+def test_a_switch_is_no_number_of_epochs() -> None:
+    from thalweg.learning.options import TrainOptions
+
+    with pytest.raises(OptionError, match="True is no number") as caught:
+        TrainOptions.of({"epochs": True}, defaults={})
+    assert caught.value.where == "train.epochs"

@@ -54,6 +54,38 @@ def test_stages_that_no_run_needs_are_removed(tmp_path: Path) -> None:
     assert pruned(tmp_path) == {}
 
 
+@pytest.mark.fault("stores", "two `thalweg prune` at once: each removes, and counts, what the other did not")
+def test_two_prunes_at_once(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    refer(store.root, "one-run", {"ingest": [KEPT]})
+    for generation in (1, 2, 3):
+        made(store, "ingest", KEPT, generation=generation)
+    for stage in ("preprocess", "evaluate"):
+        made(store, stage, GONE)
+    one = prune(tmp_path)
+    first, other = [next(one).name], pruned(tmp_path)
+    first += [each.name for each in one]
+    assert len({*first, *other}) == len(first) + len(other) == 4
+    assert store.find("ingest", KEPT) is not None
+    assert pruned(tmp_path) == {}
+
+
+@pytest.mark.fault("stores", "a run begins while `thalweg prune` is at work: it keeps what it needs and what it writes")
+def test_a_run_that_begins_meanwhile_keeps_its_stages(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    refer(store.root, "one-run", {"ingest": [KEPT]})
+    for stage in ("ingest", "preprocess", "evaluate"):
+        made(store, stage, GONE)
+    at_work = prune(tmp_path)
+    assert next(at_work).name == f"ingest/{GONE}"
+    refer(store.root, "another-run", {"preprocess": [GONE]})
+    with store.attempt("evaluate", GONE, generation=2) as attempt:
+        assert list(at_work) == []
+        finish(attempt)
+    assert store.find("preprocess", GONE) is not None
+    assert store.find("evaluate", GONE) is not None
+
+
 def test_what_was_replaced_is_removed(tmp_path: Path) -> None:
     store = Store(tmp_path)
     refer(store.root, "one-run", {"ingest": [KEPT]})

@@ -28,10 +28,12 @@ _TELLING = (
     r"pass(?:word|wd|phrase|code)|secret|credential|connection[_-]?string|authorization|cookie"
     r"|(?<![a-z])(?:access|account|shared|private|api|storage|consumer|signing|auth|subscription)[_-]?key(?:[_-]?id)?"
     r"|(?<![a-z])(?:access|auth|session|sas|security|refresh|bearer|api|id|private)[_-]?token(?!s)"
-    r"|(?<![a-z])pwd(?![a-z])"
+    r"|(?<![a-z])pwd(?![a-z])|shared[_-]?access[_-]?signature"
 )
 _NAME = re.compile(_TELLING, re.IGNORECASE)
 _VARIABLE = re.compile(rf"{_TELLING}|_TOKEN$", re.IGNORECASE)
+_LOUD = re.compile(r"^(?:[A-Z0-9_]+_)?TOKEN$")
+"""Variables that a recipe gives to workers: no option is written in capitals."""
 _INSIDE = re.compile(
     r"storage_options$|^(?:fs(?:spec)?|remote|target)_options$|^(?:client|config|s3_additional)_kwargs$"
 )
@@ -46,8 +48,8 @@ _WHO = "profile profile_name user username account_name client_id tenant_id anon
 """What says who asks: shown, but no part of a digest, since the answer is the same."""
 _HARMLESS = frozenset(f"{_WHERE} {_WHO}".split())
 _PARAMETER = re.compile(
-    rf"x-(?:amz|goog|ms)-.*|aws.*|google.*|sig(?:nature)?|policy|key-pair-id|.*token|(?:api[_-]?|subscription[_-]?)?key"
-    rf"|auth|code|expires|jwt|hmac|{_TELLING}",
+    rf"x-(?:amz|goog|ms)-.*|aws.*|google.*|sig(?:nature)?|policy|key-pair-id|.*token|key"
+    rf"|.*(?:api|subscription|user|auth|session)[_-]?key|session[_-]?id|appid|pw|auth|code|expires|jwt|hmac|{_TELLING}",
     re.IGNORECASE,
 )
 _AZURE = frozenset(
@@ -59,6 +61,8 @@ _LOOSE = re.compile(
     r"(?P<scheme>\b[a-zA-Z][\w+.-]*://)(?P<user>[^\s/?#'\"<>@:]*):(?!\d{1,5}[/?#])(?P<password>[^\s'\"<>]*)@"
 )
 _TOKEN = re.compile(r"(?P<scheme>\bhttps?://)(?P<user>[^\s/?#'\"<>@:*$]+)@")
+_NO_PASSWORD = ("", "x-oauth-basic")
+"""What stands where a password would, after a key in the place of the user."""
 _USER = re.compile(r"(?P<scheme>\b[a-zA-Z][\w+.-]*://)(?P<user>[^\s/?#'\"<>@:]*):(?P<password>[^\s/?#'\"<>]*)@")
 _QUERY = re.compile(r"(?P<before>[?&;])(?P<name>[\w.-]+)=(?P<value>\$\{\w+\}|[^\s&;'\"<>#,)\]}]+)")
 _ASSIGNED = re.compile(
@@ -185,7 +189,7 @@ def _mask(value: str) -> str:
 
 
 def _kept(user: str, password: str) -> str:
-    return f"{user}:{_mask(password)}" if password else f"{user}:"
+    return f"{_mask(user)}:{password}" if password in _NO_PASSWORD else f"{user}:{_mask(password)}"
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -217,7 +221,8 @@ def _walked(tree: Any, *, inside: bool, drop: bool, name: str = "", found: list[
         made = {}
         for key, value in tree.items():
             text = str(key)
-            within = inside or bool(_INSIDE.search(text)) or (text in _HEADERS and isinstance(value, Mapping))
+            within = inside or bool(_INSIDE.search(text))
+            within |= isinstance(value, Mapping) and (text in _HEADERS or bool(_NAME.search(text)))
             if drop and within and text in _WHO.split():
                 continue
             new = _walked(value, inside=within, drop=drop, name=text, found=found)
@@ -234,7 +239,7 @@ def _walked(tree: Any, *, inside: bool, drop: bool, name: str = "", found: list[
 
 
 def _leaf(value: Any, *, inside: bool, drop: bool, name: str, found: list[str] | None) -> Any:
-    telling = bool(_NAME.search(name)) or (inside and name in ("key", "token", "pass", "auth"))
+    telling = bool(_NAME.search(name) or _LOUD.search(name)) or (inside and name in ("key", "token", "pass", "auth"))
     text = isinstance(value, str)
     if value is None or value == "" or isinstance(value, bool):
         return value
@@ -249,6 +254,8 @@ def _leaf(value: Any, *, inside: bool, drop: bool, name: str, found: list[str] |
     if found is not None:
         found += [m["password"] for m in _LOOSE.finditer(value) if not _REFERENCE.fullmatch(m["password"])]
         found += [m["user"] for m in _TOKEN.finditer(value)]
+        alone = [m["user"] for m in _LOOSE.finditer(value) if m["password"] in _NO_PASSWORD]
+        found += [each for each in alone if each and not _REFERENCE.fullmatch(each)]
         signed = [m["value"] for m in _QUERY.finditer(value) if "://" in value and _signs(m["name"])]
         found += [each for each in signed if not _REFERENCE.fullmatch(each)]
         return value

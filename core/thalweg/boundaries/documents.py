@@ -85,7 +85,8 @@ def parsed(text: str, *, what: str, advice: str = "mend the line") -> Any:
     """The value of a text in YAML. Raises `RecipeError`, which names `what` and the line."""
     try:
         return yaml.load(text, _Loader)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
+        # PyYAML's scanner lets `chr` refuse "\\U00110000".
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..boundaries.switches import refuse_switches
 from ..credentials import shown
 from ..errors import OptionError
 from .address import Address
@@ -41,9 +42,11 @@ def cluster_from(given: object, *, where: str = "cluster") -> Cluster:
             where=where,
         )
     try:
-        return model.model_validate(options)
+        made = model.model_validate(options)
     except ValidationError as error:
         raise _option_error(model, error.errors()[0], f"{where}.{kind}") from None
+    refuse_switches(options, made, where=f"{where}.{kind}")
+    return made
 
 
 def _kind(given: object, where: str) -> tuple[str, dict[str, Any]]:

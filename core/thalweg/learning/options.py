@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
+from ..boundaries.switches import refuse_switches
 from ..components import Metric
 from ..errors import OptionError, ThalwegError
 from ..recipes.registry import Named
@@ -66,6 +67,7 @@ class TrainOptions(BaseModel):
             made = cls.model_validate({**defaults, **given})
         except ValidationError as error:
             raise _option_error(error) from None
+        refuse_switches(given, made, where="train")
         if made.judge is not None and made.judge.higher_is_better is None:
             raise OptionError(
                 f"{made.judge.name} cannot judge: neither a high nor a low value of it is better",

@@ -102,7 +102,7 @@ class Recipe(BaseModel):
                     f"the section {where!r} is missing", allowed=", ".join(keys), advice=f"add `{where}:`", file=file
                 ) from None
             raise OptionError(f"{shown(hidden(first['input']))}: {first['msg']}", where=where, file=file) from None
-        if "method" not in recipe.train:
+        if recipe.train.get("method", []) == []:
             raise OptionError(
                 "the section 'train' names no method",
                 allowed="`method: NAME`, with a name of `thalweg methods`, or a list of them",

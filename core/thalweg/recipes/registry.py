@@ -32,6 +32,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from ..boundaries.switches import refuse_switches
 from ..components import Component, Dataset, Enforcer, Law, Loss, Method, Metric, Transform, WholeMetric, hookspecs
 from ..components.calls import part_error, said
 from ..credentials import hidden, shown
@@ -216,6 +217,7 @@ class Registry:
             if found is None:
                 raise
             raise found.at(where) from None
+        refuse_switches(options, made, where=where)
         made._name = name
         return made
 

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,8 +63,13 @@ def prune(root: str | Path, *, dry_run: bool = False) -> Iterator[Pruned]:
         raise SourceError(f"{store.root} is no store", allowed="a folder or URL with stages", advice="give --store")
     _find_living(places, store.lease)
     used = {name for place in places for claim in place.alive for name in claim.uses}
-    needed = referred(store.root)
+    runs, needed = names(f"{store.root}/runs"), referred(store.root)
     for place in places:
+        # Runs may have begun since: what they refer to, or write already, is theirs.
+        if (now := names(f"{store.root}/runs")) != runs:
+            runs, needed = now, referred(store.root)
+        if tokens(names(place.url)) != [claim.token for claim in place.claims]:
+            continue
         if (place.stage, place.digest) in needed or place.alive or any(n.startswith(place.name + "/") for n in used):
             yield from _trim(place, used, dry_run=dry_run)
             continue
@@ -72,8 +78,8 @@ def prune(root: str | Path, *, dry_run: bool = False) -> Iterator[Pruned]:
             # The manifests first: a reader that was not seen then knows that the stage is gone.
             for generation in generations(names(place.url)):
                 _remove_file(f"{place.url}/{manifest_name(generation)}")
-            remove(place.url)
-        yield Pruned(place.name, size, "no run needs it")
+        if dry_run or remove(place.url):
+            yield Pruned(place.name, size, "no run needs it")
 
 
 def _places(store: Store) -> list[_Place]:
@@ -129,8 +135,8 @@ def _trim(place: _Place, used: set[str], *, dry_run: bool) -> Iterator[Pruned]:
         size = nbytes(f"{place.url}/{attempt}")
         if not dry_run:
             _remove_file(f"{place.url}/{manifest_name(generation)}")
-            remove(f"{place.url}/{attempt}")
-        yield Pruned(f"{place.name}/{attempt}", size, "it was replaced")
+        if dry_run or remove(f"{place.url}/{attempt}"):
+            yield Pruned(f"{place.name}/{attempt}", size, "it was replaced")
     kept = {*manifests.values(), *(claim.attempt for claim in place.alive)}
     left = [each for each in names(place.url) if each.startswith((".removed-", "attempt-")) and each not in kept]
     if not left or (not dry_run and not _fence(place, left, max([0, *manifests]) + 1)):
@@ -165,4 +171,5 @@ def _attempt_of(place: _Place, generation: int) -> str | None:
 
 def _remove_file(url: str) -> None:
     files, path = filesystem(url)
-    files.rm_file(path)
+    with suppress(FileNotFoundError):  # another prune was first
+        files.rm_file(path)
