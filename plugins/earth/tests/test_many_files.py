@@ -193,3 +193,14 @@ def test_a_month_that_is_not_like_the_first_is_refused(other: Any, message: str,
     put(tmp_path, "ersst.v5.200002.nc", sst("2000-02-01", 20, **other))
     with pytest.raises(SourceError, match=message):
         ERSST(path=str(tmp_path)).open().compute()
+
+
+@pytest.mark.bad_input("sources", "a folder in which one file declares kelvins and another no units")
+@pytest.mark.parametrize("silent", [0, 1, 2])
+def test_a_file_without_units_is_not_taken_for_converted(silent: int, tmp_path: Path) -> None:
+    for number in range(3):
+        data = part(f"2001-01-0{1 + 2 * number}")
+        put(tmp_path, f"{number}.nc", data.assign(v=data.v.drop_attrs()) if number == silent else data)
+    with pytest.raises(SourceError, match=rf"{silent}.nc' has no units of 'v'\n  allowed: units, which are converted"):
+        read(str(tmp_path), declared={"units": "degC"})
+    assert days(read(str(tmp_path), declared={"units": "K"})) == [1, 2, 3, 4, 5, 6], "nothing is converted"

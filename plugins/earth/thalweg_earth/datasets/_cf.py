@@ -22,6 +22,9 @@ from ._times import valid_times
 CHUNK = 8 << 20
 """Bytes of a chunk, about; a series of up to twice that stays whole."""
 
+NAMED = "named"
+"""Where the encoding of a variable has its name in the source, which says what it is; the recipe's name does not."""
+
 Missing = Literal["allow", "refuse", "zero"]
 
 _AXES = {"lat": "latitude", "lon": "longitude", "nav_lat": "latitude", "nav_lon": "longitude", "valid_time": "time"}
@@ -151,10 +154,10 @@ def finished(
         attrs["valid_range"] = sorted(bounds)
     if array.dtype.kind == "f":
         array = array.astype(np.float32)
-        if missing == "zero":
-            array = array.fillna(np.float32(0))
-        elif missing == "refuse":
+        if missing == "refuse":
             array = _without_missing(array, source)
+        else:
+            array = array.where(np.isfinite(array), np.float32(0 if missing == "zero" else np.nan))
     elif unwritten is not None:
         array = _written(array, unwritten, missing, source)
     array = array.drop_encoding()
@@ -168,7 +171,7 @@ def _line(array: xr.DataArray, held: str, wanted: str, source: str) -> tuple[flo
         _say(f"{array.name!r} of {alike(source)}: {explained(held)}")
     if same_units(held, wanted):
         return 1.0, 0.0
-    found = conversion(held, wanted, difference=is_difference(array))
+    found = conversion(held, wanted, difference=is_difference(array.rename(array.encoding.get(NAMED, array.name))))
     if found is None:
         raise SourceError(
             f"{array.name!r} of {source} has units {held!r}, not {wanted!r}",
@@ -270,7 +273,9 @@ def plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
 def pick(data: xr.Dataset, name: str, source: str) -> xr.DataArray:
     """A variable of a source. Raises `SourceError`, which lists what there is."""
     if name in data.data_vars:
-        return data[name]
+        found = data[name]
+        found.encoding = {**found.encoding, NAMED: name}
+        return found
     raise SourceError(
         f"{source} holds no variable {name!r}",
         allowed=", ".join(f"{key} ({', '.join(map(str, each.dims))})" for key, each in data.data_vars.items()),
