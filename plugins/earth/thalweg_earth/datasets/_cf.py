@@ -168,7 +168,7 @@ def finished(
 def _line(array: xr.DataArray, held: str, wanted: str, source: str) -> tuple[float, float]:
     """Scale and offset from the units that the source declares. Raises `SourceError` where there are none."""
     if explained(held):
-        _say(f"{array.name!r} of {alike(source)}: {explained(held)}")
+        say(f"{array.name!r} of {alike(source)}: {explained(held)}")
     if same_units(held, wanted):
         return 1.0, 0.0
     found = conversion(held, wanted, difference=is_difference(array.rename(array.encoding.get(NAMED, array.name))))
@@ -180,7 +180,7 @@ def _line(array: xr.DataArray, held: str, wanted: str, source: str) -> tuple[flo
             advice=f"declare the units that it has, and convert {array.name!r} with `rescale`",
         )
     how = f"times {found[0]:g}" + (f" plus {found[1]:g}" if found[1] else "")
-    _say(f"{array.name!r} of {alike(source)} is converted from {held!r} to {wanted!r}: {how}")
+    say(f"{array.name!r} of {alike(source)} is converted from {held!r} to {wanted!r}: {how}")
     return found
 
 
@@ -191,7 +191,7 @@ def alike(source: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """A word to the reader of a plan, once."""
     logging.getLogger("thalweg.sources").warning(text)
 
@@ -224,7 +224,7 @@ def say_if_emptied_at_first(array: xr.DataArray, source: str) -> None:
         return
     first = first_of(array).compute()
     if bool(first.notnull().any()) and not bool(obeyed(first, source).notnull().any()):
-        _say(
+        say(
             f"{array.name!r} of {alike(source)}: every value of the first field ({float(first.min()):g} .. "
             f"{float(first.max()):g}) lies outside of the limits that the source declares ({bounds[0]:g} .. "
             f"{bounds[1]:g}) and is missing; set `ignore: [valid_range, valid_min, valid_max]` if they are wrong"

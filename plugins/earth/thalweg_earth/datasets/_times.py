@@ -103,8 +103,11 @@ def in_order(data: xr.Dataset, dim: str, *, source: str) -> xr.Dataset:
     return data.isel({dim: np.argsort(axis.values, kind="stable")})
 
 
-def valid_times(data: xr.Dataset, url: str) -> xr.Dataset:
-    """With the time at which a field is valid as `time`, whatever the reference time and the step were."""
+def valid_times(data: xr.Dataset, url: str, *, there: xr.DataArray | None = None) -> xr.Dataset:
+    """With the time at which a field is valid as `time`, whatever the reference time and the step were.
+
+    Where these are two dims, `there` may say which pairs of them the source has; the others are left out.
+    """
     if "valid_time" not in data.variables or not is_time(data["valid_time"]):
         return data
     valid = data["valid_time"]
@@ -116,7 +119,8 @@ def valid_times(data: xr.Dataset, url: str) -> xr.Dataset:
         rest = _without(data, "time", "step", "valid_time", dim)
         return (rest.rename({dim: "time"}) if dim != "time" else rest).assign_coords(time=times)
     values = valid.values.ravel()
-    if len(np.unique(values)) < values.size:
+    kept = np.arange(values.size) if there is None else np.flatnonzero(there.transpose(*valid.dims).values)
+    if len(np.unique(values[kept])) < kept.size:
         raise SourceError(
             f"{url!r} holds several forecasts of one time: reference times and steps that overlap",
             allowed="each valid time once",
@@ -128,7 +132,7 @@ def valid_times(data: xr.Dataset, url: str) -> xr.Dataset:
         .chunk(dict.fromkeys(dims, 1))
         .stack(together=dims, create_index=False)
     )
-    order = np.argsort(values, kind="stable")
+    order = kept[np.argsort(values[kept], kind="stable")]
     times = ("time", values[order], {"standard_name": "time"})
     together = flat.isel(together=order).rename(together="time").assign_coords(time=times)
     return together.transpose("time", ...)
