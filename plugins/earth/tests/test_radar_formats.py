@@ -308,6 +308,7 @@ def knmi(
 @pytest.mark.parametrize(
     ("formula", "expected"),
     [
+        ("GEO = 0.5 * PV - 32.0", -12.0),
         ("GEO=0.01*PV+0.0", 0.4),
         ("GEO = 0.500000 * PV + -32.000000", -12.0),
         ("GEO=0.5*PV-31.5", -11.5),
