@@ -383,6 +383,37 @@ def test_an_axis_of_dates_is_time_by_other_names(tmp_path: Path) -> None:
         assert read(saved(grid([1.0, 2]).rename(time=name), tmp_path, f"{name}.nc")).dims[0] == "time"
 
 
+@pytest.mark.parametrize(
+    ("units", "numbers", "expected"),
+    [
+        ("day as %Y%m%d.%f", [20010131.5, 20010201.25], ["2001-01-31T12", "2001-02-01T06"]),
+        ("month as %Y%m.%f", [200101.5, 200112], ["2001-01-16T12", "2001-12-01T00"]),
+        ("months since 2001-01", [0, 11.5], ["2001-01-01T00", "2001-12-16T12"]),
+        ("years since 2001", [0, 1.5], ["2001-01-01T00", "2002-07-01T00"]),
+    ],
+)
+def test_dates_as_other_programs_write_them(
+    units: str, numbers: list[float], expected: list[str], tmp_path: Path
+) -> None:
+    """CDO writes dates as numbers; as such the last of January and the first of February lay 70 steps apart."""
+    data = grid([1.0, 2]).assign_coords(time=("time", numbers, {"units": units}))
+    assert [str(each)[:13] for each in read(saved(data, tmp_path))["time"].values] == expected
+
+
+@pytest.mark.bad_input("sources", "a global grid in radians that declares no units")
+def test_a_grid_that_closes_in_radians_is_not_taken_for_degrees(tmp_path: Path) -> None:
+    data = grid([1.0]).isel(lat=[0], lon=[0]).drop_vars(["lat", "lon"])
+    lat, lon = np.deg2rad(np.linspace(-80, 80, 9)), np.deg2rad(np.arange(0, 360, 10.0))
+    wide = data.isel(lat=0, lon=0).expand_dims(lat=lat, lon=lon).transpose("time", "lat", "lon")
+    with pytest.raises(SourceError, match="declare no units, and go round the globe in radians"):
+        read(saved(wide, tmp_path))
+    for axis in ("lat", "lon"):
+        wide[axis].attrs["units"] = "radian"
+    np.testing.assert_allclose(read(saved(wide, tmp_path, "said.nc"))["longitude"], np.arange(0, 360, 10.0))
+    box = wide.assign_coords(lat=np.arange(-1, 1.25, 0.25), lon=np.arange(36) * 0.25)
+    assert float(read(saved(box, tmp_path, "box.nc"))["longitude"][-1]) == 8.75
+
+
 @pytest.mark.parametrize("kind", ["f4", "f8"])
 def test_months_since_are_months_of_the_calendar(kind: str, tmp_path: Path) -> None:
     months = np.array([-1.5, 0.5, 719.5], kind)

@@ -135,7 +135,7 @@ def test_a_step_that_a_reference_time_does_not_have_is_no_time(path: Path) -> No
 @pytest.mark.bad_input("sources", "a GRIB file with one variable on two grids")
 def test_two_grids_in_one_file_are_refused(path: Path) -> None:
     moved = {"latitudeOfFirstGridPointInDegrees": 50, "latitudeOfLastGridPointInDegrees": 20}
-    with pytest.raises(SourceError, match="on 2 grids\n  allowed: one grid\n  do: choose .*md5GridSection"):
+    with pytest.raises(SourceError, match=r"on 2 grids\n  allowed: one grid\n  do: choose .*md5GridSection"):
         read(messages(path, {"value": 1}, {"value": 2, "step": 6, **moved}))
 
 

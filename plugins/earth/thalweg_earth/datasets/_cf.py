@@ -59,6 +59,7 @@ def name_axes(data: xr.Dataset, *, along: str = "", source: str = "the source") 
     # zarr has no agreed form for text, and scalar labels say nothing about the fields.
     useless = [name for name, each in data.coords.items() if each.dtype.kind in "US" or (each.ndim == 0)]
     data = data.drop_vars(useless)
+    _refuse_unsaid_radians(data, source)
     for name, attrs in _ATTRS.items():
         if name in data.coords:
             kept = {key: each for key, each in data[name].attrs.items() if key in ("long_name", "calendar")}
@@ -98,6 +99,24 @@ def _degrees(coordinate: xr.DataArray, source: str) -> xr.DataArray:
     # What was radians lies beside whole degrees by rounding.
     digits = 5 if coordinate.dtype.itemsize < 8 else 10
     return coordinate if same else found.copy(data=np.round(found.values, digits))
+
+
+def _refuse_unsaid_radians(data: xr.Dataset, source: str) -> None:
+    """Raise `SourceError` for a grid without units that closes round the globe if its longitudes are radians."""
+    axes = [data[name] for name in ("latitude", "longitude") if name in data.indexes]
+    if len(axes) < 2 or any(each.dtype.kind != "f" or str(each.attrs.get("units", "")).strip() for each in axes):
+        return
+    latitude, longitude = (each.values.astype(np.float64) for each in axes)
+    steps = np.diff(longitude)
+    if longitude.size < 8 or not np.allclose(steps, steps[0], rtol=1e-2):
+        return
+    turns = {round(float(abs(steps.mean())) * cells / (2 * np.pi), 3) for cells in (longitude.size, longitude.size - 1)}
+    if 1.0 in turns and np.abs(latitude).max() <= np.pi / 2 + 1e-3:
+        raise SourceError(
+            f"latitude and longitude of {source} declare no units, and go round the globe in radians",
+            allowed="`units: radian` or `units: degrees_north` and `degrees_east`",
+            advice="declare the units in the file, such as by `ncatted -a units,lat,c,c,radian`",
+        )
 
 
 def chunked(data: xr.Dataset, *, along: str | None = None, chunks: Mapping[str, int] | None = None) -> xr.Dataset:

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from thalweg.errors import SourceError
 
-from ._times import calendars_known, is_months, months
+from ._times import absolute, calendars_known, is_absolute, is_months, months
 
 DEFAULT_FILLS = {
     "f4": 9.969209968386869e36,
@@ -44,6 +44,7 @@ def decoded(raw: xr.Dataset, *, netcdf: bool, decode_times: bool, ignore: Collec
     if decode_times:
         found = {name: calendars_known(each) for name, each in found.items()}
         counted = {name: months(each) for name, each in found.items() if is_months(each)}
+        counted |= {name: absolute(each) for name, each in found.items() if is_absolute(each)}
     data = xr.Dataset({**found, **counted}, attrs=raw.attrs).set_coords(list(raw.coords))
     data.encoding = raw.encoding
     with warnings.catch_warnings():

@@ -44,7 +44,8 @@ def months(variable: xr.Variable) -> xr.Variable:
     found = _SINCE.fullmatch(str(variable.attrs["units"]))
     assert found is not None
     calendar = str(variable.attrs.get("calendar", "standard"))
-    start = cftime.num2date(0, f"days since {found[2]}", calendar)
+    since = found[2] + {0: "-01-01", 1: "-01"}.get(found[2].count("-"), "") if found[2][-1:].isdigit() else found[2]
+    start = cftime.num2date(0, f"days since {since}", calendar)
     numbers = np.asarray(variable.values, dtype=np.float64)
     if variable.dtype == np.float32:
         # Of 719 months single precision has four decimals: what is meant is 718.5, not 718.50001.
@@ -52,7 +53,42 @@ def months(variable: xr.Variable) -> xr.Variable:
     numbers = numbers * (12 if found[1].lower() == "year" else 1)
     if not np.isfinite(numbers).all():
         raise ValueError("a time is missing")
-    dates = [_later(start, float(number)) for number in numbers.ravel()]
+    return _dated(variable, [_later(start, float(number)) for number in numbers.ravel()], calendar)
+
+
+def is_absolute(variable: xr.Variable) -> bool:
+    """Whether it writes dates as numbers, as CDO does: 20010131.5 in `day as %Y%m%d.%f`."""
+    return variable.dtype.kind in "iuf" and str(variable.attrs.get("units", "")).strip() in _ABSOLUTE
+
+
+def absolute(variable: xr.Variable) -> xr.Variable:
+    """Dates that are written as numbers; a fraction is one of the day or month. Raises `ValueError`."""
+    import cftime
+
+    calendar = str(variable.attrs.get("calendar", "standard"))
+    digits = _ABSOLUTE[str(variable.attrs["units"]).strip()]
+    numbers = np.asarray(variable.values, dtype=np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError("a time is missing")
+    dates = []
+    for number in numbers.ravel().tolist():
+        # Eight digits leave seconds to a fraction in double precision.
+        whole, part = divmod(round(number, 6), 1.0)
+        year, rest = divmod(int(whole), 10**digits)
+        month, day = divmod(rest, 100) if digits == 4 else (rest, 1)
+        first = cftime.datetime(year, month if digits else 1, day, calendar=calendar)
+        if digits == 4:
+            dates.append(first + datetime.timedelta(seconds=round(part * 86400)))
+        else:
+            dates.append(_later(first, part * (1 if digits else 12)))
+    return _dated(variable, dates, calendar)
+
+
+_ABSOLUTE = {"day as %Y%m%d.%f": 4, "month as %Y%m.%f": 2, "year as %Y.%f": 0}
+
+
+def _dated(variable: xr.Variable, dates: list[Any], calendar: str) -> xr.Variable:
+    """With dates instead of its numbers: numpy's in a calendar of the real world, else cftime's."""
     if calendar in _REAL:
         near = all(1678 <= each.year < 2262 for each in dates)
         unit = "ns" if near else "us"
@@ -61,7 +97,7 @@ def months(variable: xr.Variable) -> xr.Variable:
         values = np.empty(len(dates), dtype=object)
         values[:] = dates
     attrs = {name: each for name, each in variable.attrs.items() if name not in ("units", "calendar", "_FillValue")}
-    return xr.Variable(variable.dims, values.reshape(numbers.shape), attrs)
+    return xr.Variable(variable.dims, values.reshape(variable.shape), attrs)
 
 
 def _later(start: Any, number: float) -> Any:
