@@ -388,6 +388,7 @@ def test_an_axis_of_dates_is_time_by_other_names(tmp_path: Path) -> None:
     [
         ("day as %Y%m%d.%f", [20010131.5, 20010201.25], ["2001-01-31T12", "2001-02-01T06"]),
         ("month as %Y%m.%f", [200101.5, 200112], ["2001-01-16T12", "2001-12-01T00"]),
+        ("YYYYMMDD", [20010131, 20010201], ["2001-01-31T00", "2001-02-01T00"]),
         ("months since 2001-01", [0, 11.5], ["2001-01-01T00", "2001-12-16T12"]),
         ("years since 2001", [0, 1.5], ["2001-01-01T00", "2002-07-01T00"]),
     ],
@@ -398,6 +399,20 @@ def test_dates_as_other_programs_write_them(
     """CDO writes dates as numbers; as such the last of January and the first of February lay 70 steps apart."""
     data = grid([1.0, 2]).assign_coords(time=("time", numbers, {"units": units}))
     assert [str(each)[:13] for each in read(saved(data, tmp_path))["time"].values] == expected
+
+
+@pytest.mark.bad_input("sources", "times that are written as text")
+def test_times_that_are_text_are_not_dropped(tmp_path: Path) -> None:
+    data = grid([1.0, 2]).assign_coords(time=np.array([b"20010101", b"20010201"]))
+    with pytest.raises(SourceError, match=r"'time' of .* holds text, such as '20010101'"):
+        read(saved(data, tmp_path))
+
+
+@pytest.mark.bad_input("sources", "a file whose fields lie in a group that the recipe does not name")
+def test_a_file_without_fields_asks_for_the_group(tmp_path: Path) -> None:
+    grid([1.0]).to_netcdf(tmp_path / "g.nc", group="deep", engine="h5netcdf")
+    with pytest.raises(SourceError, match=r"nor another\n.*\n  do: name the group in `group`"):
+        read(str(tmp_path / "g.nc"))
 
 
 @pytest.mark.bad_input("sources", "a global grid in radians that declares no units")

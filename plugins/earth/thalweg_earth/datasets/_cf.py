@@ -56,6 +56,12 @@ def name_axes(data: xr.Dataset, *, along: str = "", source: str = "the source") 
         data = data.expand_dims(along)
     single = [dim for dim, size in data.sizes.items() if size == 1 and dim not in _ATTRS and dim != along]
     data = data.squeeze(single, drop=True)
+    if "time" in data.indexes and data["time"].dtype.kind in "US":
+        raise SourceError(
+            f"'time' of {source} holds text, such as {str(data['time'].values.astype(str)[:1].tolist())[1:-1]}",
+            allowed="numbers with units such as 'days since 2001-01-01'",
+            advice="write the times as such numbers, or `rename` the coordinate if it holds labels",
+        )
     # zarr has no agreed form for text, and scalar labels say nothing about the fields.
     useless = [name for name, each in data.coords.items() if each.dtype.kind in "US" or (each.ndim == 0)]
     data = data.drop_vars(useless)
@@ -295,6 +301,12 @@ def pick(data: xr.Dataset, name: str, source: str) -> xr.DataArray:
         found = data[name]
         found.encoding = {**found.encoding, NAMED: name}
         return found
+    if not data.data_vars:
+        raise SourceError(
+            f"{source} holds no variable {name!r}, nor another",
+            allowed="a file with fields, or the group of it that holds them",
+            advice="name the group in `group`, or check the path",
+        )
     raise SourceError(
         f"{source} holds no variable {name!r}",
         allowed=", ".join(f"{key} ({', '.join(map(str, each.dims))})" for key, each in data.data_vars.items()),

@@ -57,8 +57,8 @@ def months(variable: xr.Variable) -> xr.Variable:
 
 
 def is_absolute(variable: xr.Variable) -> bool:
-    """Whether it writes dates as numbers, as CDO does: 20010131.5 in `day as %Y%m%d.%f`."""
-    return variable.dtype.kind in "iuf" and str(variable.attrs.get("units", "")).strip() in _ABSOLUTE
+    """Whether it writes dates as numbers, as CDO does: 20010131.5 in `day as %Y%m%d.%f`; others say YYYYMMDD."""
+    return variable.dtype.kind in "iuf" and _digits(variable) is not None
 
 
 def absolute(variable: xr.Variable) -> xr.Variable:
@@ -66,7 +66,7 @@ def absolute(variable: xr.Variable) -> xr.Variable:
     import cftime
 
     calendar = str(variable.attrs.get("calendar", "standard"))
-    digits = _ABSOLUTE[str(variable.attrs["units"]).strip()]
+    digits = _digits(variable) or 0
     numbers = np.asarray(variable.values, dtype=np.float64)
     if not np.isfinite(numbers).all():
         raise ValueError("a time is missing")
@@ -84,7 +84,14 @@ def absolute(variable: xr.Variable) -> xr.Variable:
     return _dated(variable, dates, calendar)
 
 
+def _digits(variable: xr.Variable) -> int | None:
+    """How many digits follow the year; None if it does not write dates as numbers."""
+    units = str(variable.attrs.get("units", "")).strip()
+    return _ABSOLUTE.get(units, _ABSOLUTE.get(units.lower()))
+
+
 _ABSOLUTE = {"day as %Y%m%d.%f": 4, "month as %Y%m.%f": 2, "year as %Y.%f": 0}
+_ABSOLUTE |= {**dict.fromkeys(("yyyymmdd", "%Y%m%d"), 4), **dict.fromkeys(("yyyymm", "%Y%m"), 2)}
 
 
 def _dated(variable: xr.Variable, dates: list[Any], calendar: str) -> xr.Variable:

@@ -75,6 +75,8 @@ def _agree(first: xr.Dataset, part: xr.Dataset, one: str, other: str, along: str
             )
         if held.dtype.kind != array.dtype.kind and {held.dtype.kind, array.dtype.kind} - set("fiu"):
             raise _other(f"{name!r} as {held.dtype}", one, str(array.dtype), other)
+        if along not in array.dims and not np.array_equal(held.values, array.values, equal_nan=True):
+            raise _other(f"other values of {name!r}, which does not change along {along!r}", one, "those", other)
     for name, coordinate in first.coords.items():
         _same_coordinate(name, coordinate, part, one, other, along)
 
