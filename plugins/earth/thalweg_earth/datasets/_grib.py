@@ -43,7 +43,7 @@ def open_grib(path: Path, *, url: str, names: Iterable[str] = (), filter_by_keys
     parts = [_variable(path, name, keys, url) for name in names]
     moving = [each for each in parts if "time" in each.dims]
     for name, part in zip(names, parts, strict=True):
-        if moving and "time" not in part.dims:
+        if moving and "time" in part.coords and "time" not in part.dims:
             say(f"{name!r} of {url!r} is there at {str(part['time'].values)[:16]} only, and is taken to be constant")
     try:
         return xr.merge(parts, join="exact", compat="override", combine_attrs="override")
