@@ -170,3 +170,24 @@ def test_an_axis_is_found_as_cf_says() -> None:
     other = find_axis(grid, "longitude")
     assert other is not None and other.name == "Lon"
     assert find_axis(xr.Dataset(coords={"x": [1.0]}), "latitude") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "expected"),
+    [
+        ("0.1 degC", "degC", (0.1, 0.0)),
+        ("0.1 degC", "K", (0.1, 273.15)),
+        ("10 celsius", "degC", (10.0, 0.0)),
+        ("0.01 degF", "degF", (0.01, 0.0)),
+        ("0.1 K", "K", (0.1, 0.0)),
+        ("0.1 K", "degC", (0.1, -273.15)),
+        ("degC*10", "degC", None),
+        ("degC", "0.1 degC", None),
+    ],
+)
+def test_parts_of_a_degree_count_from_where_the_degree_does(
+    given: str, wanted: str, expected: tuple[float, float] | None
+) -> None:
+    """UDUNITS takes `0.1 degC` for tenths of a kelvin: 200 of them would be -253 degC instead of 20."""
+    assert conversion(given, wanted) == (None if expected is None else pytest.approx(expected))
+    assert conversion("0.1 degC", "K", difference=True) == pytest.approx((0.1, 0.0))

@@ -125,6 +125,15 @@ def _unit(units: str) -> Any:
     return None if found.is_unknown() or found.is_no_unit() else found
 
 
+_MULTIPLE = re.compile(r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)[ *]*(\D.*)")
+_ON_A_SCALE = re.compile(r"deg(?:ree)?s?[ _]?[cf](?![a-z])|celsius|fahrenheit|°[cf]", re.IGNORECASE)
+
+
+def _is_share_of_scale(text: str, unit: Any) -> bool:
+    """Whether units are `0.1 degC`, tenths of a kelvin to UDUNITS; files count from the ice point."""
+    return bool(_ON_A_SCALE.search(text)) and unit.is_convertible("K") and float(unit.convert(0.0, "K")) == 0.0
+
+
 @lru_cache(maxsize=1024)
 def _conversion(given: str, wanted: str, difference: bool) -> tuple[float, float] | None:
     first, second = _unit(given), _unit(wanted)
@@ -132,6 +141,10 @@ def _conversion(given: str, wanted: str, difference: bool) -> tuple[float, float
         return None
     if not first.is_convertible(second):
         return None
+    if not difference and (_is_share_of_scale(given, first) or _is_share_of_scale(wanted, second)):
+        number = _MULTIPLE.fullmatch(given)
+        whole = _conversion(number[2], wanted, False) if number else None
+        return None if number is None or whole is None else (float(number[1]) * whole[0], whole[1])
     # cf-units refuses dask arrays: a line through two points, which a third must lie on.
     zero, one, many = (float(first.convert(number, second)) for number in (0.0, 1.0, 1000.0))
     scale = (many - zero) / 1000.0

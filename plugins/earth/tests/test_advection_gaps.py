@@ -129,6 +129,29 @@ def test_inputs_that_are_missing_give_nothing() -> None:
         assert Advection(motion=motion).solve(inputs, wanted)["echo"].isnull().all()  # type: ignore[arg-type]
 
 
+@pytest.mark.bad_input("radar", "a series of which every other frame is missing")
+@pytest.mark.parametrize("kept", [(0, 2, 4), (1, 5), (0, 3, 4), (0, 1, 5)], ids=str)
+def test_frames_that_are_missing_do_not_stop_the_motion(kept: tuple[int, ...]) -> None:
+    """Without two frames in succession there was no motion: the estimate was that of persistence."""
+    frames = np.stack([echoes(step, (0.6, -0.5)) for step in range(-5, 1)])
+    frames[[number for number in range(6) if number not in kept]] = np.nan
+    expected = np.array([0.6, -0.5])[:, None, None]
+    flow = _motion.optical_flow(frames, window=4.0, stiffness=0.3)
+    assert abs(flow - expected)[:, INSIDE].max() < 0.15
+    assert abs(_motion.phase_correlation(frames) - expected).max() < 0.1
+
+
+@pytest.mark.bad_input("radar", "a series of which one frame only is there")
+@pytest.mark.parametrize("motion", ["optical-flow", "phase-correlation"])
+def test_one_frame_has_no_motion(motion: Any) -> None:
+    frames = np.stack([echoes(step, (0.6, -0.5)) for step in range(-5, 1)])
+    frames[:-1] = np.nan
+    inputs, wanted = history(frames, units="mm h-1")
+    assert Advection(motion=motion).solve(inputs, wanted)["echo"].isnull().all()
+    context = inputs.assign_coords(target_lead=range(1, 7))
+    assert np.isnan(AdvectionBudget(variable="echo").targets(context)).all()
+
+
 def test_the_budget_is_of_the_cells_that_the_radar_sees() -> None:
     """What moves out of its reach is out of the domain; a last input that is missing has no total."""
     inputs, _ = history(observed((0.0, 2.0)), units="mm h-1")

@@ -104,6 +104,20 @@ def test_blocks_across_the_seam_lie_where_their_cells_do(longitude: np.ndarray, 
     assert ((made["longitude_coarse"] >= low) & (made["longitude_coarse"] < high)).all()
 
 
+@pytest.mark.parametrize("longitude", [np.arange(0, 361, 10.0), np.arange(-180, 181, 10.0), np.arange(0, 361, 10)])
+@pytest.mark.parametrize(("box", "columns"), [((0, 360), 36), ((-180, 180), 36), ((350, 10), 3), ((170, -170), 3)])
+def test_a_meridian_that_is_there_twice_counts_once(
+    longitude: np.ndarray, box: tuple[float, float], columns: int
+) -> None:
+    """Grids for maps repeat their first column: across it a box had the order 350, 0, 360, 10."""
+    data = field(longitude, np.array([-2.5, 2.5]), ("sample", "lead"))
+    chosen = Select(longitude=box).apply(data, NONE)["t"]
+    east = (chosen.longitude.values - box[0]) % 360
+    assert chosen.sizes["longitude"] == columns and (np.diff(east) > 0).all()
+    index = _predictor(data["t"], 1, {"longitude": box})
+    assert index.item() == pytest.approx(float(chosen.mean()), abs=1e-9)
+
+
 def test_an_open_range_of_longitudes_is_refused() -> None:
     data = field(ROUND["0 to 360"], np.array([0.0]))
     with pytest.raises(OptionError, match=r"\[170, None\] has an open end"):

@@ -76,12 +76,62 @@ NAN = float("nan")
         ({"missing_value": np.array([1, 4], "f4")}, [NAN, 2, 3, NAN]),
         ({"missing_value": np.float32(1), "_FillValue": np.float32(4)}, [NAN, 2, 3, NAN]),
         ({"missing_value": "3"}, [1, 2, NAN, 4]),
+        ({"valid_min": np.float32(NAN), "valid_max": np.float32(3)}, [1, 2, 3, NAN]),
         ({}, [1, 2, 3, 4]),
     ],
 )
 def test_limits_and_fills_of_floats(attrs: dict[str, Any], expected: list[float], tmp_path: Path) -> None:
     values = grid([1.0, 2, 3, 4])["v"].values.astype("f4")
     np.testing.assert_array_equal(firsts(read(raw(tmp_path, values, **attrs))), expected)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("fill", [1e20, -9.99e33, -99.9])
+def test_a_fill_of_another_precision_is_the_same_number(fill: float, kind: str, tmp_path: Path) -> None:
+    """1e20 in double precision is none of the numbers that single precision has."""
+    values = grid([1.0, fill])["v"].values.astype(kind)
+    for number, name in enumerate(("missing_value", "_FillValue")):
+        found = read(raw(tmp_path, values, f"{number}.nc", **{name: np.float64(np.asarray(fill, kind))}))
+        np.testing.assert_array_equal(firsts(found), [1, NAN])
+    found = read(raw(tmp_path, values, "other.nc", missing_value=np.array([7, fill])))
+    np.testing.assert_array_equal(firsts(found), [1, NAN])
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "attrs", "expected"),
+    [
+        ("i2", [1, -99], {"missing_value": np.float32(-9.9), "scale_factor": 0.1}, [0.1, NAN]),
+        ("i2", [1, -99], {"missing_value": np.int32(-99), "scale_factor": 0.1}, [0.1, NAN]),
+        ("u1", [1, 255], {"missing_value": np.float32(255)}, [1, NAN]),
+        ("u1", [1, 255], {"missing_value": np.float32(-999)}, [1, 255]),
+        ("u1", [1, 254], {"missing_value": np.float32(95), "scale_factor": 0.5, "add_offset": -32.0}, [-31.5, 95]),
+        ("i1", [1, -1], {"missing_value": 255.0, "_Unsigned": "true"}, [1, NAN]),
+        ("i1", [1, -6], {"valid_max": np.int8(-7), "_Unsigned": "true", "scale_factor": 0.5}, [0.5, NAN]),
+        ("i2", [1, 300], {"scale_factor": 0.1, "valid_min": np.float32(0), "valid_max": np.float32(20)}, [0.1, NAN]),
+        ("i2", [1, 300], {"scale_factor": 0.1, "valid_min": np.int16(0), "valid_max": np.int16(200)}, [0.1, NAN]),
+        ("i2", [1, 2], {"scale_factor": "0.1"}, [0.1, 0.2]),
+    ],
+)
+def test_declarations_in_another_type_than_the_values(
+    kind: str, values: list[int], attrs: dict[str, Any], expected: list[float], tmp_path: Path
+) -> None:
+    path = raw(tmp_path, grid(values)["v"].values.astype(kind), **attrs)
+    np.testing.assert_allclose(firsts(read(path)), expected, rtol=1e-6)
+
+
+@pytest.mark.bad_input("sources", "a scale factor of 0, with which every value would be the same")
+def test_packing_that_loses_the_values_is_refused(tmp_path: Path) -> None:
+    path = raw(tmp_path, grid([1, 2])["v"].values.astype("i2"), scale_factor=0.0)
+    with pytest.raises(SourceError, match="scale_factor is"):
+        read(path)
+    assert firsts(read(path, ignore=["scale_factor"])) == [1, 2], "what is ignored is not obeyed"
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_what_is_not_finite_is_missing(kind: str, tmp_path: Path) -> None:
+    path = raw(tmp_path, grid([1.0, np.inf])["v"].values.astype(kind))
+    np.testing.assert_array_equal(firsts(read(path)), [1, NAN])
+    assert firsts(read(path, missing="zero")) == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +242,17 @@ def test_fills_of_zarr(form: int, fill: int, attrs: dict[str, Any], mean: float,
         assert float(read(plain_zarr(tmp_path, fill, form, **attrs), missing_values=[0]).mean()) == 4.0
 
 
+@pytest.mark.parametrize("kind", ["f4", "i2"])
+def test_a_fill_of_zarr_3_may_be_written_as_a_number(kind: str, tmp_path: Path) -> None:
+    """xarray writes base64, and stumbles over what others write."""
+    path = tmp_path / "n.zarr"
+    group = zarr.open_group(path, mode="w", zarr_format=3)
+    for name, dims, values in (("v", ["time", "y", "x"], np.array([[[1, -9]]], kind)), ("time", ["time"], np.zeros(1))):
+        held = group.create_array(name, data=values, dimension_names=dims)
+        held.attrs.update({"_FillValue": -9} if name == "v" else {"units": "days since 2000-01-01"})
+    np.testing.assert_array_equal(read(str(path)).values.ravel(), [1, NAN])
+
+
 def test_a_group_of_zarr(tmp_path: Path) -> None:
     grid([1.0, 2]).to_zarr(tmp_path / "g.zarr", group="deep/er", zarr_format=3, consolidated=False)
     assert firsts(read(str(tmp_path / "g.zarr"), group="deep/er")) == [1, 2]
@@ -207,6 +268,9 @@ def test_units_are_converted_by_meaning(tmp_path: Path, caplog: pytest.LogCaptur
     assert got.attrs["units"] == "degC" and got.attrs["source_units"] == "K"
     assert got.attrs["valid_range"] == pytest.approx([-73.15, 26.85])
     assert "'v' of" in caplog.text and "is converted from 'K' to 'celsius': times 1 plus -273.15" in caplog.text
+    named = saved(grid([273.15]), tmp_path, "named.nc")
+    mine = Array(path=named, variables={"sst_anomaly": {"from": "v", "units": "degC"}}).open()["sst_anomaly"]
+    np.testing.assert_allclose(firsts(mine), [0], atol=1e-4, err_msg="what the recipe calls it does not say what it is")
     anomaly = read(saved(grid([1.0, 2], long_name="temperature anomaly"), tmp_path, "a.nc"), declared={"units": "degC"})
     assert firsts(anomaly) == [1, 2]
     wind = read(saved(grid([1.0, 2], units="m s**-1"), tmp_path, "u.nc"), declared={"units": "m/s"})
@@ -317,6 +381,52 @@ def test_axes_that_are_no_axes_are_refused(days: list[float], message: str, tmp_
 def test_an_axis_of_dates_is_time_by_other_names(tmp_path: Path) -> None:
     for name in ("T", "date", "time_counter"):
         assert read(saved(grid([1.0, 2]).rename(time=name), tmp_path, f"{name}.nc")).dims[0] == "time"
+
+
+@pytest.mark.parametrize(
+    ("units", "numbers", "expected"),
+    [
+        ("day as %Y%m%d.%f", [20010131.5, 20010201.25], ["2001-01-31T12", "2001-02-01T06"]),
+        ("month as %Y%m.%f", [200101.5, 200112], ["2001-01-16T12", "2001-12-01T00"]),
+        ("YYYYMMDD", [20010131, 20010201], ["2001-01-31T00", "2001-02-01T00"]),
+        ("months since 2001-01", [0, 11.5], ["2001-01-01T00", "2001-12-16T12"]),
+        ("years since 2001", [0, 1.5], ["2001-01-01T00", "2002-07-01T00"]),
+    ],
+)
+def test_dates_as_other_programs_write_them(
+    units: str, numbers: list[float], expected: list[str], tmp_path: Path
+) -> None:
+    """CDO writes dates as numbers; as such the last of January and the first of February lay 70 steps apart."""
+    data = grid([1.0, 2]).assign_coords(time=("time", numbers, {"units": units}))
+    assert [str(each)[:13] for each in read(saved(data, tmp_path))["time"].values] == expected
+
+
+@pytest.mark.bad_input("sources", "times that are written as text")
+def test_times_that_are_text_are_not_dropped(tmp_path: Path) -> None:
+    data = grid([1.0, 2]).assign_coords(time=np.array([b"20010101", b"20010201"]))
+    with pytest.raises(SourceError, match=r"'time' of .* holds text, such as '20010101'"):
+        read(saved(data, tmp_path))
+
+
+@pytest.mark.bad_input("sources", "a file whose fields lie in a group that the recipe does not name")
+def test_a_file_without_fields_asks_for_the_group(tmp_path: Path) -> None:
+    grid([1.0]).to_netcdf(tmp_path / "g.nc", group="deep", engine="h5netcdf")
+    with pytest.raises(SourceError, match=r"nor another\n.*\n  do: name the group in `group`"):
+        read(str(tmp_path / "g.nc"))
+
+
+@pytest.mark.bad_input("sources", "a global grid in radians that declares no units")
+def test_a_grid_that_closes_in_radians_is_not_taken_for_degrees(tmp_path: Path) -> None:
+    data = grid([1.0]).isel(lat=[0], lon=[0]).drop_vars(["lat", "lon"])
+    lat, lon = np.deg2rad(np.linspace(-80, 80, 9)), np.deg2rad(np.arange(0, 360, 10.0))
+    wide = data.isel(lat=0, lon=0).expand_dims(lat=lat, lon=lon).transpose("time", "lat", "lon")
+    with pytest.raises(SourceError, match="declare no units, and go round the globe in radians"):
+        read(saved(wide, tmp_path))
+    for axis in ("lat", "lon"):
+        wide[axis].attrs["units"] = "radian"
+    np.testing.assert_allclose(read(saved(wide, tmp_path, "said.nc"))["longitude"], np.arange(0, 360, 10.0))
+    box = wide.assign_coords(lat=np.arange(-1, 1.25, 0.25), lon=np.arange(36) * 0.25)
+    assert float(read(saved(box, tmp_path, "box.nc"))["longitude"][-1]) == 8.75
 
 
 @pytest.mark.parametrize("kind", ["f4", "f8"])

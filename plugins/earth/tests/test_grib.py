@@ -121,3 +121,36 @@ def test_keys_are_of_grib(tmp_path: Path) -> None:
     xr.Dataset({"v": ("x", [1.0])}).to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
     with pytest.raises(OptionError, match="`filter_by_keys` is of GRIB"):
         Array(path=str(tmp_path / "a.nc"), variables=["v"], filter_by_keys={"level": 500}).open()
+
+
+def test_a_step_that_a_reference_time_does_not_have_is_no_time(path: Path) -> None:
+    """An analysis at 0, with a forecast, and one at 12: cfgrib makes a field of NaN for 18."""
+    wrote = messages(path, {"value": 1}, {"value": 2, "step": 6}, {"value": 3, "dataTime": 1200})
+    assert read(wrote) == (["2020-01-01T00", "2020-01-01T06", "2020-01-01T12"], [1, 2, 3])
+    # The forecast of 6 for 12, and the analysis at 6: no time is there twice, for 0 has no step 6.
+    wrote = messages(path, {"value": 1}, {"value": 2, "dataTime": 600}, {"value": 3, "dataTime": 600, "step": 6})
+    assert read(wrote) == (["2020-01-01T00", "2020-01-01T06", "2020-01-01T12"], [1, 2, 3])
+
+
+@pytest.mark.bad_input("sources", "a GRIB file with one variable on two grids")
+def test_two_grids_in_one_file_are_refused(path: Path) -> None:
+    moved = {"latitudeOfFirstGridPointInDegrees": 50, "latitudeOfLastGridPointInDegrees": 20}
+    with pytest.raises(SourceError, match=r"on 2 grids\n  allowed: one grid\n  do: choose .*md5GridSection"):
+        read(messages(path, {"value": 1}, {"value": 2, "step": 6, **moved}))
+
+
+@pytest.mark.bad_input("sources", "a GRIB file that is cut within a message")
+def test_a_file_that_is_cut_is_refused(path: Path) -> None:
+    whole = Path(messages(path, {"value": 1}, {"value": 2, "step": 6})).read_bytes()
+    path.write_bytes(whole[:-30])
+    with pytest.raises(SourceError, match="cannot be read: PrematureEndOfFile"):
+        read(str(path))
+
+
+def test_a_field_of_one_time_beside_a_series_is_said_to_be_taken_for_constant(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrote = messages(path, {"value": 1}, {"value": 2, "step": 6}, {"value": 3, "shortName": "2d"})
+    data = Array(path=wrote, variables=["t2m", "d2m"]).open()
+    assert "time" not in data["d2m"].dims
+    assert "'d2m' of" in caplog.text and "is there at 2020-01-01T00:00 only" in caplog.text

@@ -193,3 +193,26 @@ def test_a_month_that_is_not_like_the_first_is_refused(other: Any, message: str,
     put(tmp_path, "ersst.v5.200002.nc", sst("2000-02-01", 20, **other))
     with pytest.raises(SourceError, match=message):
         ERSST(path=str(tmp_path)).open().compute()
+
+
+@pytest.mark.bad_input("sources", "a folder in which one file declares kelvins and another no units")
+@pytest.mark.parametrize("silent", [0, 1, 2])
+def test_a_file_without_units_is_not_taken_for_converted(silent: int, tmp_path: Path) -> None:
+    for number in range(3):
+        data = part(f"2001-01-0{1 + 2 * number}")
+        put(tmp_path, f"{number}.nc", data.assign(v=data.v.drop_attrs()) if number == silent else data)
+    with pytest.raises(SourceError, match=rf"{silent}.nc' has no units of 'v'\n  allowed: units, which are converted"):
+        read(str(tmp_path), declared={"units": "degC"})
+    assert days(read(str(tmp_path), declared={"units": "K"})) == [1, 2, 3, 4, 5, 6], "nothing is converted"
+
+
+@pytest.mark.bad_input("sources", "a folder whose files hold different orographies beside their series")
+def test_a_field_without_time_is_the_same_in_all_files(tmp_path: Path) -> None:
+    """It was that of the first file."""
+    for number in range(2):
+        height = (("lat", "lon"), np.full((2, 3), 1.0 + number, "f4"), {"units": "m"})
+        put(tmp_path, f"{number}.nc", part(f"2001-01-0{1 + 2 * number}").assign(z=height))
+    with pytest.raises(SourceError, match=r"1\.nc' has other values of 'z', which does not change along 'time'"):
+        Array(path=str(tmp_path), variables=["v", "z"]).open()
+    put(tmp_path, "1.nc", part("2001-01-03").assign(z=(("lat", "lon"), np.ones((2, 3), "f4"), {"units": "m"})))
+    assert Array(path=str(tmp_path), variables=["v", "z"]).open()["z"].dims == ("latitude", "longitude")

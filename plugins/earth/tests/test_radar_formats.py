@@ -157,6 +157,14 @@ def test_odim_of_other_quantities_has_nothing_where_nothing_was_detected(tmp_pat
     assert opened(odim(tmp_path / "b.h5", quantity="VRADH"), undetected=0).values[0, 0, 1] == 0.0
 
 
+@pytest.mark.bad_input("radar", "a gain of 0, with which it would rain nowhere")
+def test_a_gain_that_loses_the_values_is_refused(tmp_path: Path) -> None:
+    file = odim(tmp_path / "a.h5", gain=0.0)
+    with pytest.raises(SourceError, match=r"is packed by gain 0\.0"):
+        opened(file)
+    assert opened(file, declare=Declared(gain=0.5)).notnull().any()
+
+
 def test_odim_of_floats_and_without_packing(tmp_path: Path) -> None:
     raw = np.where(RAW == 255, -9999000.0, np.where(RAW == 0, -8888000.0, RAW * 0.1)).astype(np.float32)
     file = odim(tmp_path / "a.h5", raw=raw, gain=None, offset=None, nodata=-9999000.0, undetect=-8888000.0)
@@ -308,6 +316,7 @@ def knmi(
 @pytest.mark.parametrize(
     ("formula", "expected"),
     [
+        ("GEO = 0.5 * PV - 32.0", -12.0),
         ("GEO=0.01*PV+0.0", 0.4),
         ("GEO = 0.500000 * PV + -32.000000", -12.0),
         ("GEO=0.5*PV-31.5", -11.5),

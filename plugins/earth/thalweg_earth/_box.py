@@ -38,12 +38,16 @@ def between_meridians(longitudes: NDArray[Any], west: float, east: float) -> Mas
     """Which longitudes lie eastward of `west` and not beyond `east`, around the globe if need be, edges included.
 
     Both may count from 0 to 360 or from -180 to 180, whatever the longitudes do: [170, -120], [170, 240] and
-    [-190, -120] are one. All of them, if `east` is 360 degrees or more beyond `west`.
+    [-190, -120] are one. All of them, if `east` is 360 degrees or more beyond `west`. Of a grid whose last meridian is
+    its first one again (0 to 360, -180 to 180 with both ends) the first.
     """
     width = 360.0 if east - west >= 360.0 else (east - west) % 360.0
     slack = tolerance(longitudes)
     # Shifted by the tolerance, so that what lies just west of the edge is at its beginning, not 360 degrees beyond.
     found: Mask = (longitudes.astype(np.float64) - west + slack) % 360.0 <= width + 2 * slack
+    if found.ndim == 1 and found.size > 1 and abs(abs(float(longitudes[-1]) - float(longitudes[0])) - 360) <= slack:
+        # Counted twice it would weigh twice, and lie beside itself where the box goes across it.
+        found[-1] &= not found[0]
     return found
 
 

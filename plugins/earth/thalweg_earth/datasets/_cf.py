@@ -22,6 +22,9 @@ from ._times import valid_times
 CHUNK = 8 << 20
 """Bytes of a chunk, about; a series of up to twice that stays whole."""
 
+NAMED = "named"
+"""Where the encoding of a variable has its name in the source, which says what it is; the recipe's name does not."""
+
 Missing = Literal["allow", "refuse", "zero"]
 
 _AXES = {"lat": "latitude", "lon": "longitude", "nav_lat": "latitude", "nav_lon": "longitude", "valid_time": "time"}
@@ -53,9 +56,16 @@ def name_axes(data: xr.Dataset, *, along: str = "", source: str = "the source") 
         data = data.expand_dims(along)
     single = [dim for dim, size in data.sizes.items() if size == 1 and dim not in _ATTRS and dim != along]
     data = data.squeeze(single, drop=True)
+    if "time" in data.indexes and data["time"].dtype.kind in "US":
+        raise SourceError(
+            f"'time' of {source} holds text, such as {str(data['time'].values.astype(str)[:1].tolist())[1:-1]}",
+            allowed="numbers with units such as 'days since 2001-01-01'",
+            advice="write the times as such numbers, or `rename` the coordinate if it holds labels",
+        )
     # zarr has no agreed form for text, and scalar labels say nothing about the fields.
     useless = [name for name, each in data.coords.items() if each.dtype.kind in "US" or (each.ndim == 0)]
     data = data.drop_vars(useless)
+    _refuse_unsaid_radians(data, source)
     for name, attrs in _ATTRS.items():
         if name in data.coords:
             kept = {key: each for key, each in data[name].attrs.items() if key in ("long_name", "calendar")}
@@ -95,6 +105,24 @@ def _degrees(coordinate: xr.DataArray, source: str) -> xr.DataArray:
     # What was radians lies beside whole degrees by rounding.
     digits = 5 if coordinate.dtype.itemsize < 8 else 10
     return coordinate if same else found.copy(data=np.round(found.values, digits))
+
+
+def _refuse_unsaid_radians(data: xr.Dataset, source: str) -> None:
+    """Raise `SourceError` for a grid without units that closes round the globe if its longitudes are radians."""
+    axes = [data[name] for name in ("latitude", "longitude") if name in data.indexes]
+    if len(axes) < 2 or any(each.dtype.kind != "f" or str(each.attrs.get("units", "")).strip() for each in axes):
+        return
+    latitude, longitude = (each.values.astype(np.float64) for each in axes)
+    steps = np.diff(longitude)
+    if longitude.size < 8 or not np.allclose(steps, steps[0], rtol=1e-2):
+        return
+    turns = {round(float(abs(steps.mean())) * cells / (2 * np.pi), 3) for cells in (longitude.size, longitude.size - 1)}
+    if 1.0 in turns and np.abs(latitude).max() <= np.pi / 2 + 1e-3:
+        raise SourceError(
+            f"latitude and longitude of {source} declare no units, and go round the globe in radians",
+            allowed="`units: radian` or `units: degrees_north` and `degrees_east`",
+            advice="declare the units in the file, such as by `ncatted -a units,lat,c,c,radian`",
+        )
 
 
 def chunked(data: xr.Dataset, *, along: str | None = None, chunks: Mapping[str, int] | None = None) -> xr.Dataset:
@@ -151,10 +179,10 @@ def finished(
         attrs["valid_range"] = sorted(bounds)
     if array.dtype.kind == "f":
         array = array.astype(np.float32)
-        if missing == "zero":
-            array = array.fillna(np.float32(0))
-        elif missing == "refuse":
+        if missing == "refuse":
             array = _without_missing(array, source)
+        else:
+            array = array.where(np.isfinite(array), np.float32(0 if missing == "zero" else np.nan))
     elif unwritten is not None:
         array = _written(array, unwritten, missing, source)
     array = array.drop_encoding()
@@ -165,10 +193,10 @@ def finished(
 def _line(array: xr.DataArray, held: str, wanted: str, source: str) -> tuple[float, float]:
     """Scale and offset from the units that the source declares. Raises `SourceError` where there are none."""
     if explained(held):
-        _say(f"{array.name!r} of {alike(source)}: {explained(held)}")
+        say(f"{array.name!r} of {alike(source)}: {explained(held)}")
     if same_units(held, wanted):
         return 1.0, 0.0
-    found = conversion(held, wanted, difference=is_difference(array))
+    found = conversion(held, wanted, difference=is_difference(array.rename(array.encoding.get(NAMED, array.name))))
     if found is None:
         raise SourceError(
             f"{array.name!r} of {source} has units {held!r}, not {wanted!r}",
@@ -177,7 +205,7 @@ def _line(array: xr.DataArray, held: str, wanted: str, source: str) -> tuple[flo
             advice=f"declare the units that it has, and convert {array.name!r} with `rescale`",
         )
     how = f"times {found[0]:g}" + (f" plus {found[1]:g}" if found[1] else "")
-    _say(f"{array.name!r} of {alike(source)} is converted from {held!r} to {wanted!r}: {how}")
+    say(f"{array.name!r} of {alike(source)} is converted from {held!r} to {wanted!r}: {how}")
     return found
 
 
@@ -188,7 +216,7 @@ def alike(source: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """A word to the reader of a plan, once."""
     logging.getLogger("thalweg.sources").warning(text)
 
@@ -221,7 +249,7 @@ def say_if_emptied_at_first(array: xr.DataArray, source: str) -> None:
         return
     first = first_of(array).compute()
     if bool(first.notnull().any()) and not bool(obeyed(first, source).notnull().any()):
-        _say(
+        say(
             f"{array.name!r} of {alike(source)}: every value of the first field ({float(first.min()):g} .. "
             f"{float(first.max()):g}) lies outside of the limits that the source declares ({bounds[0]:g} .. "
             f"{bounds[1]:g}) and is missing; set `ignore: [valid_range, valid_min, valid_max]` if they are wrong"
@@ -270,7 +298,15 @@ def plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
 def pick(data: xr.Dataset, name: str, source: str) -> xr.DataArray:
     """A variable of a source. Raises `SourceError`, which lists what there is."""
     if name in data.data_vars:
-        return data[name]
+        found = data[name]
+        found.encoding = {**found.encoding, NAMED: name}
+        return found
+    if not data.data_vars:
+        raise SourceError(
+            f"{source} holds no variable {name!r}, nor another",
+            allowed="a file with fields, or the group of it that holds them",
+            advice="name the group in `group`, or check the path",
+        )
     raise SourceError(
         f"{source} holds no variable {name!r}",
         allowed=", ".join(f"{key} ({', '.join(map(str, each.dims))})" for key, each in data.data_vars.items()),

@@ -7,14 +7,17 @@ import logging
 # eccodes brings an SQLite of its own, of 2018. Whichever is loaded first serves the process, and the tracker needs the
 # one that Python was built with.
 import sqlite3  # noqa: F401
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from thalweg.errors import OptionError, SourceError
 
+from ._cf import say
 from ._times import valid_times
 
 Keys = Mapping[str, Any]
@@ -37,7 +40,11 @@ def open_grib(path: Path, *, url: str, names: Iterable[str] = (), filter_by_keys
     names = list(names)
     if not names:
         return valid_times(_opened(path, keys, url, strict=False), url)
-    parts = [valid_times(_variable(path, name, keys, url), url) for name in names]
+    parts = [_variable(path, name, keys, url) for name in names]
+    moving = [each for each in parts if "time" in each.dims]
+    for name, part in zip(names, parts, strict=True):
+        if moving and "time" in part.coords and "time" not in part.dims:
+            say(f"{name!r} of {url!r} is there at {str(part['time'].values)[:16]} only, and is taken to be constant")
     try:
         return xr.merge(parts, join="exact", compat="override", combine_attrs="override")
     except ValueError as error:
@@ -52,9 +59,9 @@ def _variable(path: Path, name: str, keys: dict[str, Any], url: str) -> xr.Datas
     for key in ("cfVarName", "shortName"):
         found = _opened(path, {**keys, key: name}, url, strict=True)
         if len(found.data_vars) == 1:
-            _refuse_doubles(path, {**keys, key: name}, url)
+            there = _checked(path, {**keys, key: name}, url)
             (held,) = found.data_vars
-            return found.rename({held: name})
+            return valid_times(found.rename({held: name}), url, there=there)
     everything = _opened(path, keys, url, strict=False)
     raise SourceError(
         f"{url} holds no variable {name!r}" + (f" with {keys!r}" if keys else ""),
@@ -71,13 +78,14 @@ def _opened(path: Path, keys: dict[str, Any], url: str, *, strict: bool) -> xr.D
     try:
         if not strict:
             log.setLevel(logging.CRITICAL)
-        return xr.open_dataset(
-            path,
-            engine="cfgrib",
-            chunks=None,
-            cache=False,
-            backend_kwargs={"indexpath": "", "filter_by_keys": keys, "errors": "raise" if strict else "warn"},
-        )
+        with _readable(url):
+            return xr.open_dataset(
+                path,
+                engine="cfgrib",
+                chunks=None,
+                cache=False,
+                backend_kwargs={"indexpath": "", "filter_by_keys": keys, "errors": "raise" if strict else "warn"},
+            )
     except DatasetBuildError as error:
         key, choices = (*error.args[1:3], "", [])[:2] if len(error.args) >= 3 else ("", [])
         values = [each.get(key) for each in choices]
@@ -88,25 +96,32 @@ def _opened(path: Path, keys: dict[str, Any], url: str, *, strict: bool) -> xr.D
         ) from error
     except EOFError:
         return xr.Dataset()
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise SourceError(
-            f"{url!r} cannot be read: {type(error).__name__}: {error}",
-            allowed="a whole GRIB file",
-            advice="fetch it again",
-        ) from error
     finally:
         log.setLevel(level)
 
 
-def _refuse_doubles(path: Path, keys: dict[str, Any], url: str) -> None:
-    """Of two messages with the same keys cfgrib takes the first, and says nothing."""
+def _checked(path: Path, keys: dict[str, Any], url: str) -> xr.DataArray | None:
+    """Which reference times and steps there are, where they are two dims. Raises `SourceError`.
+
+    Of two messages with the same keys cfgrib takes the first, those on another grid it lays on the first one's, and
+    for a step that one of several reference times does not have it makes a field; and says nothing.
+    """
     import cfgrib
 
-    opened = cfgrib.open_file(str(path), indexpath="", filter_by_keys=keys, errors="ignore")
+    with _readable(url):
+        opened = cfgrib.open_file(str(path), indexpath="", filter_by_keys=keys, errors="ignore")
+    found: xr.DataArray | None = None
     for name, variable in opened.variables.items():
         held = getattr(variable.data, "field_id_index", None)
         if held is None:
             continue
+        grids = variable.data.index.get("md5GridSection", [])
+        if len(grids) > 1:
+            raise SourceError(
+                f"{url!r} holds {name!r} on {len(grids)} grids",
+                allowed="one grid",
+                advice=_ADVICE.format({"md5GridSection": grids[0]}) + ", or split the file with `grib_copy`",
+            )
         messages = sum(len(each) for _, each in variable.data.index.iter_index())
         if messages > len(held):
             raise SourceError(
@@ -114,3 +129,28 @@ def _refuse_doubles(path: Path, keys: dict[str, Any], url: str) -> None:
                 allowed="each field once",
                 advice=_ADVICE.format("{stepRange: 0-6}") + ", or take the doubles out with `grib_copy`",
             )
+        dims = variable.dimensions
+        if {"time", "step"} <= set(dims):
+            at = [dims.index("time"), dims.index("step")]
+            there = np.zeros([variable.data.shape[i] for i in at], dtype=bool)
+            there[tuple(np.array([[key[i] for i in at] for key in held]).T)] = True
+            found = xr.DataArray(there, dims=("time", "step"))
+    return found
+
+
+@contextmanager
+def _readable(url: str) -> Iterator[None]:
+    """Turns what eccodes raises about a file that is cut short or damaged into `SourceError`."""
+    import eccodes
+    from cfgrib.dataset import DatasetBuildError
+
+    try:
+        yield
+    except DatasetBuildError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, eccodes.CodesInternalError) as error:
+        raise SourceError(
+            f"{url!r} cannot be read: {type(error).__name__}: {error}",
+            allowed="a whole GRIB file",
+            advice="fetch it again",
+        ) from error

@@ -6,9 +6,11 @@ remembered by its URL and fetched once per machine, into `THALWEG_CACHE` (by def
 
 from __future__ import annotations
 
+import base64
 import getpass
 import json
 import os
+import struct
 import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
@@ -233,11 +235,13 @@ def open_zarr(url: str, *, storage_options: Options = None, decode_times: bool =
         else:
             consolidated = bool(system.exists(f"{root}/.zmetadata"))
         told: dict[str, Any] = {"storage_options": options or None}
-        raw: xr.Dataset = xr.open_zarr(
-            remote, group=how.group or None, chunks=None, consolidated=consolidated, decode_cf=False, **told
-        )
+        plain: dict[str, Any] = {"group": how.group or None, "chunks": None, "decode_cf": False, **told}
+        plain["consolidated"] = consolidated
+        address = f"{remote.rstrip('/')}/{how.group}".rstrip("/")
         if not system.exists(f"{root}/zarr.json"):
-            raw = _fills_of_two(raw, f"{remote.rstrip('/')}/{how.group}".rstrip("/"), told)
+            raw = _fills_of_two(xr.open_zarr(remote, **plain), address, told)
+        else:
+            raw = _with_fills_of_three(remote, address, plain, told)
         return decoded(raw, netcdf=False, decode_times=decode_times, ignore=how.ignore)
     except (OSError, ValueError, KeyError, OverflowError) as error:
         if is_remote(url) and not is_absent(error) and isinstance(error, OSError):
@@ -247,6 +251,26 @@ def open_zarr(url: str, *, storage_options: Options = None, decode_times: bool =
             allowed="a zarr group, version 2 or 3",
             advice="check that the store was written to its end",
         ) from error
+
+
+def _with_fills_of_three(remote: str, address: str, plain: Mapping[str, Any], told: Mapping[str, Any]) -> xr.Dataset:
+    """A store of version 3 with the `_FillValue` of its attributes, as xarray writes it (base64) or as a number."""
+    import zarr
+
+    try:
+        raw: xr.Dataset = xr.open_zarr(remote, **plain)
+    except TypeError:
+        # xarray expects its own form of `_FillValue`. A store that masks by `fill_value` does not look at it.
+        options = {name: plain[name] for name in ("group", "consolidated", "storage_options")}
+        store = xr.backends.ZarrStore.open_group(remote, mode="r", use_zarr_fill_value_as_mask=True, **options)
+        raw = xr.open_dataset(store, chunks=None, decode_cf=False)
+        for name, array in zarr.open_group(address, mode="r", **told).arrays():
+            attrs = raw.variables[name].attrs if name in raw.variables else {}
+            attrs.pop("_FillValue", None)
+            if (given := array.attrs.get("_FillValue")) is not None:
+                coded = isinstance(given, str) and array.dtype.kind == "f"
+                attrs["_FillValue"] = struct.unpack("<d", base64.standard_b64decode(str(given)))[0] if coded else given
+    return raw
 
 
 def _fills_of_two(raw: xr.Dataset, address: str, told: Mapping[str, Any]) -> xr.Dataset:

@@ -44,7 +44,8 @@ def months(variable: xr.Variable) -> xr.Variable:
     found = _SINCE.fullmatch(str(variable.attrs["units"]))
     assert found is not None
     calendar = str(variable.attrs.get("calendar", "standard"))
-    start = cftime.num2date(0, f"days since {found[2]}", calendar)
+    since = found[2] + {0: "-01-01", 1: "-01"}.get(found[2].count("-"), "") if found[2][-1:].isdigit() else found[2]
+    start = cftime.num2date(0, f"days since {since}", calendar)
     numbers = np.asarray(variable.values, dtype=np.float64)
     if variable.dtype == np.float32:
         # Of 719 months single precision has four decimals: what is meant is 718.5, not 718.50001.
@@ -52,7 +53,49 @@ def months(variable: xr.Variable) -> xr.Variable:
     numbers = numbers * (12 if found[1].lower() == "year" else 1)
     if not np.isfinite(numbers).all():
         raise ValueError("a time is missing")
-    dates = [_later(start, float(number)) for number in numbers.ravel()]
+    return _dated(variable, [_later(start, float(number)) for number in numbers.ravel()], calendar)
+
+
+def is_absolute(variable: xr.Variable) -> bool:
+    """Whether it writes dates as numbers, as CDO does: 20010131.5 in `day as %Y%m%d.%f`; others say YYYYMMDD."""
+    return variable.dtype.kind in "iuf" and _digits(variable) is not None
+
+
+def absolute(variable: xr.Variable) -> xr.Variable:
+    """Dates that are written as numbers; a fraction is one of the day or month. Raises `ValueError`."""
+    import cftime
+
+    calendar = str(variable.attrs.get("calendar", "standard"))
+    digits = _digits(variable) or 0
+    numbers = np.asarray(variable.values, dtype=np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError("a time is missing")
+    dates = []
+    for number in numbers.ravel().tolist():
+        # Eight digits leave seconds to a fraction in double precision.
+        whole, part = divmod(round(number, 6), 1.0)
+        year, rest = divmod(int(whole), 10**digits)
+        month, day = divmod(rest, 100) if digits == 4 else (rest, 1)
+        first = cftime.datetime(year, month if digits else 1, day, calendar=calendar)
+        if digits == 4:
+            dates.append(first + datetime.timedelta(seconds=round(part * 86400)))
+        else:
+            dates.append(_later(first, part * (1 if digits else 12)))
+    return _dated(variable, dates, calendar)
+
+
+def _digits(variable: xr.Variable) -> int | None:
+    """How many digits follow the year; None if it does not write dates as numbers."""
+    units = str(variable.attrs.get("units", "")).strip()
+    return _ABSOLUTE.get(units, _ABSOLUTE.get(units.lower()))
+
+
+_ABSOLUTE = {"day as %Y%m%d.%f": 4, "month as %Y%m.%f": 2, "year as %Y.%f": 0}
+_ABSOLUTE |= {**dict.fromkeys(("yyyymmdd", "%Y%m%d"), 4), **dict.fromkeys(("yyyymm", "%Y%m"), 2)}
+
+
+def _dated(variable: xr.Variable, dates: list[Any], calendar: str) -> xr.Variable:
+    """With dates instead of its numbers: numpy's in a calendar of the real world, else cftime's."""
     if calendar in _REAL:
         near = all(1678 <= each.year < 2262 for each in dates)
         unit = "ns" if near else "us"
@@ -61,7 +104,7 @@ def months(variable: xr.Variable) -> xr.Variable:
         values = np.empty(len(dates), dtype=object)
         values[:] = dates
     attrs = {name: each for name, each in variable.attrs.items() if name not in ("units", "calendar", "_FillValue")}
-    return xr.Variable(variable.dims, values.reshape(numbers.shape), attrs)
+    return xr.Variable(variable.dims, values.reshape(variable.shape), attrs)
 
 
 def _later(start: Any, number: float) -> Any:
@@ -103,8 +146,11 @@ def in_order(data: xr.Dataset, dim: str, *, source: str) -> xr.Dataset:
     return data.isel({dim: np.argsort(axis.values, kind="stable")})
 
 
-def valid_times(data: xr.Dataset, url: str) -> xr.Dataset:
-    """With the time at which a field is valid as `time`, whatever the reference time and the step were."""
+def valid_times(data: xr.Dataset, url: str, *, there: xr.DataArray | None = None) -> xr.Dataset:
+    """With the time at which a field is valid as `time`, whatever the reference time and the step were.
+
+    Where these are two dims, `there` may say which pairs of them the source has; the others are left out.
+    """
     if "valid_time" not in data.variables or not is_time(data["valid_time"]):
         return data
     valid = data["valid_time"]
@@ -116,7 +162,8 @@ def valid_times(data: xr.Dataset, url: str) -> xr.Dataset:
         rest = _without(data, "time", "step", "valid_time", dim)
         return (rest.rename({dim: "time"}) if dim != "time" else rest).assign_coords(time=times)
     values = valid.values.ravel()
-    if len(np.unique(values)) < values.size:
+    kept = np.arange(values.size) if there is None else np.flatnonzero(there.transpose(*valid.dims).values)
+    if len(np.unique(values[kept])) < kept.size:
         raise SourceError(
             f"{url!r} holds several forecasts of one time: reference times and steps that overlap",
             allowed="each valid time once",
@@ -128,7 +175,7 @@ def valid_times(data: xr.Dataset, url: str) -> xr.Dataset:
         .chunk(dict.fromkeys(dims, 1))
         .stack(together=dims, create_index=False)
     )
-    order = np.argsort(values, kind="stable")
+    order = kept[np.argsort(values[kept], kind="stable")]
     times = ("time", values[order], {"standard_name": "time"})
     together = flat.isel(together=order).rename(together="time").assign_coords(time=times)
     return together.transpose("time", ...)

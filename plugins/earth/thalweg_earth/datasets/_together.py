@@ -12,6 +12,8 @@ from thalweg.quantities.units import same_units
 from .._dates import is_time
 from ._times import in_order
 
+DECLARED = "declared"
+"""The attribute of a part that names the variables whose units its file declares."""
 NEAR = 1e-4
 """Degrees by which coordinates of one grid may differ: single precision, or that of packed coordinates."""
 
@@ -28,6 +30,7 @@ def together(parts: Sequence[xr.Dataset], names: Sequence[str], *, along: str) -
             )
     for part, name in zip(parts[1:], names[1:], strict=True):
         _agree(first, part, names[0], name, along)
+    _all_declared(parts, names)
     aligned = [_like(part, first, along) for part in parts]
     data: xr.Dataset = xr.concat(
         aligned,
@@ -72,8 +75,26 @@ def _agree(first: xr.Dataset, part: xr.Dataset, one: str, other: str, along: str
             )
         if held.dtype.kind != array.dtype.kind and {held.dtype.kind, array.dtype.kind} - set("fiu"):
             raise _other(f"{name!r} as {held.dtype}", one, str(array.dtype), other)
+        if along not in array.dims and not np.array_equal(held.values, array.values, equal_nan=True):
+            raise _other(f"other values of {name!r}, which does not change along {along!r}", one, "those", other)
     for name, coordinate in first.coords.items():
         _same_coordinate(name, coordinate, part, one, other, along)
+
+
+def _all_declared(parts: Sequence[xr.Dataset], names: Sequence[str]) -> None:
+    """Raise `SourceError` for a file without units among such as were converted: it would be taken for converted."""
+    for variable in parts[0].data_vars:
+        both = list(zip(parts, names, strict=True))
+        converted = [name for part, name in both if "source_units" in part[variable].attrs]
+        silent = [name for part, name in both if variable not in part.attrs.get(DECLARED, [variable])]
+        if converted and silent:
+            raise _other(
+                f"no units of {variable!r}",
+                converted[0],
+                "units, which are converted",
+                silent[0],
+                "declare the units in that file, or read it by a recipe of its own",
+            )
 
 
 def _same_coordinate(

@@ -24,7 +24,7 @@ from ._source import (
     require,
 )
 from ._times import in_order
-from ._together import together
+from ._together import DECLARED, together
 
 RESERVED = {
     "sample": "the samples that windows make",
@@ -82,7 +82,7 @@ class Array(Dataset):
         description="values that mean missing though the source does not declare it, such as 0 in some zarr 2 stores",
     )
     ignore: tuple[str, ...] = Field(
-        (), description="attributes that the source declares wrongly: valid_min, valid_max, valid_range, _FillValue ..."
+        (), description="attributes that the source declares wrongly: valid_range, _FillValue, scale_factor, units ..."
     )
     chunks: dict[str, int] = Field({}, description="sizes of chunks by dim, instead of whole fields of about 8 MiB")
     decode_times: bool = Field(True, description="read times as dates; otherwise they stay numbers")
@@ -137,7 +137,8 @@ class Array(Dataset):
             )
             for name, array in data.data_vars.items()
         }
-        return xr.Dataset(kept, data.coords)
+        said = [str(name) for name, array in data.data_vars.items() if str(array.attrs.get("units", "")).strip()]
+        return xr.Dataset(kept, data.coords, {DECLARED: said})
 
     def _opened(self, url: str) -> xr.Dataset:
         require(url, self.storage_options)

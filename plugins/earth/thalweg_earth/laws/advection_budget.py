@@ -61,6 +61,9 @@ class AdvectionBudget(LinearLaw):
             )
         totals = np.empty((len(moving), len(leads), 1))
         for number, (frames, fields) in enumerate(zip(moving, carried, strict=True)):
+            if not _motion.is_known(frames):
+                totals[number] = np.nan
+                continue
             motion = _motion.optical_flow(frames.astype(np.float64), window=self.window, stiffness=self.stiffness)
             last, reached = fields[-1].astype(np.float64), ~np.isnan(fields).all(0)
             left = _motion.over_domain(motion, steps=int(leads.max()), there=None if reached.all() else reached)

@@ -25,14 +25,34 @@ _FLOOR = 1e-2
 """Relative size of a cross-spectrum below which it is noise."""
 
 
+def is_known(frames: Array) -> bool:
+    """Whether there is a motion to be found in `frames` (frame, y, x): whether two of them are there, if in parts."""
+    return bool(np.isfinite(frames).any((1, 2)).sum() > 1)
+
+
+def _successive(frames: Array) -> tuple[Array, int]:
+    """Frames of which some follow on each other, and how many steps they are apart: 1 but where others are missing.
+
+    Of the frames 0, 2 and 3 of four the pair (2, 3) speaks, of 0, 2 and 4 the pairs (0, 2) and (2, 4).
+    """
+    at = np.flatnonzero(np.isfinite(frames).any((1, 2)))
+    apart = int(np.diff(at).min()) if at.size > 1 else 1
+    if apart == 1:
+        return frames, 1
+    blank = np.full((1, *frames.shape[1:]), np.nan)
+    return np.concatenate([each for first in range(apart) for each in (frames[first::apart], blank)][:-1]), apart
+
+
 def optical_flow(frames: Array, *, window: float, stiffness: float) -> Array:
     r"""Lucas-Kanade motion common to all pairs of successive `frames` (frame, y, x), coarse to fine.
 
     At each cell the increment minimises $\sum w (g \cdot \delta + r)^2 + \lambda |v + \delta - \bar v|^2$: `r` is the
     difference of the two frames, both moved half way, `g` their gradient, `w` a Gaussian of width `window`, and
     $\bar v$ the motion that fits the whole field, which alone speaks where there is no echo. Frames are smoothed over
-    the cells that are there, and a cell weighs by the share of those around it that are.
+    the cells that are there, and a cell weighs by the share of those around it that are. Where every other frame is
+    missing the pairs are of those that are nearest.
     """
+    frames, apart = _successive(frames)
     there = np.isfinite(frames)
     motion = np.zeros((2, *frames.shape[1:]))
     spread = float(frames.std() if there.all() else frames[there].std() if there.any() else 0.0)
@@ -59,7 +79,7 @@ def optical_flow(frames: Array, *, window: float, stiffness: float) -> Array:
             yy, xx, xy = local[0, 0] + penalty, local[1, 1] + penalty, local[0, 1]
             determinant = yy * xx - xy * xy
             motion = motion + np.stack([xx * right[0] - xy * right[1], yy * right[1] - xy * right[0]]) / determinant
-    return motion
+    return motion / apart
 
 
 def _normal_equations(frames: Array, motion: Array, share: Array | None) -> tuple[Array, Array]:
@@ -93,8 +113,9 @@ def phase_correlation(frames: Array) -> Array:
 
     It is found again with the frames moved half way each until nothing is left: the window stands still, which pulls a
     single pass towards no motion. A cell that is missing in either frame of a pair has no part, and those near it a
-    smaller one.
+    smaller one. Where every other frame is missing the pairs are of those that are nearest.
     """
+    frames, apart = _successive(frames)
     there = np.isfinite(frames)
     grid = np.indices(frames.shape[1:], dtype=np.float64)
     motion = np.zeros((2, 1, 1))
@@ -112,7 +133,7 @@ def phase_correlation(frames: Array) -> Array:
         if share is not None:
             weight = np.minimum(_moved(share[:-1], move[0]), _moved(share[1:], move[1]))
         motion = motion + _peak(earlier, later, weight)[:, None, None]
-    return np.broadcast_to(motion, (2, *frames.shape[1:])).copy()
+    return np.broadcast_to(motion / apart, (2, *frames.shape[1:])).copy()
 
 
 def _moved(fields: Array, where: Array) -> Array:

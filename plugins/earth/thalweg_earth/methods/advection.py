@@ -93,6 +93,8 @@ class Advection(Solver):
         return empty_of(field) if given is None else given
 
     def _extrapolate(self, last: _motion.Array, frames: _motion.Array, *, steps: int, empty: float) -> _motion.Array:
+        if not _motion.is_known(frames):
+            return np.full((steps, *last.shape), np.nan)
         if self.motion == "optical-flow":
             motion = _motion.optical_flow(frames, window=self.window, stiffness=self.stiffness)
         else:

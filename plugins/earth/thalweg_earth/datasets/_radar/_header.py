@@ -96,6 +96,12 @@ class Header:
 def settled(packing: Packing, wanted: Wanted, *, source: str) -> Packing:
     """The packing as the recipe corrects it, without codes of two meanings. Raises `SourceError`."""
     mine = dict(packing.__dict__) | dict(wanted.packing)
+    if not np.isfinite(mine["gain"]) or not mine["gain"] or not np.isfinite(mine["offset"]):
+        raise SourceError(
+            f"{source!r} is packed by gain {mine['gain']!r} and offset {mine['offset']!r}",
+            allowed="a finite gain other than 0, and a finite offset",
+            advice="give `gain` and `offset` in `declare`",
+        )
     both = sorted(set(mine["nodata"]) & set(mine["undetect"]))
     if both and wanted.ambiguous == "refuse":
         raise SourceError(

@@ -21,7 +21,7 @@ from ._header import Doubles, Header, Packing, Wanted, Window, settled, spelled
 if TYPE_CHECKING:
     import h5py
 
-_FORMULA = re.compile(r"GEO\s*=\s*([-+\d.eE]+)\s*\*\s*PV\s*(?:\+?\s*([-+]?[\d.eE+-]+))?\s*$", re.IGNORECASE)
+_FORMULA = re.compile(r"GEO=([-+\d.eE]+)\*PV(?:\+?([-+]?[\d.eE+-]+))?$", re.IGNORECASE)
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
@@ -100,7 +100,7 @@ def _calibration(file: h5py.File, name: str) -> Any:
 
 def _packing(calibration: Any, source: str) -> Packing:
     formula = str(attribute("calibration_formulas", calibration) or "GEO=1*PV+0")
-    match = _FORMULA.match(formula)
+    match = _FORMULA.match("".join(formula.split()))
     try:
         gain, offset = (float(match[1]), float(match[2] or 0)) if match else (0.0, 0.0)
     except ValueError:
