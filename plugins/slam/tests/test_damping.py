@@ -101,7 +101,7 @@ def test_hard_graphs_end_at_their_optimum(name: str, precision: str) -> None:
     graph, initial = HARD[name]
     found = optimise(graph, precision, initial=initial)
     assert found.converged
-    further: dict[str, Any] = {"initial": "given", "tolerance": 1e-15, "iterations": 300}
+    further: dict[str, Any] = {"initial": "given", "tolerance": 1e-15, "iterations": 100}
     least = min(
         optimise(found.graph, "double", method=method, **further).chi2  # type: ignore[arg-type]
         for method in ("gauss-newton", "levenberg-marquardt")
