@@ -80,7 +80,7 @@ def tour(seed: int, settings: Settings | None = None) -> Problem:
         rotation=reckoned[1],
         edges=edges,
         edge_translation=measured[0],
-        edge_rotation=normalise(measured[1]),
+        edge_rotation=normalise(measured[1], dims=chosen.dims),
         information=information,
         kind=kind,
         ids=np.arange(count),

@@ -67,9 +67,9 @@ def conjugate(quaternion: Array) -> Array:
     return inverse
 
 
-def normalise(rotation: Array) -> Array:
-    """Quaternions of norm 1; angles in $[-\\pi, \\pi)$."""
-    if rotation.ndim and rotation.shape[-1] == 4:
+def normalise(rotation: Array, *, dims: int) -> Array:
+    """Quaternions (..., 4) of norm 1; in 2-D angles (...) in $[-\\pi, \\pi)$, be they four or not."""
+    if dims == 3:
         unit: Array = rotation / np.linalg.norm(rotation, axis=-1, keepdims=True)
         return unit
     wrapped: Array = (rotation + np.pi) % (2 * np.pi) - np.pi
@@ -90,7 +90,7 @@ def rotation_vector(quaternion: Array) -> Array:
 def angle_of(rotation: Array, *, dims: int) -> Array:
     """The size of a rotation, rad."""
     if dims == 2:
-        return np.abs(normalise(rotation))
+        return np.abs(normalise(rotation, dims=2))
     sine = np.linalg.norm(rotation[..., :3], axis=-1)
     size: Array = 2.0 * np.arctan2(sine, np.abs(rotation[..., 3]))
     return size

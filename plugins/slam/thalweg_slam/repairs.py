@@ -65,7 +65,8 @@ def repair(
     if not len(graph.edges):
         raise SourceError(f"{source_of(graph)}: no edge is left", allowed="finite measurements", advice=str(found[0]))
     if Defect.NOT_UNIT in names:
-        graph = replace(graph, edge_rotation=normalise(graph.edge_rotation), rotation=_unit(graph.rotation))
+        turned = normalise(graph.edge_rotation, dims=graph.dims)
+        graph = replace(graph, edge_rotation=turned, rotation=_unit(graph.rotation))
         done[Defect.NOT_UNIT] = "normalised"
     information = graph.information
     if Defect.ASYMMETRIC in names:

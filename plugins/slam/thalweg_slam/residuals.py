@@ -39,7 +39,8 @@ def of_motion(shift: Array, turn: Array, *, plain: Array) -> Array:
 
 def whitened(graph: Graph, poses: tuple[Array, Array], *, edges: Array) -> Array:
     """Errors times the symmetric root of their information, which may be singular."""
-    values, vectors = np.linalg.eigh(graph.information[edges])
+    information = graph.information[edges]
+    values, vectors = np.linalg.eigh((information + information.transpose(0, 2, 1)) / 2)
     along = (vectors.transpose(0, 2, 1) @ errors(graph, poses, edges=edges)[..., None])[..., 0]
     found: Array = (vectors @ (np.sqrt(values.clip(min=0)) * along)[..., None])[..., 0]
     return found

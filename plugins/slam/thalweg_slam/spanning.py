@@ -37,7 +37,7 @@ def composed(
         translation, rotation = compose(translation[parent], rotation[parent], then=(translation, rotation))
         parent = parent[parent]
     found = compose(start[0][parent], start[1][parent], then=(translation, rotation))
-    return (found[0], normalise(found[1])), parent
+    return (found[0], normalise(found[1], dims=dims)), parent
 
 
 def _tree(edges: Array, kind: Array, roots: Array) -> tuple[Array, Array, Array]:

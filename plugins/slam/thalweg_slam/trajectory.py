@@ -38,6 +38,8 @@ class Trajectory:
     """The time of stamp 0, ns."""
     exact: Array | None = None
     """(N,) int64, ns since the epoch, where `stamps` have fewer digits than the file."""
+    dropped: int = 0
+    """Rows of the file that were left out: those that remain are then not numbered as in the file."""
 
     @property
     def dims(self) -> int:
@@ -58,7 +60,7 @@ class Trajectory:
     def __getitem__(self, at: slice | Array) -> Trajectory:
         stamps = None if self.stamps is None else self.stamps[at]
         exact = None if self.exact is None else self.exact[at]
-        return Trajectory(self.translation[at], self.rotation[at], stamps, self.origin, exact)
+        return Trajectory(self.translation[at], self.rotation[at], stamps, self.origin, exact, self.dropped)
 
 
 LOST = 0.1
@@ -85,17 +87,19 @@ def planar(trajectory: Trajectory, *, plane: Plane = "xz", forward: Axis | None 
     heading = axis[:, [first, second]] * signs
     _check_plane(trajectory, at, heading, plane=plane, forward=ahead)
     turned = np.arctan2(heading[:, 1], heading[:, 0])
-    return Trajectory(at, turned, trajectory.stamps, trajectory.origin, trajectory.exact)
+    return replace(trajectory, translation=at, rotation=turned)
 
 
 def _check_plane(trajectory: Trajectory, at: Array, heading: Array, *, plane: str, forward: str) -> None:
     extents = _extents(trajectory.translation), _extents(at)
     if extents[1][1] < LOST * extents[0][1]:
+        # Across which axis of the world it moves least.
+        across = int(np.nanstd(trajectory.translation, axis=0).argmin())
         raise OptionError(
             f"seen in the plane {plane!r} the trajectory collapses onto a line: {extents[1][0]:.3g} m by "
             f"{extents[1][1]:.2g} m, of {extents[0][0]:.3g} m by {extents[0][1]:.3g} m in space",
             allowed="the plane that it moves in: xy where z is up, xz of a camera (y down), ...",
-            advice=f"say plane: {'xy' if plane in ('xz', 'zx') else 'xz'}",
+            advice=f"say plane: {('yz', 'xz', 'xy')[across]}, or its axes in the other order",
         )
     length = np.linalg.norm(heading, axis=1)
     if np.isfinite(length).any() and np.nanmedian(length) < 0.5:
@@ -239,7 +243,7 @@ def relative_errors(
         now, then = each[: len(each) - delta], each[delta:]
         pairs.append(between((now.translation, now.rotation), (then.translation, then.rotation)))
     shift, turn = between(pairs[0], pairs[1])
-    return np.linalg.norm(shift, axis=1), angle_of(normalise(turn), dims=truth.dims)
+    return np.linalg.norm(shift, axis=1), angle_of(normalise(turn, dims=truth.dims), dims=truth.dims)
 
 
 def statistics(errors: Array) -> dict[str, float]:

@@ -78,12 +78,17 @@ def twice(bundle: Bundle, *, told: Array | None = None) -> tuple[Finding, ...]:
     return (Finding("twice", again, text, "leave them out: bundle.without(numbers)"),)
 
 
+HUGE = 1e100
+
+
 def not_finite(bundle: Bundle) -> Iterator[Finding]:
     """Cameras, points and observations with numbers that are not finite."""
     for name, values in (("camera", bundle.cameras), ("point", bundle.points), ("observation", bundle.measured)):
-        numbers = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        # Whose squares are not.
+        numbers = np.flatnonzero(~(np.abs(values) < HUGE).all(axis=1))
         if len(numbers):
-            text = f"{_these(name, numbers, bundle)}: not finite"
+            huge = np.isfinite(values[numbers]).all()
+            text = f"{_these(name, numbers, bundle)}: {f'beyond {HUGE:g}' if huge else 'not finite'}"
             yield Finding(f"{name}-not-finite", numbers, text, "leave them out, or mend the source")
 
 

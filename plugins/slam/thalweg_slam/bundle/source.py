@@ -34,8 +34,10 @@ log = logging.getLogger("thalweg")
 class BundleFile(Dataset):
     """Cameras, points and observations of one file, as one sample, or one of each window of consecutive cameras.
 
-    Or of a zarr store (`write_bundles`), one sample each. The truth has a pose per camera, camera to world, in order
-    (a longer one is cut); without it errors are NaN. Raises `SourceError`.
+    Or of a zarr store (`write_bundles`), one sample each. The truth has poses camera to world: in the row that the
+    file's number of a camera counts (`stereo`, `libmv`; from 0, or from 1 where cameras are numbered so without a gap),
+    or, of files that do not number cameras, as many as these, in order. Without it errors are NaN. Raises
+    `SourceError`.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"path": "problem-21-11315-pre.txt.gz", "format": "bal"}
@@ -110,7 +112,7 @@ class BundleFile(Dataset):
             parts = windows(bundle, size=self.window, stride=self.stride)
         else:
             parts = [Window(np.arange(len(bundle)), np.arange(len(bundle.points)), bundle)]
-        truth = self._truth(len(bundle))
+        truth = self._truth(bundle)
         return dataset(
             [each.bundle for each in parts],
             [None if truth is None else truth[each.cameras] for each in parts],
@@ -142,10 +144,27 @@ class BundleFile(Dataset):
         log.log(logging.WARNING if report.findings else logging.INFO, "%s", report)
         return mended
 
-    def _truth(self, count: int) -> Trajectory | None:
+    def _truth(self, bundle: Bundle) -> Trajectory | None:
         if not self.truth:
             return None
         found = read_kitti(self.truth) if self.truth_format == "kitti" else read_tum(self.truth)
-        if len(found) < count:
-            raise SourceError(f"{self.truth!r} has {len(found)} poses", allowed=f"{count}, one per camera")
-        return found[:count]
+        names = bundle.attrs.get("images")
+        if names is None:
+            if len(found) != len(bundle):
+                raise SourceError(
+                    f"{self.truth!r} has {len(found)} poses",
+                    allowed=f"{len(bundle)}, one per camera: {self.path!r} does not number its cameras",
+                    advice="cut the truth to the cameras of the bundle",
+                )
+            return found
+        rows = np.asarray(names)
+        if rows.min() == 1 and rows.max() == len(rows):
+            rows = rows - 1
+        if rows.min() < 0 or rows.max() >= len(found):
+            raise SourceError(
+                f"{self.truth!r} has {len(found)} poses; cameras of {self.path!r} are {rows.min()} to {rows.max()}",
+                allowed="a row for each number of a camera, counted from 0",
+                advice="give the truth of all frames",
+            )
+        log.info("%s: %d cameras have a truth in %s, by their numbers", self.path, len(rows), self.truth)
+        return found[rows]

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from thalweg.errors import OptionError, SourceError
 
-from ..graph import Graph
+from ..geometry import wrap
+from ..graph import ODOMETRY, Graph
 from ..poses import Array
 from ..trajectory import LEAST, Axis, Plane, Trajectory, matches, no_match, planar
 
@@ -62,11 +63,14 @@ def by_row(estimate: Trajectory, truth: Trajectory, how: Matching, *, names: tup
             allowed="times in both, or in neither",
             advice="give its times (times, truth_times), or say that rows belong together as they stand: pair: order",
         )
+    for name, each in zip(names, (estimate, truth), strict=True):
+        _numbered(each, name)
     if len(estimate) != len(truth):
+        both = estimate.stamps is not None and truth.stamps is not None
         raise SourceError(
             f"{names[1]!r} has {len(truth)} poses in {truth.dims}-D",
-            allowed=f"{len(estimate)}, one per pose of {names[0]!r}: rows without times are frames",
-            advice="give times of both (times, truth_times)",
+            allowed=f"{len(estimate)}, one per pose of {names[0]!r}, if rows belong together as they stand",
+            advice="pair them by their times: pair: auto" if both else "give times of both (times, truth_times)",
         )
     log.info("%s: %d of %d poses have a truth in %s, row by row", names[0], len(truth), len(estimate), names[1])
     return truth
@@ -83,6 +87,7 @@ def by_name(graph: Graph, truth: Trajectory, ids: Array | None, how: Matching, *
         at = np.searchsorted(ids, graph.ids).clip(max=len(ids) - 1)
         known = ids[at] == graph.ids
     else:
+        _numbered(truth, name)
         at = _rows(graph, len(truth), how, name=name, own=own)
         known = np.ones(len(at), bool)
     count = int(known.sum())
@@ -94,6 +99,16 @@ def by_name(graph: Graph, truth: Trajectory, ids: Array | None, how: Matching, *
     translation, rotation = truth.translation[at].copy(), truth.rotation[at].copy()
     translation[unknown], rotation[unknown] = np.nan, np.nan
     return Trajectory(translation, rotation)
+
+
+def _numbered(trajectory: Trajectory, name: str) -> None:
+    """Raise `SourceError` where rows were left out, so that the others are not those of the file any more."""
+    if trajectory.dropped:
+        raise SourceError(
+            f"{name}: {trajectory.dropped} rows were left out, and rows are told by their places in the file",
+            allowed="a file of which every row is a pose, in this case",
+            advice="mend these rows in the file; or give times of both, or a truth with ids (g2o, TORO)",
+        )
 
 
 def _rows(graph: Graph, count: int, how: Matching, *, name: str, own: str) -> Array:
@@ -135,3 +150,23 @@ def seen(truth: Trajectory, *, dims: int, how: Matching, path: str, camera: bool
             advice="give another truth",
         )
     return truth
+
+
+MIRRORED, ENOUGH = -0.8, 16
+"""Correlation of a truth's turns with those that odometry measured, below which it is seen from below; and steps."""
+
+
+def check_side(graph: Graph, truth: Trajectory, *, path: str) -> None:
+    """Raise `SourceError` if a truth seen from above turns left where the robot measured that it turned right."""
+    steps = np.flatnonzero(graph.kind == ODOMETRY)
+    one, other = truth.rotation[graph.edges[steps]].T
+    turned, measured = wrap(other - one), wrap(graph.edge_rotation[steps])
+    known = np.isfinite(turned) & np.isfinite(measured)
+    turned, measured = turned[known], measured[known]
+    size = float(np.linalg.norm(turned) * np.linalg.norm(measured))
+    if len(turned) >= ENOUGH and size > 0 and float(turned @ measured) < MIRRORED * size:
+        raise SourceError(
+            f"{PurePosixPath(path).name}: seen from above it turns the other way than {graph.attrs.get('source')} does",
+            allowed="a plane seen from the side from which the graph is",
+            advice="give the axes of the plane in the other order: plane: yx for xy, zx for xz, ...",
+        )

@@ -32,7 +32,7 @@ from ..poses import Array
 from ..priors import with_gauge
 from ..problem import Problem
 from ..trajectory import LEAST, Axis, Plane, Trajectory
-from ._truth import Matching, Pair, by_name, by_row, by_time, seen
+from ._truth import Matching, Pair, by_name, by_row, by_time, check_side, seen
 
 Paths = str | tuple[str, ...]
 
@@ -156,6 +156,12 @@ def _read(part: PoseGraph, fingerprint: str) -> tuple[Problem, ...]:  # noqa: AR
     found: list[Problem] = []
     for i, path in enumerate(paths):
         if path.rstrip("/").endswith(".zarr"):
+            if truths:
+                raise SourceError(
+                    f"truth = {truths[i]!r} of a store, {path!r}",
+                    allowed="no truth beside a store",
+                    advice="a store holds the truth of its graphs: write_store(url, [Problem(graph, truth)])",
+                )
             found += [replace(each, graph=with_gauge(each.graph)[0]) for each in read_store(path)]
             continue
         if part.format in TRAJECTORIES:
@@ -196,15 +202,19 @@ def _estimate(part: PoseGraph, path: str, truth_path: str | None, number: int) -
 def _graph(part: PoseGraph, path: str) -> Graph:
     word = _first_word(path)
     kind = part.format or ("g2o" if word.startswith(("VERTEX_", "EDGE_", "FIX", "PARAMS")) else "toro")
+    return _read_graph(part, path, kind=kind, odometry=part.odometry)
+
+
+def _read_graph(part: PoseGraph, path: str, *, kind: str, odometry: int | None) -> Graph:
     if kind == "toro":
-        return read_toro(path, unknown=part.unknown, odometry=part.odometry)
+        return read_toro(path, unknown=part.unknown, odometry=odometry)
     return read_g2o(
         path,
         convention=part.convention,
         quaternion=part.quaternion,
         unknown=part.unknown,
         invalid=part.invalid,
-        odometry=part.odometry,
+        odometry=odometry,
     )
 
 
@@ -219,7 +229,7 @@ def _known(part: PoseGraph, path: str, number: int) -> tuple[Trajectory, Array |
     """The truth that a file has, and the ids of its poses if they have any."""
     if part.truth_format in TRAJECTORIES:
         return _trajectory(part, path, number, truth=True), None
-    graph = read_toro(path) if part.truth_format == "toro" else read_g2o(path, quaternion=part.quaternion)
+    graph = _read_graph(part, path, kind=part.truth_format, odometry=None)
     if not graph.given:
         log.info("%s: gives no poses; its edges are composed", PurePosixPath(path).name)
     return Trajectory(graph.translation, graph.rotation), graph.ids
@@ -227,5 +237,8 @@ def _known(part: PoseGraph, path: str, number: int) -> tuple[Trajectory, Array |
 
 def _truth(part: PoseGraph, path: str, graph: Graph, number: int) -> Trajectory:
     known, ids = _known(part, path, number)
-    known = seen(known, dims=graph.dims, how=part.matching, path=path, camera=part.truth_format == "kitti")
-    return by_name(graph, known, ids, part.matching, path=path)
+    above = seen(known, dims=graph.dims, how=part.matching, path=path, camera=part.truth_format == "kitti")
+    truth = by_name(graph, above, ids, part.matching, path=path)
+    if known.dims > graph.dims:
+        check_side(graph, truth, path=path)
+    return truth

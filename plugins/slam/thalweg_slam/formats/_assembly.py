@@ -188,7 +188,7 @@ def _ids(nodes: Part | None, edges: Part, *, path: str) -> Array:
         raise SourceError(
             f"{path!r} has pose {again} {counts[counts > 1][0]} times, in lines {lines}",
             allowed="every pose once",
-            advice="rename one of them",
+            advice="take all but one of the lines out, or rename them",
         )
     return ids
 
@@ -228,7 +228,7 @@ def _kinds(graph: Graph, odometry: int | None, *, path: str) -> Array:
 def _finite(rotation: Array) -> Array:
     """Rotations of which poses can be composed, wrong as they may be."""
     if rotation.ndim == 1:
-        return normalise(rotation)
+        return normalise(rotation, dims=2)
     norm = np.linalg.norm(rotation, axis=1, keepdims=True)
     return np.where(norm > 0, rotation / np.where(norm > 0, norm, 1.0), [0.0, 0.0, 0.0, 1.0])
 

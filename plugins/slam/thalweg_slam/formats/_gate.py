@@ -12,7 +12,7 @@ import numpy as np
 from thalweg.errors import SourceError
 
 from ..trajectory import Trajectory
-from ._tables import Lines, read_bytes
+from ._tables import MARK, Lines, read_bytes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Rows = Literal["refuse", "drop"]
@@ -36,7 +36,7 @@ def rows_of(path: str) -> Lines:
 
     Commas part numbers as blanks do. Raises `SourceError` if there are none.
     """
-    content = read_bytes(path).removeprefix(b"\xef\xbb\xbf")
+    content = read_bytes(path).removeprefix(MARK)
     found = Lines()
     for number, line in enumerate(content.splitlines(), start=1):
         bare = line.strip()
@@ -60,16 +60,28 @@ def _number(word: bytes) -> bool:
     return True
 
 
-def clock(words: list[bytes], *, unit: Unit, lines: Lines, path: str) -> Array:
-    """Times in ns, int64, of what a file says in some unit, to its last digit. Raises `SourceError`."""
+NO_TIME = int(np.iinfo(np.int64).min)
+"""Of a row whose time is not finite, which the gate drops."""
+
+
+def clock(words: list[bytes], *, unit: Unit, lines: Lines, path: str, rows: Rows = "refuse") -> Array:
+    """Times in ns, int64, of what a file says in some unit, to its last digit; `NO_TIME` of rows to be dropped.
+
+    Raises `SourceError`.
+    """
     digits = DIGITS[unit]
     found = np.empty(len(words), np.int64)
     for i, word in enumerate(words):
         try:
             value = Decimal(word.decode())
             if not value.is_finite():
+                if rows == "drop":
+                    found[i] = NO_TIME
+                    continue
                 raise SourceError(
-                    f"{_place(path, lines, i)}: the time is {word.decode()}", allowed="numbers", advice="mend the line"
+                    f"{_place(path, lines, i)}: the time is {word.decode()}",
+                    allowed="numbers",
+                    advice="mend the line; or leave such rows out: rows: drop",
                 )
             if abs(value).scaleb(digits - 9) > LATE:
                 raise SourceError(
@@ -110,6 +122,8 @@ def gate(
     name = PurePosixPath(path).name
     norm = np.linalg.norm(rotation, axis=1)
     bad = ~(np.isfinite(translation).all(axis=1) & np.isfinite(norm) & (norm > 0))
+    if times is not None:
+        bad |= times == NO_TIME
     number = np.array(lines.numbers)
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
@@ -136,14 +150,18 @@ def gate(
         back = int((np.diff(times[~bad]) < 0).sum())
         if back:
             log.warning("%s: not in order of time (%d steps back); sorted", name, back)
-        keep = _once(keep, times, np.column_stack([translation, rotation]), lines=lines, path=path, rows=rows)
+        # The opposite quaternion is the same rotation.
+        unit = rotation / np.where(norm > 0, norm, 1.0)[:, None]
+        largest = np.take_along_axis(unit, np.abs(unit).argmax(axis=1)[:, None], axis=1)
+        poses = np.column_stack([translation, np.where(largest < 0, -unit, unit)])
+        keep = _once(keep, times, poses, lines=lines, path=path, rows=rows)
     if not len(keep):
         raise SourceError(f"{path!r} has no poses that are finite", allowed="a trajectory", advice="look at the file")
     exact_norm = np.where(np.abs(norm - 1) > 1e-14, norm, 1.0)[keep, None]
-    found = Trajectory(translation[keep], rotation[keep] / exact_norm)
+    found = Trajectory(translation[keep], rotation[keep] / exact_norm, dropped=len(norm) - len(keep))
     if times is None:
         return found
-    coarse = bool(np.abs(times).max(initial=0) > COARSE * 10**9)
+    coarse = bool(np.abs(times[keep]).max(initial=0) > COARSE * 10**9)
     seconds = times / 1e9 if stamps is None else stamps
     return replace(found, stamps=seconds[keep], exact=times[keep] if coarse else None)
 

@@ -3,46 +3,54 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
 import numpy as np
 from fsspec.implementations.local import LocalFileSystem
-from thalweg.errors import SourceError
+from thalweg.boundaries import patiently
+from thalweg.credentials import masked
+from thalweg.errors import SourceError, ThalwegError
+from thalweg.files import filesystem, write_bytes
+from thalweg.reasons import reason
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _GZIP = b"\x1f\x8b"
+MARK = b"\xef\xbb\xbf"
+"""What editors of Windows put before a text."""
 
 
 def read_bytes(path: str) -> bytes:
-    """All of a file, unpacked if it is gzipped. Raises `SourceError`."""
+    """All of a file at a path or URL, unpacked if it is gzipped. Raises `SourceError`."""
     try:
-        _refuse_special(path)
-        with fsspec.open(path, "rb") as file:
-            content: bytes = file.read()
+        files, at = filesystem(path, kind=SourceError)
+        _refuse_special(files, at)
+        content: bytes = patiently(lambda: files.cat_file(at))
         return gzip.decompress(content) if content.startswith(_GZIP) else content
-    # zlib.error: a gzipped file with a flipped byte; ValueError, ImportError: a scheme that fsspec does not know.
-    except (OSError, EOFError, ValueError, ImportError, zlib.error) as error:
+    except ThalwegError:
+        raise
+    # What a file system raises is as various as these are: each is the file's, or the server's, not ours.
+    except Exception as error:
+        why, _, advice = reason(error)
         raise SourceError(
-            f"{path!r} cannot be read: {error}", allowed="a text file, gzipped or not", advice="look at the path"
+            f"{masked(path)!r} cannot be read: {why}",
+            allowed="a text file, gzipped or not",
+            advice=advice or "look at the path",
         ) from error
 
 
-def _refuse_special(path: str) -> None:
+def _refuse_special(files: Any, local: str) -> None:
     """Raise `OSError` for a local folder, device or pipe: to read a pipe that nobody writes would never end."""
-    files, local = fsspec.url_to_fs(path)
     if isinstance(files, LocalFileSystem) and Path(local).exists() and not Path(local).is_file():
         raise OSError("it is a folder" if Path(local).is_dir() else "it is no regular file")
 
 
 def marks(url: str) -> list[tuple[str, Any, Any]]:
     """Name, size and time of every file of a store: what tells whether it was written anew."""
-    files, path = fsspec.url_to_fs(url)
+    files, path = filesystem(url)
     found = files.find(path, detail=True)
     return sorted((name[len(path) :], info.get("size"), info.get("mtime")) for name, info in found.items())
 
@@ -50,8 +58,7 @@ def marks(url: str) -> list[tuple[str, Any, Any]]:
 def write_text(path: str, text: str) -> None:
     """Write a text file; gzipped if its name ends in `.gz`."""
     content = text.encode()
-    with fsspec.open(path, "wb") as file:
-        file.write(gzip.compress(content, mtime=0) if path.endswith(".gz") else content)
+    write_bytes(path, gzip.compress(content, mtime=0) if path.endswith(".gz") else content, sync=False)
 
 
 @dataclass
@@ -75,7 +82,7 @@ def by_tag(content: bytes, *, path: str) -> dict[str, Lines]:
             f"{path!r} is a binary file", allowed="a text file, gzipped or not", advice="look at the path"
         )
     found: dict[str, Lines] = {}
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(content.removeprefix(MARK).splitlines(), start=1):
         head = line.split(None, 1)
         if head and not head[0].startswith(b"#"):
             lines = found.setdefault(head[0].decode(errors="replace"), Lines())
@@ -107,6 +114,9 @@ def table(
         if tag and not (words[:, 0] == tag.encode()).all():
             raise fault.error()
         found = words[:, head + ids :].astype(np.float64)
+        # Python takes 1_0 for 10.
+        if any(b"_" in line[len(tag) :] for line in text if line.count(b"_") > tag.count("_")):
+            raise fault.error()
     except (ValueError, OverflowError):
         raise fault.error() from None
     if finite and not np.isfinite(found).all():
@@ -150,6 +160,8 @@ class _Fault:
 
 def _fault_of(word: bytes, *, whole: bool) -> str:
     try:
+        if b"_" in word:
+            raise ValueError
         if not whole:
             float(word)
         elif not -(2**63) <= int(word) < 2**63:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ def read_euroc(path: str | Path, *, rows: Rows = "refuse", unit: Unit = "ns") ->
     read = rows_of(str(path))
     lines = Lines([b" ".join(line.split()[:8]) for line in read.text], read.numbers)
     _, values = table(lines, tag="", ids=0, values=8, path=str(path))
-    times = clock([line.split(None, 1)[0] for line in lines.text], unit=unit, lines=lines, path=str(path))
+    words = [line.split(None, 1)[0] for line in lines.text]
+    times = clock(words, unit=unit, lines=lines, path=str(path), rows=rows)
     found = gate(values[:, 1:4], values[:, [5, 6, 7, 4]], times, lines=lines, path=str(path), rows=rows)
     first = int(found.nanoseconds[0])
     stamps = np.asarray((found.nanoseconds - first) * 1e-9)
-    return Trajectory(found.translation, found.rotation, stamps, first, found.nanoseconds)
+    return replace(found, stamps=stamps, origin=first, exact=found.nanoseconds)

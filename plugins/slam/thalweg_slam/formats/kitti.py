@@ -30,7 +30,7 @@ def read_kitti(path: str | Path, *, times: str | Path = "", rows: Rows = "refuse
         read = rows_of(str(times))
         _, values = table(read, tag="", ids=0, values=1, path=str(times))
         seconds = values[:, 0] if unit == "s" else None
-        stamps = clock([line.strip() for line in read.text], unit=unit, lines=read, path=str(times))
+        stamps = clock([line.strip() for line in read.text], unit=unit, lines=read, path=str(times), rows=rows)
         if len(stamps) != len(matrix):
             raise SourceError(
                 f"{str(times)!r} has {len(stamps)} times", allowed=f"{len(matrix)}, one per pose of {str(path)!r}"

@@ -19,7 +19,8 @@ def read_tum(path: str | Path, *, rows: Rows = "refuse", unit: Unit = "s") -> Tr
     """
     lines = rows_of(str(path))
     _, values = table(lines, tag="", ids=0, values=8, path=str(path))
-    times = clock([line.split(None, 1)[0] for line in lines.text], unit=unit, lines=lines, path=str(path))
+    words = [line.split(None, 1)[0] for line in lines.text]
+    times = clock(words, unit=unit, lines=lines, path=str(path), rows=rows)
     stamps = values[:, 0] if unit == "s" else None
     return gate(values[:, 1:4], values[:, 4:], times, lines=lines, path=str(path), rows=rows, stamps=stamps)
 

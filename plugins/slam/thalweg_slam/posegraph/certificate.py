@@ -32,6 +32,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 SAME = 1e-5
 """Of a cost: what precisions leave."""
+RANK = 1e-14
+"""An eigenvalue of information below this part of the largest is zero."""
 TINY = 1e-12
 """Of the scale, or of chi2: nothing."""
 
@@ -100,12 +102,17 @@ class Certificate:
 def weights(graph: Graph) -> tuple[Array, Array]:
     """kappa and tau of each edge: from the harmonic means of the information's blocks, in the graph's convention."""
     d, information = graph.dims, graph.information
-    inverse = np.linalg.inv(information[:, :d, :d])
-    tau = d / np.trace(inverse, axis1=1, axis2=2)
+    tau, turn = _harmonic(information[:, :d, :d]), _harmonic(information[:, d:, d:])
     if d == 2:
-        return information[:, 2, 2], np.asarray(tau)
-    kappa = np.asarray(1.5 / np.trace(np.linalg.inv(information[:, 3:, 3:]), axis1=1, axis2=2))
-    return (kappa / 4 if graph.convention == "vector" else kappa), tau
+        return turn, tau
+    return (turn / 8 if graph.convention == "vector" else turn / 2), tau
+
+
+def _harmonic(blocks: Array) -> Array:
+    """The harmonic mean of the eigenvalues of each block (n, k, k); NaN where one of them is none."""
+    values = np.linalg.eigvalsh(np.where(np.isfinite(blocks).all(axis=(1, 2), keepdims=True), blocks, 0.0))
+    sound = values[:, 0] > RANK * values[:, -1]
+    return np.where(sound, blocks.shape[1] / (1 / np.where(sound[:, None], values, 1.0)).sum(axis=1), np.nan)
 
 
 def chordal_cost(graph: Graph) -> float:
@@ -181,9 +188,13 @@ class _Chordal:
             raise OptionError("a graph with priors", allowed="edges between poses", advice="take the priors out")
         self.dims, d = graph.dims, graph.dims
         kappa, tau = weights(graph)
-        if not (np.isfinite(kappa) & np.isfinite(tau)).all():
+        singular = ~(np.isfinite(kappa) & np.isfinite(tau))
+        if singular.any():
             raise OptionError(
-                "information that is singular", allowed="full rank in each edge", advice="repair(graph) first"
+                f"information that is singular, or none, in {int(singular.sum())} of {len(singular)} edges, the first "
+                f"of them edge {int(np.flatnonzero(singular)[0])}",
+                allowed="of shifts and of turns information of full rank in each edge",
+                advice="leave these edges out, or make each isotropic, before it is solved and certified",
             )
         self.edges, self.count = graph.edges, len(graph)
         self.motion = np.zeros((len(tau), d + 1, d + 1))

@@ -1,4 +1,4 @@
-"""How much a step is damped, and whether a step that gains little is the last: for Gauss-Newton and its damped form."""
+"""How much a step is shortened or damped, and whether one that gains little is the last: Gauss-Newton and its forms."""
 
 from __future__ import annotations
 
@@ -12,11 +12,48 @@ NONE = 1e-10
 """Up to here a step is that of Gauss-Newton."""
 AGAIN = 10
 """Steps of little gain after which a step with less damping, refused before, is tried anew."""
+SLOW, PATIENCE, SHORTEST = 1e-2, 3, 2.0**-10
+"""Shortened steps end, and damping begins, where as many of them lower the cost by less than this part, or none this
+short lowers it."""
+DESCENT = 1e-4
+"""Of what the slope along a shortened step promises: what it must gain."""
+
+
+@dataclass
+class Shortening:
+    """The part of a Gauss-Newton step that is made, once a whole one was refused: halved, and doubled where it gains.
+
+    In a chain of poses that are measured much better than loops, a step of least squares bends the chain as a whole,
+    and lowers the cost as long as it is short. Damping holds back each pose instead: a chain then hardly moves. Near
+    the optimum damping is the faster, and takes over where short steps gain little.
+    """
+
+    fraction: float = 1.0
+    small: int = 0
+    over: bool = False
+    """Whether damping has taken over."""
+
+    def enough(self, decrease: float, gain: float) -> bool:
+        """Whether a step lowered the cost as its length promises, where a whole one lowers its model by `gain`."""
+        return decrease >= (DESCENT * self.fraction * gain if self.fraction < 1 else 0.0)
+
+    def accepted(self, decrease: float, cost: float) -> None:
+        """After a step that lowered a cost by `decrease`."""
+        if self.fraction < 1:
+            self.small = self.small + 1 if decrease < SLOW * cost else 0
+            self.over = self.small >= PATIENCE
+        self.fraction = 1.0 if self.over else min(1.0, 2 * self.fraction)
+
+    def refused(self) -> None:
+        """After a step that did not lower it enough."""
+        self.fraction /= 2
+        if self.fraction < SHORTEST:
+            self.fraction, self.over = 1.0, True
 
 
 @dataclass
 class Damping:
-    """What is added to the diagonal of the scaled normal equations; 0 until a Gauss-Newton step is refused.
+    """What is added to the diagonal of the scaled normal equations; 0 while Gauss-Newton steps gain.
 
     A step that lowers the cost as the model said divides it by 3, one that lowers it by half of that leaves it, one
     that lowers it by less multiplies it by up to 2; refused steps multiply it by 2, 4, 8, ... (Nielsen 1999; Madsen,

@@ -10,12 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from thalweg.errors import OptionError, RunError
 
-from ..graph import POSITION, Graph
+from ..graph import Graph
 from . import diagnose
 from .conjugate import conjugate_gradients
-from .damping import FIRST, MOST, Damping
+from .damping import FIRST, MOST, Damping, Shortening
 from .factor import STORED, Matrix, Packed, converted, flat
 from .initial import begin
+from .newton import Newton
 from .outliers import unpulled
 from .precision import Precision
 from .precision import precision as chosen
@@ -32,8 +33,12 @@ STALE = 8
 """Products a step above which an adaptive preconditioner is made anew; beyond it factoring costs less."""
 WORTHWHILE = 10
 """Block products a block below which factoring anew costs less than conjugate gradients: then `adaptive` is direct."""
+TIRED = 30
+"""Damped steps after which Newton's are tried, and again after as many more."""
 TRUSTED = 1e-6
 """The smallest pivot, of a matrix with unit diagonal, that a factor in single precision can tell from rounding."""
+RANK = 1e-9
+"""Of information with unit diagonal: the least eigenvalue of a direction that is measured."""
 SINGULAR = 1e-15
 """The same for double precision."""
 
@@ -197,18 +202,26 @@ def optimise(
         precision=wanted,
         converged=converged,
         factor_bytes=solver.factor_bytes,
-        freedom=_freedom(graph, fixed),
+        freedom=_freedom(graph, problem),
     )
     if cost > result.freedom:
         diagnose.check_order(graph)
     return result
 
 
-def _freedom(graph: Graph, fixed: Array) -> int:
-    size = 3 * (graph.dims - 1)
-    alone = int((graph.kind == POSITION).sum())
-    # An edge between two poses that are fixed has nothing to be fitted by, and counts as measured.
-    return size * (len(graph.edges) - alone) + graph.dims * alone - size * int((~fixed).sum())
+def _freedom(graph: Graph, problem: Problem) -> int:
+    """Directions that are measured, less those sought: of information that is singular its rank counts.
+
+    An edge between two poses that are fixed has nothing to be fitted by, and counts as measured.
+    """
+    size, free = problem.size, int((~problem.fixed).sum())
+    partial = problem.edge_order[(np.einsum("eii->ei", problem.weight) == 0).any(axis=1)]
+    information = graph.information[partial]
+    diagonal = np.einsum("eii->ei", information)
+    # Metres and radians may differ by any factor.
+    weight = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    values = np.linalg.eigvalsh(information / (weight[:, :, None] * weight[:, None, :]))
+    return size * (len(graph.edges) - len(partial) - free) + int((values > RANK).sum())
 
 
 class _Solver:
@@ -225,6 +238,8 @@ class _Solver:
         self.graph, self.problem, self.precision, self.clock = graph, problem, precision, clock
         self.damped, self.tolerance, self.forcing = damped, tolerance, forcing
         self.damping = Damping(FIRST if damped else 0.0)
+        self.short = Shortening(over=damped)
+        self.tired = 0
         self.history: list[Iteration] = []
         self.direct = precision.policy == "direct" or (precision.policy == "adaptive" and self._cheap())
         self.system = _System(problem, "fp64" if self.direct else precision.jacobian)
@@ -245,37 +260,45 @@ class _Solver:
         self.system = _System(self.problem, "fp64")
 
     def run(self, state: State, iterations: int) -> tuple[State, float, float, bool]:
-        clock, problem = self.clock, self.problem
+        clock, problem, short = self.clock, self.problem, self.short
         cost = first = problem.cost(state)
         if not np.isfinite(cost):
             raise RunError("the cost where optimisation begins is not finite", advice="begin elsewhere: initial=...")
         stale, moved, converged, rejections = True, True, False, 0
+        # A step that was too long, to be made shorter.
+        kept: tuple[Array, int, float] | None = None
         clock.charge("update")
-        for _ in range(iterations):
+        while len(self.history) < iterations:
+            if self.tired >= TIRED:
+                state, cost, moved, converged = self._newton(state, cost, iterations)
+                if converged:
+                    break
             rescale = stale or self.direct
-            if moved or rescale:
+            if (moved or rescale) and kept is None:
                 self.system.linearise(state, rescale=rescale)
                 if not self.history and not self.damped:
                     self._check_columns()
                 clock.charge("linearise")
             factored = False
-            if self.direct:
+            if kept is None and self.direct:
                 self._factor_direct()
                 factored = True
-            elif stale:
+            elif kept is None and stale:
                 if not self._precondition():
                     self.fall_back()
                     continue
                 factored, stale = True, False
-            step, products, gain = self._step(cost)
-            trial = problem.moved(state, step)
+            whole, products, gain = self._step(cost) if kept is None else kept
+            kept = None
+            trial = problem.moved(state, short.fraction * whole if short.fraction < 1 else whole)
             after = problem.cost(trial)
-            rejected = not after <= cost
             decrease = cost - after
+            rejected = not (after <= cost and short.enough(decrease, gain))
             clock.charge("update")
             self.history.append(
                 Iteration(cost if rejected else after, products, self.damping.value, rejected, factored, self.direct)
             )
+            self.tired += self.damping.value > 0 and self.precision.policy != "static"
             if rejected:
                 rejections += 1
                 moved = False
@@ -287,7 +310,14 @@ class _Solver:
                 ):
                     converged = True
                     break
-                self.damping.refused(gain)
+                if not short.over:
+                    short.refused()
+                    if self.direct and not short.over:
+                        # The same step again, half as long.
+                        kept = whole, 0, gain
+                        continue
+                if short.over:
+                    self.damping.refused(gain)
                 if self.precision.policy == "adaptive" and not self.direct:
                     if rejections >= 3 or products >= 2 * STALE:
                         self.fall_back()
@@ -299,6 +329,11 @@ class _Solver:
                 continue
             rejections = 0
             self.damping.accepted(decrease, gain)
+            part = short.fraction
+            if not short.over:
+                short.accepted(decrease, cost)
+                if short.over:
+                    self.damping.value = FIRST
             state, moved, before, cost = trial, True, cost, after
             if gain < self._rounding(state, before):
                 converged = True
@@ -307,13 +342,37 @@ class _Solver:
                 if self.precision.policy == "adaptive" and not self.direct and gain > 10 * self.tolerance * before:
                     self.fall_back()
                     continue
-                if self.damping.settled(10 * self.tolerance * before):
+                if part == 1 and self.damping.settled(10 * self.tolerance * before):
                     converged = True
                     break
             else:
                 self.damping.gained()
             stale = self.precision.policy == "adaptive" and products > STALE
         return state, cost, first, converged
+
+    def _newton(self, state: State, cost: float, iterations: int) -> tuple[State, float, bool, bool]:
+        """Newton's steps while they lower the cost; state, cost, that both are new, and whether this is the optimum."""
+        if not self.direct:
+            self.fall_back()
+        self.tired = 0
+        newton, system = Newton(self.problem), self.system
+
+        def factor(shift: float) -> Matrix | None:
+            return system.matrix if system.factorise("fp64", shift=shift, floor=SINGULAR)[0] < 0 else None
+
+        while len(self.history) < iterations:
+            system.linearise(state, rescale=True)
+            self.clock.charge("linearise")
+            assert system.scale is not None
+            found = newton.step(state, cost, gradient=system.gradient, scale=system.scale, factor=factor)
+            self.clock.charge("conjugate")
+            if found is None:
+                break
+            self.history.append(Iteration(found.cost, found.products, newton.mu, False, True, True))
+            decrease, state, cost = cost - found.cost, found.state, found.cost
+            if decrease <= self.tolerance * cost:
+                return state, cost, True, found.whole
+        return state, cost, True, False
 
     def _rounding(self, state: State, cost: float) -> float:
         """Chi2 of poses that are off by their last digits: what remains of measurements that agree."""

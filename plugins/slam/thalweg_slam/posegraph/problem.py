@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from . import linearise2, linearise3
 from .robust import CODES, Robust
 from .symbolic import Symbolic, places
 
+SKEW = 3
+"""Of information that is not symmetric."""
 TINY = 1e-9
 """An eigenvalue above minus this part of the largest is rounded, not negative."""
 
@@ -98,6 +100,11 @@ def prepare(graph: Graph, *, symbolic: Symbolic, fixed: Array, robust: Robust | 
     sorting = np.argsort(ranked.min(1), kind="stable")
     ends = np.ascontiguousarray(ranked[sorting], np.int32)
     weight, found = _roots(graph.information, sorting)
+    if (found == SKEW).any():
+        # e^T Omega e is that of the symmetric part.
+        information = (graph.information + graph.information.transpose(0, 2, 1)) / 2
+        graph = replace(graph, information=information)
+        weight, found = _roots(information, sorting)
     if (found == 1).any():
         _singular_roots(graph.information, weight, found, np.argsort(sorting))
     translation, rotation = graph.edge_translation[sorting], graph.edge_rotation[sorting]
@@ -146,8 +153,11 @@ def _roots(information, sorting):  # type: ignore[no-untyped-def]
         source = sorting[e]
         for k in range(size):
             for i in range(k, size):
+                apart = abs(information[source, k, i] - information[source, i, k])
                 if not np.isfinite(information[source, k, i]):
                     found[source] = 2
+                elif found[source] != 2 and not apart <= 1e-9 * abs(information[source, k, i]):
+                    found[source] = SKEW
         # Pivots this small are what rounding leaves of a singular matrix: the direction is not measured. They are
         # compared with their own diagonal, for metres and radians may differ by any factor.
         for k in range(size):

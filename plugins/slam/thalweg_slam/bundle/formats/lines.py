@@ -29,6 +29,9 @@ def numbers(path: str | Path, *, invalid: Invalid = "refuse") -> Array:
     lines = [b"" if line.lstrip().startswith(b"#") else line for line in text.splitlines()]
     words = b"\n".join(lines).split()
     try:
+        # Python takes 1_0 for 10.
+        if any(b"_" in line for line in lines):
+            raise ValueError
         found = np.array(words, dtype=np.float64)
     except ValueError:
         wrong = next(number for number, word in enumerate(words) if not _number(word))
@@ -52,7 +55,7 @@ def _number(word: bytes) -> bool:
         np.array([word], dtype=np.float64)
     except ValueError:
         return False
-    return True
+    return b"_" not in word
 
 
 def _place(path: str | Path, lines: list[bytes], word: int) -> str:
@@ -63,7 +66,11 @@ def _place(path: str | Path, lines: list[bytes], word: int) -> str:
 
 def counts(path: str | Path, values: Array, *, head: int, size: tuple[int, int, int]) -> tuple[int, int, int]:
     """Cameras, points and observations as the first line has them; `size` is how many numbers each of them takes."""
-    if len(values) < head or not (values[:3] == np.floor(values[:3])).all() or (values[:3] < 1).any():
+    # A count of observations beyond 2^53 is none that a file can hold, and infinity is no number of them.
+    if (
+        len(values) < head
+        or not ((values[:3] == np.floor(values[:3])) & (values[:3] >= 1) & (values[:3] < 2**53)).all()
+    ):
         raise SourceError(
             f"{str(path)!r} begins with {values[:3].tolist()!r}",
             allowed="counts of cameras, points, observations",
