@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from fsspec.implementations.local import LocalFileSystem
-from thalweg.boundaries import patiently
+from thalweg.boundaries.access import patiently
+from thalweg.boundaries.reasons import reason
 from thalweg.credentials import masked
 from thalweg.errors import SourceError, ThalwegError
-from thalweg.files import filesystem, write_bytes
-from thalweg.reasons import reason
+from thalweg.stores.files import filesystem, write_bytes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
