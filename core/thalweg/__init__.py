@@ -1,10 +1,16 @@
-"""thalweg: scientific machine learning that obeys its laws. This is the public API, and nothing else."""
+"""thalweg: scientific machine learning that obeys its laws. This is the public API, and nothing else.
+
+Beside the names below, a plugin may use what these modules export: `boundaries` (files and servers that may fail),
+`credentials` (what must not be shown), `quantities` (units, latitudes and longitudes) and `stores` (small files).
+"""
 
 from __future__ import annotations
 
+from . import boundaries, credentials, quantities, stores
 from .components import (
     Component,
     Dataset,
+    Demand,
     Enforcer,
     Fitted,
     Hold,
@@ -17,8 +23,10 @@ from .components import (
     Metric,
     OperatorEnforcer,
     OutputEnforcer,
+    Parts,
     Rows,
     SamplingEnforcer,
+    Site,
     Solver,
     Steered,
     TensorLaw,
@@ -27,15 +35,31 @@ from .components import (
     WholeMetric,
 )
 from .components.hookspecs import Register, hookimpl
-from .components.signature import Field, Signature
-from .errors import EstimateError, HandshakeError, OptionError, SourceError, ThalwegError, UnknownNameError
+from .components.signature import Field, Signature, shake
+from .errors import (
+    EstimateError,
+    HandshakeError,
+    OptionError,
+    RunError,
+    SourceError,
+    ThalwegError,
+    UnknownNameError,
+)
 from .recipes.registry import Named, Registry
-from .results.scoring import Score, Totals, score
-from .samples import Samples
+from .results.folders import links, tracker_uri
+from .results.run import STAGES, Run, Stage
+from .results.scoring import KEPT, Score, Totals, score
+from .results.solver import read_fitted, write_fitted
+from .samples import SPLITS, Pairs, SampleIndex, Samples, Windows, has_index, index_of
+from .samples.fields import chosen, pair
 
 __all__ = [
+    "KEPT",
+    "SPLITS",
+    "STAGES",
     "Component",
     "Dataset",
+    "Demand",
     "Enforcer",
     "EstimateError",
     "Field",
@@ -53,15 +77,22 @@ __all__ = [
     "OperatorEnforcer",
     "OptionError",
     "OutputEnforcer",
+    "Pairs",
+    "Parts",
     "Register",
     "Registry",
     "Rows",
+    "Run",
+    "RunError",
+    "SampleIndex",
     "Samples",
     "SamplingEnforcer",
     "Score",
     "Signature",
+    "Site",
     "Solver",
     "SourceError",
+    "Stage",
     "Steered",
     "TensorLaw",
     "ThalwegError",
@@ -70,6 +101,20 @@ __all__ = [
     "Transform",
     "UnknownNameError",
     "WholeMetric",
+    "Windows",
+    "boundaries",
+    "chosen",
+    "credentials",
+    "has_index",
     "hookimpl",
+    "index_of",
+    "links",
+    "pair",
+    "quantities",
+    "read_fitted",
     "score",
+    "shake",
+    "stores",
+    "tracker_uri",
+    "write_fitted",
 ]

@@ -1,1 +1,18 @@
 """Units, and coordinates on the sphere."""
+
+from __future__ import annotations
+
+from .sphere import cosine_of_latitude, find_axis, in_degrees, points_to
+from .units import canonical_units, conversion, explained, is_difference, same_units
+
+__all__ = [
+    "canonical_units",
+    "conversion",
+    "cosine_of_latitude",
+    "explained",
+    "find_axis",
+    "in_degrees",
+    "is_difference",
+    "points_to",
+    "same_units",
+]

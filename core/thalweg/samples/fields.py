@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from ..components.signature import Field, Signature
 from ..errors import EstimateError, OptionError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def chosen(given: Signature, variable: str) -> Field:
@@ -29,6 +32,8 @@ def pair(
     An ensemble counts as its mean, and a point of it is missing where any member is; with `members` it is kept, along
     `member`, last. Raises `EstimateError` where the two do not lie on one grid.
     """
+    import xarray as xr
+
     name = chosen(Signature.of(truth), variable).name
     if name not in estimate:
         raise EstimateError(f"the estimate has no {name!r}", allowed=", ".join(map(str, estimate.data_vars)))

@@ -6,3 +6,10 @@ ROOT/STAGE/DIGEST/attempt-000001NONCE/    what its holder writes, and nobody els
 ROOT/STAGE/DIGEST/manifest-000001.json    created only if absent, written last; the highest number counts
 ROOT/runs/NAME-DIGEST/stages.json         the stages that a run needs (`prune`)
 """
+
+from __future__ import annotations
+
+from .arrays import read
+from .files import filesystem, read_json, write_bytes, write_json
+
+__all__ = ["filesystem", "read", "read_json", "write_bytes", "write_json"]

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 from ._box import between
 

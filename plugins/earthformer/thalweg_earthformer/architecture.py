@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 from .activations import ACTIVATIONS
 from .patterns import CrossPattern, SelfPattern, cross_columns, self_cuboids

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from thalweg.errors import OptionError
+from thalweg import OptionError
 from torch import Tensor
 from torch.nn import functional
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
-from thalweg import Signature
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError, Signature
 from thalweg.learning import Layout, TorchLearner
 
 if TYPE_CHECKING:

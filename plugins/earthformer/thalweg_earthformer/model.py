@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError
 from torch import Tensor, nn
 from torch.nn import functional
 

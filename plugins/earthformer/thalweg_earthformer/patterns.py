@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
-from thalweg.errors import UnknownNameError
+from thalweg import UnknownNameError
 
 from .cuboids import Column, Cuboid, Strategy
 from .shapes import Triple

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 from .architecture import Architecture, Decoder, Encoder
 from .self_attention import GlobalVectors

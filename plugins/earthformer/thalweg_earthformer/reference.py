@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from thalweg.errors import SourceError
+from thalweg import SourceError
 from torch import Tensor, nn
 
 from .model import CuboidTransformer

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 from .architecture import Architecture, Decoder, Encoder, Initialisation
 from .cuboids import Column, Cuboid

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from thalweg.errors import OptionError
+from thalweg import OptionError
 from torch import nn
 
 from .convolutions import ConvolutionBlock

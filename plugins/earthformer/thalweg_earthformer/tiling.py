@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import torch
-from thalweg.errors import OptionError
+from thalweg import OptionError
 from torch import Tensor
 
 from .shapes import Cells

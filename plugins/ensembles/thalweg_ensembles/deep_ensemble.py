@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
-from thalweg import Fitted, Learner, Named, OptionError, Samples, Signature, Training
-from thalweg.components import Demand, Site
-from thalweg.components.signature import shake
+from thalweg import Demand, Fitted, Learner, Named, OptionError, Samples, Signature, Site, Training, shake
 
 from .mixture import Mixture, check_mixable
 from .nested import learned

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import xarray as xr
 from pydantic import PrivateAttr
-from thalweg import Fitted, Learner, Method, Named, OptionError, Signature, Solver
-from thalweg.components import Parts
+from thalweg import Fitted, Learner, Method, Named, OptionError, Parts, Signature, Solver
 
 Array = np.ndarray[Any, Any]
 

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
-from thalweg import Fitted, Learner, Method, Named, Samples, Signature, Training
-from thalweg.components import Demand, Site
-from thalweg.components.signature import shake
+from thalweg import Demand, Fitted, Learner, Method, Named, Samples, Signature, Site, Training, shake
 
 from .mixture import Mixture, check_mixable
 from .nested import learned

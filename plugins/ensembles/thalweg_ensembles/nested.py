@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from thalweg import Fitted, Learner, Training
-from thalweg.results.solver import read_fitted, write_fitted
+from thalweg import Fitted, Learner, Training, read_fitted, write_fitted
 
 
 def learned(learner: Learner, training: Training, *, name: str, options: Mapping[str, Any]) -> Fitted:

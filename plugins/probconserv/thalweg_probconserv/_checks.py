@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from thalweg.errors import EstimateError, HandshakeError, RunError
+from thalweg import EstimateError, HandshakeError, RunError
 
 from ._arrays import Array, Plain, namespace, plain
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from thalweg.errors import RunError
+from thalweg import RunError
 
 from ._arrays import Array, Plain, double, namespace, plain, product, transposed
 from ._checks import named

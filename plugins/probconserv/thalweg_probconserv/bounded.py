@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from thalweg.errors import HandshakeError, RunError
+from thalweg import HandshakeError, RunError
 
 from ._arrays import Array, Plain, double, is_tensor, namespace, plain
 from ._checks import check_laws, check_shapes, check_values, named, row_covariance

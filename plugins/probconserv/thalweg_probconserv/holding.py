@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg import LinearLaw
-from thalweg.components import Law
-from thalweg.errors import HandshakeError, ThalwegError
+from thalweg import HandshakeError, Law, LinearLaw, ThalwegError
 
 from .bounded import update_within
 from .correlated import update_correlated

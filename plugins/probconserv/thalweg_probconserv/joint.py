@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg import LinearLaw, Rows
-from thalweg.components import Law
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError, Law, LinearLaw, Rows
 
 from .laws._inequality import BoundedLaw
 from .laws.monotone import Monotone

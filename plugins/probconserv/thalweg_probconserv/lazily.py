@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError
 
 from .chunked import update_chunks
 from .joint import Joint

@@ -24,9 +24,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from thalweg import Signature
-from thalweg.errors import HandshakeError, SourceError
-from thalweg.samples import Pairs
+from thalweg import HandshakeError, Pairs, Signature, SourceError
 
 from .formats._assembly import triangle, upper
 from .graph import ODOMETRY, Graph

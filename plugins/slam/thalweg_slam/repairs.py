@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from .graph import Graph
 from .poses import Array, normalise

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 from .poses import Array, angle_of, between, compose, invert, matrix_of, normalise, quaternion_of
 

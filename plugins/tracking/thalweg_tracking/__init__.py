@@ -17,7 +17,7 @@ from .observer import drain
 from .place import link
 
 if TYPE_CHECKING:
-    from thalweg.results.run import Run, Stage
+    from thalweg import Run, Stage
 
 
 __all__ = ["drain", "link", "progressed", "run_finished", "run_started", "stage_finished"]

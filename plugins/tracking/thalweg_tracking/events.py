@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from thalweg.credentials import hidden, masked
+from thalweg import credentials
 
 if TYPE_CHECKING:
-    from thalweg.results.run import Run, Stage
+    from thalweg import Run, Stage
 
 Event = dict[str, Any]
 
@@ -25,8 +25,8 @@ def started(run: Run) -> Event:
         experiment=run.experiment,
         title=run.title,
         digest=run.digest,
-        tags=hidden(tags),
-        params=dict(flattened(hidden(run.recipe))),
+        tags=credentials.hidden(tags),
+        params=dict(flattened(credentials.hidden(run.recipe))),
         files=dict(run.files),
     )
 
@@ -45,7 +45,7 @@ def stage(run: Run, stage: Stage) -> Event:
         "stage",
         name=stage.name,
         dataset=f"{run.tags.get('thalweg.dataset', run.name)}/{stage.name}",
-        store=masked(stage.store),
+        store=credentials.masked(stage.store),
         digest=stage.digest,
         numbers=numbers,
         curves=curves,
@@ -55,7 +55,9 @@ def stage(run: Run, stage: Stage) -> Event:
 
 def finished(error: BaseException | None) -> Event:
     status = "FINISHED" if error is None else "FAILED" if isinstance(error, Exception) else "KILLED"
-    return _event("finished", status=status, error="" if error is None else masked(f"{type(error).__name__}: {error}"))
+    return _event(
+        "finished", status=status, error="" if error is None else credentials.masked(f"{type(error).__name__}: {error}")
+    )
 
 
 def flattened(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -9,9 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thalweg.credentials import bare, masked
-from thalweg.results.folders import links
-from thalweg.stores.files import write_json
+from thalweg import credentials, links, stores
 
 from .courier import Courier, Watch
 from .events import Event
@@ -19,7 +17,7 @@ from .journal import Journal, State, locked
 from .place import database, link, tracking_uri
 
 if TYPE_CHECKING:
-    from thalweg.results.run import Run
+    from thalweg import Run
 
 log = logging.getLogger("thalweg")
 
@@ -53,7 +51,7 @@ def ended(run: Run, event: Event) -> None:
     courier = _courier(run)
     del _COURIERS[run.folder]
     courier.end()
-    left = len(list(journal.waiting(journal.state(bare(tracking_uri(run.folder))))))
+    left = len(list(journal.waiting(journal.state(credentials.bare(tracking_uri(run.folder))))))
     if left:
         log.warning(
             "%d events of %s are not in MLflow yet: they wait in %s; the next run sends them, or "
@@ -75,7 +73,9 @@ def drain(
         return 0
     with locked(journal.folder / "spool.lock", seconds=0.0 if pauses == () else 1.0) as mine:
         watch = watch or Watch()
-        state = journal.state(None if uri is None else bare(uri)) or State(bare(uri or tracking_uri(folder)))
+        state = journal.state(None if uri is None else credentials.bare(uri)) or State(
+            credentials.bare(uri or tracking_uri(folder))
+        )
         if not mine:
             return len(list(journal.waiting(state)))
         for pause in (*(PAUSES if pauses is None else pauses), None):
@@ -86,7 +86,7 @@ def drain(
                     time.sleep(pause)
                     continue
                 if not state.failing:
-                    why = masked(f"{type(error).__name__}: {error}".split("\n", 1)[0])
+                    why = credentials.masked(f"{type(error).__name__}: {error}".split("\n", 1)[0])
                     log.warning("MLflow at %s does not answer; the run goes on (%s)", state.tracking_uri, why[:300])
                 state.failing, state.not_before = True, time.time() + REST
             else:
@@ -118,7 +118,7 @@ def _courier(run: Run) -> Courier:
         folder, uri = run.folder, tracking_uri(run.folder)
 
         def own(watch: Watch) -> int:
-            state = Journal(folder).state(bare(uri))
+            state = Journal(folder).state(credentials.bare(uri))
             if watch.failing and state is not None and time.time() < state.not_before:
                 return 1
             left = drain(folder, uri=uri, watch=watch)
@@ -126,7 +126,7 @@ def _courier(run: Run) -> Courier:
             return left
 
         def others() -> None:
-            for name, count in drain_store(Path(folder).parent.parent, only=bare(uri)).items():
+            for name, count in drain_store(Path(folder).parent.parent, only=credentials.bare(uri)).items():
                 if name != Path(folder).name:
                     log.info("MLflow now has what run %s had left%s", name, f", but {count} events" if count else "")
 
@@ -151,7 +151,9 @@ def _send(journal: Journal, state: State, watch: Watch) -> None:
 
     # The state names the tracker without its password; the environment may give it.
     given = tracking_uri(journal.folder)
-    sender = Sender(state, uri=given if bare(given) == state.tracking_uri else state.tracking_uri, watch=watch)
+    sender = Sender(
+        state, uri=given if credentials.bare(given) == state.tracking_uri else state.tracking_uri, watch=watch
+    )
     if sender.gone():
         state.forget()
     for _, group in groupby(journal.waiting(state), key=lambda each: each[0]["event"]):
@@ -167,4 +169,4 @@ def _send(journal: Journal, state: State, watch: Watch) -> None:
 
 
 def _write_link(folder: str | Path) -> None:
-    write_json(str(Path(folder) / "links.json"), {**links(folder), "mlflow": link(folder)})
+    stores.write_json(str(Path(folder) / "links.json"), {**links(folder), "mlflow": link(folder)})

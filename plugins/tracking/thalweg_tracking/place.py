@@ -7,8 +7,7 @@ import shlex
 from pathlib import Path
 from urllib.parse import unquote
 
-from thalweg.credentials import masked
-from thalweg.results.folders import tracker_uri
+from thalweg import credentials, tracker_uri
 
 from .journal import Journal
 
@@ -32,7 +31,7 @@ def link(folder: str | Path) -> str:
     state = Journal(folder).state()
     if state is None or not state.experiment_id:
         uri = state.tracking_uri if state else tracking_uri(folder)
-        return f"not there yet: {masked(uri)} did not answer; the events wait in {Journal(folder).spool}"
+        return f"not there yet: {credentials.masked(uri)} did not answer; the events wait in {Journal(folder).spool}"
     # Without the mode MLflow opens on a table of runs; the charts are what compares them.
     page = f"#/experiments/{state.experiment_id}/runs?compareRunsMode=CHART"
     if state.tracking_uri.startswith("http"):

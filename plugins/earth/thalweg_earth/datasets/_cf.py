@@ -11,9 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
-from thalweg.errors import HandshakeError, SourceError
-from thalweg.quantities.sphere import in_degrees, points_to
-from thalweg.quantities.units import canonical_units, conversion, explained, is_difference, same_units
+from thalweg import HandshakeError, SourceError, quantities
 
 from .._dates import is_time
 from ._declared import LIMITS, UNWRITTEN, limits, obeyed
@@ -81,7 +79,7 @@ def _axis_of(coordinate: xr.DataArray) -> str:
     if coordinate.ndim == 1 and named and is_time(coordinate):
         return "time"
     for kind in ("latitude", "longitude"):
-        if points_to(coordinate.attrs.get("units"), kind):
+        if quantities.points_to(coordinate.attrs.get("units"), kind):
             return kind
     return ""
 
@@ -92,7 +90,7 @@ def _degrees(coordinate: xr.DataArray, source: str) -> xr.DataArray:
     if coordinate.dtype.kind not in "iuf":
         raise SourceError(f"{kind!r} of {source} holds {coordinate.dtype}", allowed="numbers", advice="rename it")
     try:
-        found = in_degrees(coordinate, kind)
+        found = quantities.in_degrees(coordinate, kind)
     except HandshakeError as error:
         raise SourceError(
             f"{error.given} in {source}", allowed=error.allowed, advice="mend the file, or `rename` what is no angle"
@@ -174,7 +172,7 @@ def finished(
         attrs["source_units"] = held
         bounds = bounds and (bounds[0] * line[0] + line[1], bounds[1] * line[0] + line[1])
         array = array.astype(np.float64) * line[0] + line[1]
-    attrs["units"] = canonical_units(units or held)
+    attrs["units"] = quantities.canonical_units(units or held)
     if bounds is not None and np.isfinite(bounds).all():
         attrs["valid_range"] = sorted(bounds)
     if array.dtype.kind == "f":
@@ -192,15 +190,17 @@ def finished(
 
 def _line(array: xr.DataArray, held: str, wanted: str, source: str) -> tuple[float, float]:
     """Scale and offset from the units that the source declares. Raises `SourceError` where there are none."""
-    if explained(held):
-        say(f"{array.name!r} of {alike(source)}: {explained(held)}")
-    if same_units(held, wanted):
+    if quantities.explained(held):
+        say(f"{array.name!r} of {alike(source)}: {quantities.explained(held)}")
+    if quantities.same_units(held, wanted):
         return 1.0, 0.0
-    found = conversion(held, wanted, difference=is_difference(array.rename(array.encoding.get(NAMED, array.name))))
+    found = quantities.conversion(
+        held, wanted, difference=quantities.is_difference(array.rename(array.encoding.get(NAMED, array.name)))
+    )
     if found is None:
         raise SourceError(
             f"{array.name!r} of {source} has units {held!r}, not {wanted!r}",
-            allowed=f"units that {canonical_units(held)!r} can be converted to"
+            allowed=f"units that {quantities.canonical_units(held)!r} can be converted to"
             + (", which a density would need" if "kg" in held or "kg" in wanted else ""),
             advice=f"declare the units that it has, and convert {array.name!r} with `rescale`",
         )

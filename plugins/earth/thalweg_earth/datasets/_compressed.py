@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import fsspec
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip"}
 

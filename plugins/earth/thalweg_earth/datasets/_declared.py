@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ._times import absolute, calendars_known, is_absolute, is_months, months
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ._source import local_copy
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from .._dates import Period, inside, is_time, span, stamps
 from ._cf import CHUNK, Missing, chunked, finished, name_axes, pick

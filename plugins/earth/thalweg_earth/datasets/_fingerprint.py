@@ -8,11 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from thalweg.boundaries.reasons import is_absent
-from thalweg.credentials import bare
-from thalweg.errors import SourceError
+from thalweg import SourceError, boundaries, credentials
 
-from ._reach import Options, filesystem, info, is_remote, local_path, patiently, require, unreachable
+from ._reach import Options, filesystem, info, is_remote, local_path, require, unreachable
 
 MEBI = 1 << 20
 ZARR_METADATA = ("zarr.json", ".zmetadata", ".zgroup", ".zarray", ".zattrs")
@@ -43,7 +41,7 @@ def fingerprint_of_all(urls: Iterable[str], storage_options: Options = None) -> 
 
 def fingerprint_of_each(urls: Iterable[str], storage_options: Options = None) -> str:
     """The fingerprint of a list of files or zarr stores: of their names, too, and of what each of them holds."""
-    return digest(mark for url in urls for mark in (bare(url), fingerprint_of(url, storage_options)))
+    return digest(mark for url in urls for mark in (credentials.bare(url), fingerprint_of(url, storage_options)))
 
 
 def digest(marks: Iterable[str]) -> str:
@@ -79,7 +77,7 @@ def remote_marks(url: str, storage_options: Options) -> list[str]:
         clearly = Path(path.partition("?")[0]).suffix not in ("", ".zarr") or "?" in path
         folder = not clearly and is_zarr(url, storage_options)
         if known.get("type") == "directory" or folder:
-            return [bare(url), *_remote_zarr_marks(system, path)]
+            return [credentials.bare(url), *_remote_zarr_marks(system, path)]
     except SourceError:
         raise
     except Exception as error:
@@ -88,11 +86,11 @@ def remote_marks(url: str, storage_options: Options) -> list[str]:
     marks = [f"{name}={known[name]}" for name in names if known.get(name) is not None]
     if len(marks) < 2:  # a size alone does not change with the values
         try:
-            head = patiently(lambda: system.cat_file(path, start=0, end=MEBI))
+            head = boundaries.patiently(lambda: system.cat_file(path, start=0, end=MEBI))
         except Exception as error:
             raise unreachable(url, error) from error
         marks.append(hashlib.sha256(head).hexdigest())
-    return [bare(url), *marks]
+    return [credentials.bare(url), *marks]
 
 
 def _remote_zarr_marks(system: Any, path: str) -> list[str]:
@@ -127,11 +125,11 @@ def is_zarr(url: str, storage_options: Options = None) -> bool:
 def _is_metadata(url: str, system: Any, path: str) -> bool:
     """Whether zarr's metadata lies there: some servers answer every address with a page."""
     try:
-        found = json.loads(patiently(lambda: system.cat_file(path)))
+        found = json.loads(boundaries.patiently(lambda: system.cat_file(path)))
     except ValueError:
         return False
     except Exception as error:
-        if is_absent(error):
+        if boundaries.is_absent(error):
             return False
         raise unreachable(url, error) from error
     return isinstance(found, dict) and not found.keys().isdisjoint({"zarr_format", "zarr_consolidated_format"})

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from thalweg.errors import OptionError, SourceError
+from thalweg import OptionError, SourceError
 
 from ._cf import say
 from ._times import valid_times

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from thalweg.errors import SourceError
+from thalweg import SourceError, boundaries
 
 from ._fingerprint import is_zarr
-from ._reach import Options, filesystem, is_remote, patiently, require, unreachable
+from ._reach import Options, filesystem, is_remote, require, unreachable
 
 _PRELIMINARY = re.compile(r"[._-](preliminary|prelim|provisional|interim|nrt)(?=[._-]|$)", re.IGNORECASE)
 _SIDECARS = (".idx", ".md5", ".sha256", ".txt", ".md", ".part")
@@ -71,7 +71,7 @@ def _one(path: str, storage_options: Options) -> list[str]:
     system, inner = filesystem(path, storage_options)
     try:
         ask = system.glob if globbed else system.ls
-        entries = patiently(lambda: ask(inner, detail=True))
+        entries = boundaries.patiently(lambda: ask(inner, detail=True))
     except Exception as error:
         raise unreachable(path, error) from error
     details = list(entries.values()) if isinstance(entries, dict) else list(entries)
@@ -124,6 +124,6 @@ def _is_folder(path: str, storage_options: Options) -> bool:
             return False
     system, inner = filesystem(path, storage_options)
     try:
-        return bool(patiently(lambda: system.isdir(inner)))
+        return bool(boundaries.patiently(lambda: system.isdir(inner)))
     except Exception as error:
         raise unreachable(path, error) from error

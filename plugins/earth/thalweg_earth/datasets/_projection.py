@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ._libraries import own_symbols
 

@@ -12,14 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from thalweg.boundaries import access as boundaries
-from thalweg.boundaries.access import patiently
-from thalweg.boundaries.documents import kind_of
-from thalweg.boundaries.reasons import is_absent, reason
-from thalweg.credentials import masked
-from thalweg.errors import SourceError
+from thalweg import SourceError, boundaries, credentials
 
-__all__ = ["Options", "fetch", "filesystem", "info", "is_remote", "local_path", "patiently", "require", "unreachable"]
+__all__ = ["Options", "fetch", "filesystem", "info", "is_remote", "local_path", "require", "unreachable"]
 
 Options = Mapping[str, Any] | None
 """What fsspec needs to reach a source."""
@@ -51,7 +46,7 @@ def require(url: str, storage_options: Options = None) -> None:
     except SourceError:
         raise
     except Exception as error:
-        if not is_absent(error):
+        if not boundaries.is_absent(error):
             raise unreachable(url, error) from error
     else:
         return
@@ -73,14 +68,16 @@ def _refuse_devices(url: str) -> None:
     """To open a FIFO is to wait for ever."""
     mode = local_path(url).stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise SourceError(f"{url!r} is {kind_of(mode)}", allowed="a file or a folder", advice="give the path of a file")
+        raise SourceError(
+            f"{url!r} is {boundaries.kind_of(mode)}", allowed="a file or a folder", advice="give the path of a file"
+        )
 
 
 def unreachable(url: str, error: BaseException) -> SourceError:
     """The error of a source that does not answer, or needs a driver that is not installed."""
-    why, allowed, advice = reason(error)
+    why, allowed, advice = boundaries.reason(error)
     return SourceError(
-        f"{masked(url)!r} cannot be read: {why}",
+        f"{credentials.masked(url)!r} cannot be read: {why}",
         allowed=allowed or "a source that answers",
         advice=advice or "check the address, the network and `storage_options`, and try again",
     )
@@ -88,7 +85,7 @@ def unreachable(url: str, error: BaseException) -> SourceError:
 
 def info(system: Any, path: str) -> dict[str, Any]:
     """What a file system knows of a path. Raises what kept the answer away; `is_absent` tells whether it is absence."""
-    return patiently(lambda: dict(system.info(path)))
+    return boundaries.patiently(lambda: dict(system.info(path)))
 
 
 def fetch(url: str, target: Path, storage_options: Options = None) -> None:
@@ -102,6 +99,6 @@ def fetch(url: str, target: Path, storage_options: Options = None) -> None:
             if size is not None and target.stat().st_size != size:
                 raise EOFError(f"{target.stat().st_size} of {size} bytes came")
 
-        patiently(whole)
+        boundaries.patiently(whole)
     except Exception as error:
         raise unreachable(url, error) from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from thalweg.samples import SPLITS
+from thalweg import SPLITS
 
 if TYPE_CHECKING:
     import dask.array as da

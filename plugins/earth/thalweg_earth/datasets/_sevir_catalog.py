@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ._source import Options, filesystem, require, unreachable
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ._sevir_catalog import PLACE, catalog_url, choose_events, read_catalog
 from ._sevir_files import Array, EventFiles

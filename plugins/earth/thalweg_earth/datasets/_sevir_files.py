@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ._sevir_lightning import FRAMES, GRID, count_flashes
 from ._source import Options, filesystem, fingerprint_of_all, is_remote, require, unreachable

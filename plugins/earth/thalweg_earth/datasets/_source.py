@@ -21,9 +21,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from thalweg.boundaries.access import opening
-from thalweg.boundaries.reasons import is_absent, line
-from thalweg.errors import SourceError
+from thalweg import SourceError, boundaries
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
@@ -228,7 +226,7 @@ def open_zarr(url: str, *, storage_options: Options = None, decode_times: bool =
     how = How(dict(storage_options or {}), decode_times, **more)
     system, path = filesystem(url, storage_options)
     root = path.rstrip("/")
-    remote, options = opening(url, storage_options) if is_remote(url) else (str(local_path(url)), {})
+    remote, options = boundaries.opening(url, storage_options) if is_remote(url) else (str(local_path(url)), {})
     try:
         if system.exists(f"{root}/zarr.json"):
             consolidated = "consolidated_metadata" in json.loads(system.cat_file(f"{root}/zarr.json"))
@@ -244,10 +242,10 @@ def open_zarr(url: str, *, storage_options: Options = None, decode_times: bool =
             raw = _with_fills_of_three(remote, address, plain, told)
         return decoded(raw, netcdf=False, decode_times=decode_times, ignore=how.ignore)
     except (OSError, ValueError, KeyError, OverflowError) as error:
-        if is_remote(url) and not is_absent(error) and isinstance(error, OSError):
+        if is_remote(url) and not boundaries.is_absent(error) and isinstance(error, OSError):
             raise unreachable(url, error) from error
         raise SourceError(
-            f"{url!r} cannot be read as zarr: {line(error)}",
+            f"{url!r} cannot be read as zarr: {boundaries.line(error)}",
             allowed="a zarr group, version 2 or 3",
             advice="check that the store was written to its end",
         ) from error

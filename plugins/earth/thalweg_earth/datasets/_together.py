@@ -6,8 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 import xarray as xr
-from thalweg.errors import SourceError
-from thalweg.quantities.units import same_units
+from thalweg import SourceError, quantities
 
 from .._dates import is_time
 from ._times import in_order
@@ -65,7 +64,7 @@ def _agree(first: xr.Dataset, part: xr.Dataset, one: str, other: str, along: str
         held = part[name]
         if set(held.dims) != set(array.dims):
             raise _other(f"dims {held.dims!r} of {name!r}", one, f"{array.dims!r}", other)
-        if not same_units(str(held.attrs["units"]), str(array.attrs["units"])):
+        if not quantities.same_units(str(held.attrs["units"]), str(array.attrs["units"])):
             raise _other(
                 f"{name!r} in {held.attrs['units']!r}",
                 one,

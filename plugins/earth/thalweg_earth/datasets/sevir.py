@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import xarray as xr
 from pydantic import Field, PositiveInt, field_validator
-from thalweg import Dataset
-from thalweg.errors import OptionError
+from thalweg import Dataset, OptionError
 
 from ._sevir_events import SPLIT, fingerprint_events, open_events
 

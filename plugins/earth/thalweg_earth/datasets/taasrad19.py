@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveInt
-from thalweg import Dataset
-from thalweg.errors import SourceError
+from thalweg import Dataset, SourceError
 
 from ._source import fingerprint_of, open_netcdf
 

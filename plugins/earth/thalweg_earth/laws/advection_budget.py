@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import LinearLaw, Rows, Signature
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError, LinearLaw, Rows, Signature
 
 from ..methods import _motion
 

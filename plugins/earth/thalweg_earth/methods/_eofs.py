@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg import Samples
-from thalweg.errors import HandshakeError
-from thalweg.quantities.sphere import cosine_of_latitude, find_axis
-from thalweg.samples import index_of
+from thalweg import HandshakeError, Samples, index_of, quantities
 
 Array = NDArray[Any]
 
@@ -107,11 +104,11 @@ def _root_area(data: xr.Dataset, name: str, *, taker: str) -> Array:
     """Square root of the relative area of each cell, flat."""
     index = index_of(data)
     field = data[name].isel({dim: 0 for dim in data[name].dims if dim in (index.dim, index.series)}, drop=True)
-    latitude = find_axis(field, "latitude")
+    latitude = quantities.find_axis(field, "latitude")
     if "area" in data and set(data["area"].dims) <= set(field.dims):
         area = data["area"]
     elif latitude is not None:
-        area = cosine_of_latitude(latitude)
+        area = quantities.cosine_of_latitude(latitude)
     else:
         raise HandshakeError(
             f"{name!r} has neither `area` nor `latitude` to weigh its cells by",

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg.components.signature import Signature
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError, Signature
 
 Array = NDArray[Any]
 

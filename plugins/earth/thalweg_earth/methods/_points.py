@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError
 
 log = logging.getLogger("thalweg")
 

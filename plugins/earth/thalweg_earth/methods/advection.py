@@ -11,9 +11,7 @@ import xarray as xr
 from pydantic import Field
 from scipy import ndimage
 from thalweg import Field as SignatureField
-from thalweg import Solver
-from thalweg.components.signature import Signature
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError, Signature, Solver
 
 from . import _motion
 from ._estimate import as_estimate, check_history

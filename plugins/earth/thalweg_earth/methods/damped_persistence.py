@@ -8,8 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
-from thalweg import Fitted, Learner, Samples, Signature, Training
-from thalweg.errors import EstimateError, HandshakeError
+from thalweg import EstimateError, Fitted, HandshakeError, Learner, Samples, Signature, Training
 
 from .._box import within
 from ._estimate import as_estimate, check_history, last_mean

@@ -9,9 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
-from thalweg import Solver
-from thalweg.components.signature import Signature
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError, Signature, Solver
 
 from ._smoothing import gaussian_mean
 

@@ -8,8 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
-from thalweg import Fitted, Learner, Samples, Signature, Training
-from thalweg.errors import HandshakeError
+from thalweg import Fitted, HandshakeError, Learner, Samples, Signature, Training
 
 from ._eofs import leading, modes_of, weighted_anomalies, whole
 from ._estimate import as_estimate, check_history

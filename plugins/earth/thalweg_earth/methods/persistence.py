@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import Solver
-from thalweg.components.signature import Signature
+from thalweg import Signature, Solver
 
 from ._estimate import as_estimate, check_history, last_mean
 

@@ -7,8 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator
-from thalweg import Learner, Named, OptionError, Signature
-from thalweg.components.signature import shake
+from thalweg import Learner, Named, OptionError, Signature, shake
 from thalweg.learning import Layout, TorchLearner
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import numpy as np
 import xarray as xr
 from pydantic import AfterValidator, Field, FiniteFloat, PositiveInt
 from thalweg import Field as SignatureField
-from thalweg import Metric, OptionError, Signature, Totals
-from thalweg.samples.fields import chosen, pair
+from thalweg import Metric, OptionError, Signature, Totals, chosen, pair
 
 from ._fields import fits, missing, plane, points
 from ._sums import sums

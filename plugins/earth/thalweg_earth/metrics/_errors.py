@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveFloat
-from thalweg import Metric, Signature, Totals
-from thalweg.samples.fields import chosen, pair
+from thalweg import Metric, Signature, Totals, chosen, pair
 
 from ._fields import Weights, missing, points, weights_of
 from ._sums import Kernel, sums

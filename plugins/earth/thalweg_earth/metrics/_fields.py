@@ -7,9 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
-from thalweg import Field, HandshakeError, Signature
-from thalweg.quantities.sphere import cosine_of_latitude, find_axis, in_degrees
-from thalweg.results.scoring import KEPT
+from thalweg import KEPT, Field, HandshakeError, Signature, quantities
 
 Weights = Literal["none", "area"]
 
@@ -46,9 +44,9 @@ def fits(side: int, field: Field, given: Signature, dims: tuple[str, str] | None
 
 def coordinate(field: xr.DataArray, kind: Literal["latitude", "longitude"]) -> xr.DataArray:
     """A coordinate by its CF standard name, its name or its units, in degrees. Raises `HandshakeError`."""
-    found = find_axis(field, kind)
+    found = quantities.find_axis(field, kind)
     if found is not None:
-        return in_degrees(found, kind)
+        return quantities.in_degrees(found, kind)
     raise HandshakeError(
         f"the field {field.name!r} has no {kind} among its coordinates {', '.join(map(str, field.coords)) or '(none)'}",
         allowed=f"one called {kind!r} or {kind[:3]!r}, or in degrees_{'north' if kind == 'latitude' else 'east'}",
@@ -60,7 +58,7 @@ def weights_of(truth: xr.DataArray, kind: Weights) -> xr.DataArray:
     """The weights of the cells: 1, or the cosine of latitude (0 where there is none), along its dims."""
     if kind == "none":
         return xr.DataArray(1.0)
-    return cosine_of_latitude(coordinate(truth, "latitude").reset_coords(drop=True))
+    return quantities.cosine_of_latitude(coordinate(truth, "latitude").reset_coords(drop=True))
 
 
 def missing(estimate: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:

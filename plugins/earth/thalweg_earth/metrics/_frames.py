@@ -7,8 +7,7 @@ from math import prod
 
 import xarray as xr
 from pydantic import Field, PositiveFloat
-from thalweg import Metric, Signature, Totals
-from thalweg.samples.fields import chosen, pair
+from thalweg import Metric, Signature, Totals, chosen, pair
 
 from ._errors import totals
 from ._fields import plane

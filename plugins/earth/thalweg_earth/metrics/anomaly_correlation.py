@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import Metric, Signature, Totals
-from thalweg.samples.fields import chosen, pair
+from thalweg import Metric, Signature, Totals, chosen, pair
 
 from ._correlation import MOMENTS, correlation
 from ._fields import Weights, missing, points, weights_of

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import HandshakeError, Metric, Signature
-from thalweg.samples.fields import chosen, pair
+from thalweg import HandshakeError, Metric, Signature, chosen, pair
 
 
 class CRPS(Metric):

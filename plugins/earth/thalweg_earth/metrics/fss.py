@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveInt
-from thalweg import Metric, Signature, Totals
-from thalweg.samples.fields import pair
+from thalweg import Metric, Signature, Totals, pair
 
 from ._contingency import Empty, Thresholds, levels, ratio, told_apart
 from ._fields import fits, missing, plane

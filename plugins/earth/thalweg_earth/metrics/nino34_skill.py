@@ -8,8 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveInt
-from thalweg import HandshakeError, Metric, Signature
-from thalweg.samples.fields import chosen, pair
+from thalweg import HandshakeError, Metric, Signature, chosen, pair
 
 from .._box import between, between_meridians
 from .._dates import is_time

@@ -10,8 +10,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from scipy import ndimage
-from thalweg import Metric, OptionError, Signature, Totals
-from thalweg.samples.fields import chosen, pair
+from thalweg import Metric, OptionError, Signature, Totals, chosen, pair
 
 from ._fields import fits, missing, plane
 

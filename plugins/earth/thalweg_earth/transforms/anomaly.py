@@ -7,8 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import Signature, Transform
-from thalweg.errors import HandshakeError, OptionError, SourceError
+from thalweg import HandshakeError, OptionError, Signature, SourceError, Transform
 
 from .._dates import Dates, inside, is_time, span
 

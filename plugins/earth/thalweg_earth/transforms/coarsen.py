@@ -8,10 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import Signature, Transform
-from thalweg.errors import HandshakeError, OptionError
-from thalweg.quantities.sphere import cosine_of_latitude
-from thalweg.samples import Pairs, has_index
+from thalweg import HandshakeError, OptionError, Pairs, Signature, Transform, has_index, quantities
 
 from .._box import is_longitude, mean_longitude
 
@@ -56,7 +53,7 @@ class Coarsen(Transform):
         space = [str(dim) for dim in field.dims if dim != self.over]
         weight = xr.DataArray(np.float64(1.0))
         if self.weights == "cosine":
-            weight = cosine_of_latitude(data["latitude"])
+            weight = quantities.cosine_of_latitude(data["latitude"])
         weight = weight.broadcast_like(field.isel({self.over: 0}, drop=True))
         coarse = self._means(field, weight.drop_vars(list(weight.coords)), space)
         coarse = coarse.rename({dim: f"{dim}_coarse" for dim in space}).astype(np.float32)

@@ -8,9 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 from pydantic import Field, field_validator
-from thalweg import Transform
-from thalweg.errors import OptionError
-from thalweg.quantities.units import canonical_units
+from thalweg import OptionError, Transform, quantities
 
 
 class Rescale(Transform):
@@ -40,7 +38,7 @@ class Rescale(Transform):
         array = data[self.variable]
         kind = array.dtype.type if array.dtype == np.float64 else np.float32
         scaled = array.astype(kind) * kind(self.by) + kind(self.offset)
-        scaled.attrs = {**array.attrs, "units": canonical_units(self.to)}
+        scaled.attrs = {**array.attrs, "units": quantities.canonical_units(self.to)}
         bounds = array.attrs.get("valid_range")
         if bounds is None and array.dtype == np.uint8:
             bounds = (0, 255)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveInt
-from thalweg import Signature, Transform
-from thalweg.errors import HandshakeError, OptionError, SourceError
+from thalweg import HandshakeError, OptionError, Signature, SourceError, Transform
 
 from .._dates import is_time
 

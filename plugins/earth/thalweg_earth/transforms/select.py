@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import Signature, Transform
-from thalweg.errors import HandshakeError, OptionError
+from thalweg import HandshakeError, OptionError, Signature, Transform
 
 from .._box import between, eastward
 from .._dates import Dates, Period, Ranges, inside, interval, is_time, refuse_reversed, span

@@ -9,9 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import xarray as xr
 from pydantic import Field, model_validator
-from thalweg import Transform
-from thalweg.errors import HandshakeError, OptionError
-from thalweg.samples import SPLITS, SampleIndex, Windows, has_index, index_of
+from thalweg import SPLITS, HandshakeError, OptionError, SampleIndex, Transform, Windows, has_index, index_of
 
 from .._dates import Dates, Period, interval, is_time, refuse_reversed, stamps
 

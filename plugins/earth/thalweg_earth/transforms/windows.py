@@ -10,10 +10,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveInt
-from thalweg import Signature, Transform
-from thalweg.errors import HandshakeError, OptionError
-from thalweg.samples import Windows as Index
-from thalweg.samples import has_index
+from thalweg import HandshakeError, OptionError, Signature, Transform, has_index
+from thalweg import Windows as Index
 
 from .._dates import is_time
 

@@ -11,8 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveInt
-from thalweg import Dataset
-from thalweg.samples import SPLITS, Pairs
+from thalweg import SPLITS, Dataset, Pairs
 
 Array = NDArray[Any]
 Sample = dict[str, tuple[tuple[str, ...], Array | float]]

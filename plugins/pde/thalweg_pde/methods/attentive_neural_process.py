@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
-from thalweg import HandshakeError, OptionError, Signature
-from thalweg.components import Site
+from thalweg import HandshakeError, OptionError, Signature, Site
 from thalweg.learning import Layout, TorchLearner
 
 if TYPE_CHECKING:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from thalweg import Field, HandshakeError
-from thalweg.results.scoring import KEPT
-from thalweg.samples.fields import pair
+from thalweg import KEPT, Field, HandshakeError, pair
 
 
 def known(

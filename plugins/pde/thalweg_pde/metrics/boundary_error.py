@@ -7,8 +7,7 @@ from typing import ClassVar, Literal
 
 import xarray as xr
 from pydantic import Field
-from thalweg import Metric, Signature
-from thalweg.samples.fields import chosen
+from thalweg import Metric, Signature, chosen
 
 from ._fields import across, known
 

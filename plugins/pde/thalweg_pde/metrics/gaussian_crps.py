@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import Metric, Signature
-from thalweg.samples.fields import chosen
+from thalweg import Metric, Signature, chosen
 
 from ._fields import known, spread
 

@@ -7,9 +7,7 @@ from typing import ClassVar
 
 import xarray as xr
 from pydantic import Field
-from thalweg import Metric, Signature
-from thalweg.results.scoring import KEPT
-from thalweg.samples.fields import chosen
+from thalweg import KEPT, Metric, Signature, chosen
 
 from ._fields import known
 

@@ -6,8 +6,7 @@ from typing import ClassVar
 
 import xarray as xr
 from pydantic import Field
-from thalweg import EstimateError, Law, OutputEnforcer
-from thalweg.errors import HandshakeError
+from thalweg import EstimateError, HandshakeError, Law, OutputEnforcer
 
 from ..holding import HELD, Prior, Smoothing, hold
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg import Rows
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError, Rows
 
 NOT_SPACE = ("sample", "lead", "target_lead", "member", "rank")
 

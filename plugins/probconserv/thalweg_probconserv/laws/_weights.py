@@ -7,8 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg.errors import HandshakeError
-from thalweg.quantities.sphere import cosine_of_latitude, find_axis
+from thalweg import HandshakeError, quantities
 
 from ._matrix import coordinate
 
@@ -55,5 +54,5 @@ def _area(grid: xr.Dataset) -> xr.DataArray | None:
 
 
 def _cosine(grid: xr.Dataset) -> xr.DataArray | None:
-    latitude = find_axis(grid, "latitude")
-    return None if latitude is None else cosine_of_latitude(latitude)
+    latitude = quantities.find_axis(grid, "latitude")
+    return None if latitude is None else quantities.cosine_of_latitude(latitude)

@@ -9,9 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
-from thalweg import HandshakeError, LinearLaw, Rows
-from thalweg.errors import EstimateError
-from thalweg.quantities.sphere import cosine_of_latitude, find_axis
+from thalweg import EstimateError, HandshakeError, LinearLaw, Rows, quantities
 
 from ._matrix import WeightRows
 
@@ -88,8 +86,8 @@ class AreaMean(LinearLaw):
         if self.weights == "area":
             found = [grid["area"]] if "area" in grid.variables else []
         else:
-            latitude = find_axis(grid, "latitude")
-            found = [] if latitude is None else [cosine_of_latitude(latitude)]
+            latitude = quantities.find_axis(grid, "latitude")
+            found = [] if latitude is None else [quantities.cosine_of_latitude(latitude)]
         if not found or not set(found[0].dims) <= set(dims):
             needed = "an `area`" if self.weights == "area" else "a latitude"
             raise HandshakeError(

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import LinearLaw, Rows
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError, LinearLaw, Rows
 
 from ._matrix import MatrixRows, applied, space_of
 from ._weights import cell_weights
@@ -100,9 +99,9 @@ class BlockMean(LinearLaw):
 
     def _coarse(self, context: xr.Dataset) -> xr.DataArray:
         if self.store:
-            from thalweg.stores.arrays import read
+            from thalweg import stores
 
-            where, name = read(self.store), self.store
+            where, name = stores.read(self.store), self.store
         else:
             where, name = context, "the context"
         if self.coarse not in where:

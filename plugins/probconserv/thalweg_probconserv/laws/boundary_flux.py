@@ -9,8 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
-from thalweg import Rows
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError, Rows
 
 from ._known import KnownLaw, Target
 from ._matrix import MatrixRows, coordinate, space_of

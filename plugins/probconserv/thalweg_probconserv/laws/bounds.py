@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import xarray as xr
 from pydantic import Field, model_validator
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError
 
 from ._inequality import BoundedLaw, Limit, beyond
 

@@ -9,8 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import LinearLaw, Rows
-from thalweg.errors import HandshakeError
+from thalweg import HandshakeError, LinearLaw, Rows
 
 from ._matrix import MatrixRows, coordinate, space_of
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from .problem import Array, Bundle
 

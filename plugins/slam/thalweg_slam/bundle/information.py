@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from thalweg.errors import EstimateError
+from thalweg import EstimateError
 
 from .diagnosis import in_the_whole
 from .direct import Pattern, matrix, reduce

@@ -17,9 +17,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from thalweg import Signature
-from thalweg.errors import HandshakeError, SourceError
-from thalweg.samples import Pairs
+from thalweg import HandshakeError, Pairs, Signature, SourceError
 
 from ..graph import Graph
 from ..layout import DIMS, TRUTH, attributes, packed

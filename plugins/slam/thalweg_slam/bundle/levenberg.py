@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
-from thalweg.errors import EstimateError, OptionError
+from thalweg import EstimateError, OptionError
 
 from .centring import centred
 from .diagnosis import behind, inspect

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 from ..graph import LOOP, Graph
 from ..trajectory import umeyama

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy import linalg
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 from .information import reduced_system
 from .prior import Prior

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
-from thalweg import Signature, Solver
-from thalweg.errors import ThalwegError
+from thalweg import Signature, Solver, ThalwegError
 
 from ..formats._assembly import triangle
 from ..layout import estimate_of

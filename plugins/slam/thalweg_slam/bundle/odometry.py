@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from thalweg.errors import OptionError, RunError, ThalwegError
+from thalweg import OptionError, RunError, ThalwegError
 
 from ..graph import ODOMETRY, Graph
 from .centring import centred

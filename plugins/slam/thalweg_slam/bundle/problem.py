@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 if TYPE_CHECKING:
     from .prior import Prior

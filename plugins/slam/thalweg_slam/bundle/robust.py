@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 from .problem import Array
 

@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
-from thalweg import Dataset
-from thalweg.errors import OptionError, SourceError
+from thalweg import Dataset, OptionError, SourceError
 
 from ..formats._tables import marks, read_bytes
 from ..formats.kitti import read_kitti

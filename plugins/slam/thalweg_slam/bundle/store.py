@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ..trajectory import Trajectory
 from .problem import Array, Bundle

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
-from thalweg.errors import OptionError, SourceError
+from thalweg import OptionError, SourceError
 
 from ..geometry import wrap
 from ..graph import ODOMETRY, Graph

@@ -13,8 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
-from thalweg import Dataset
-from thalweg.errors import OptionError, SourceError
+from thalweg import Dataset, OptionError, SourceError
 
 from ..formats._assembly import Unknown
 from ..formats._gate import Rows, Unit

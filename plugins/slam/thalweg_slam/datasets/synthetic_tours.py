@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import xarray as xr
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
-from thalweg import Dataset
-from thalweg.errors import OptionError
+from thalweg import Dataset, OptionError
 
 from ..generate import Settings, tour
 from ..layout import dataset, fields, packed

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import xarray as xr
 from pydantic import Field, PositiveFloat, PositiveInt
-from thalweg import Law, OutputEnforcer, Signature
-from thalweg.errors import EstimateError, ThalwegError
+from thalweg import EstimateError, Law, OutputEnforcer, Signature, ThalwegError
 
 from ..graph import LOOP, Graph
 from ..laws.loop_closure import LoopClosure

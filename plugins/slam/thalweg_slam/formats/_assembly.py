@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ..geometry import inverse
 from ..graph import LOOP, ODOMETRY, Convention, Graph, kinds

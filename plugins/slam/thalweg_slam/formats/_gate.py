@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ..trajectory import Trajectory
 from ._tables import MARK, Lines, read_bytes

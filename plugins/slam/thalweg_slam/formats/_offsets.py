@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ..geometry import adjoint
 from ..graph import Convention

@@ -10,11 +10,7 @@ from typing import Any
 
 import numpy as np
 from fsspec.implementations.local import LocalFileSystem
-from thalweg.boundaries.access import patiently
-from thalweg.boundaries.reasons import reason
-from thalweg.credentials import masked
-from thalweg.errors import SourceError, ThalwegError
-from thalweg.stores.files import filesystem, write_bytes
+from thalweg import SourceError, ThalwegError, boundaries, credentials, stores
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -26,17 +22,17 @@ MARK = b"\xef\xbb\xbf"
 def read_bytes(path: str) -> bytes:
     """All of a file at a path or URL, unpacked if it is gzipped. Raises `SourceError`."""
     try:
-        files, at = filesystem(path, kind=SourceError)
+        files, at = stores.filesystem(path, kind=SourceError)
         _refuse_special(files, at)
-        content: bytes = patiently(lambda: files.cat_file(at))
+        content: bytes = boundaries.patiently(lambda: files.cat_file(at))
         return gzip.decompress(content) if content.startswith(_GZIP) else content
     except ThalwegError:
         raise
     # What a file system raises is as various as these are: each is the file's, or the server's, not ours.
     except Exception as error:
-        why, _, advice = reason(error)
+        why, _, advice = boundaries.reason(error)
         raise SourceError(
-            f"{masked(path)!r} cannot be read: {why}",
+            f"{credentials.masked(path)!r} cannot be read: {why}",
             allowed="a text file, gzipped or not",
             advice=advice or "look at the path",
         ) from error
@@ -50,7 +46,7 @@ def _refuse_special(files: Any, local: str) -> None:
 
 def marks(url: str) -> list[tuple[str, Any, Any]]:
     """Name, size and time of every file of a store: what tells whether it was written anew."""
-    files, path = filesystem(url)
+    files, path = stores.filesystem(url)
     found = files.find(path, detail=True)
     return sorted((name[len(path) :], info.get("size"), info.get("mtime")) for name, info in found.items())
 
@@ -58,7 +54,7 @@ def marks(url: str) -> list[tuple[str, Any, Any]]:
 def write_text(path: str, text: str) -> None:
     """Write a text file; gzipped if its name ends in `.gz`."""
     content = text.encode()
-    write_bytes(path, gzip.compress(content, mtime=0) if path.endswith(".gz") else content, sync=False)
+    stores.write_bytes(path, gzip.compress(content, mtime=0) if path.endswith(".gz") else content, sync=False)
 
 
 @dataclass

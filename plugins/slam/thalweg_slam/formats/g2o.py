@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ..graph import LOOP, POSITION, PRIOR, Convention, Graph
 from ._assembly import Part, Parts, Unknown, assemble, triangle, unit, upper

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ..graph import Graph
 from ..poses import Array

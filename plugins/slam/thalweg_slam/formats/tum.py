@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 from ..trajectory import Trajectory
 from ._gate import Rows, Unit, clock, gate, rows_of

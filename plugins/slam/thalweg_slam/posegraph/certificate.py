@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from thalweg.errors import OptionError, RunError
+from thalweg import OptionError, RunError
 
 from .. import geometry
 from ..graph import Graph

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from thalweg.errors import OptionError, RunError, SourceError
+from thalweg import OptionError, RunError, SourceError
 
 from ..graph import ODOMETRY, Graph
 from ..priors import free

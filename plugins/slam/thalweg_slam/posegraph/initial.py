@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numba import njit
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 from .. import geometry
 from ..graph import ODOMETRY, PRIOR, Graph

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 from ..graph import POSITION, Graph
 from .optimise import Result, optimise

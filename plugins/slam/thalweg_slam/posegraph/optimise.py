@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from thalweg.errors import OptionError, RunError
+from thalweg import OptionError, RunError
 
 from ..graph import Graph
 from . import diagnose

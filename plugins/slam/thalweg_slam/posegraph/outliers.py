@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from thalweg.errors import RunError, SourceError
+from thalweg import RunError, SourceError
 
 from ..graph import LOOP, Graph
 from ..residuals import whitened

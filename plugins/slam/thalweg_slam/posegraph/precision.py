@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 Kind = Literal["fp64", "fp32", "bf16", "fp16"]
 Policy = Literal["direct", "static", "adaptive"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from numba import njit
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 CODES = {"none": 0, "huber": 1, "cauchy": 2, "geman-mcclure": 3}
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from thalweg.errors import SourceError, ThalwegError
+from thalweg import SourceError, ThalwegError
 
 from .._source import Options, local_copy
 from . import geotiff, grib, knmi, netcdf, odim

@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from thalweg.errors import SourceError
-from thalweg.quantities.units import canonical_units
+from thalweg import SourceError, quantities
 
 Doubles = NDArray[np.float64]
 Window = tuple[slice, slice]
@@ -26,7 +25,7 @@ def spelled(units: str) -> str:
     text = units.strip()
     if text.lower() in ("dbz", "db"):
         return {"dbz": "dBZ", "db": "dB"}[text.lower()]
-    return canonical_units(text.lower() if text.isupper() and "MM" in text else text)
+    return quantities.canonical_units(text.lower() if text.isupper() and "MM" in text else text)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from .._projection import crs_of, projection
 from ._hdf5 import plain

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import xarray as xr
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ._hdf5 import plain
 from ._times import in_text

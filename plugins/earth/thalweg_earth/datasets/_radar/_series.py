@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg.errors import OptionError, SourceError
+from thalweg import OptionError, SourceError
 
 from .._cf import CHUNK
 from .._listing import listing

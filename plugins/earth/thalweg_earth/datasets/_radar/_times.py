@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import numpy as np
-from thalweg.errors import OptionError
+from thalweg import OptionError
 
 _DATE = r"(?P<Y>(?:19|20)\d\d)(?P<s>[-_./]?)(?P<m>0[1-9]|1[0-2])(?P=s)(?P<d>0[1-9]|[12]\d|3[01])"
 _CLOCK = r"(?P<H>[01]\d|2[0-3])(?P<c>[-_:.]?)(?P<M>[0-5]\d)(?:(?P=c)(?P<S>[0-5]\d|60)(?:\.\d+)?)?"

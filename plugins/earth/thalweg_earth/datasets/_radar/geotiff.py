@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from thalweg.errors import OptionError, SourceError
+from thalweg import OptionError, SourceError
 
 from .._libraries import own_symbols
 from .._projection import metres, projection

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ._hdf5 import plain
 from ._header import Header, Packing, Wanted, Window, settled, spelled

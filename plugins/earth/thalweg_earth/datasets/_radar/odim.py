@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from .._projection import is_geographic, metres, project, projection
 from ._hdf5 import attribute, number

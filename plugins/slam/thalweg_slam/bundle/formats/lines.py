@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ...formats._tables import place, read_bytes
 from ..problem import Array

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from thalweg.errors import SourceError
+from thalweg import SourceError
 
 from ..problem import Array, Bundle
 from .lines import Invalid, numbers
