@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,3 +71,34 @@ def test_the_front_of_a_plugin_imports_nothing_but_thalweg() -> None:
     assert fronts
     for path, tree in fronts.items():
         assert imported(tree, inside=False) <= {"thalweg", *sys.stdlib_module_names}, path
+
+
+DOORS = {"thalweg", "thalweg.learning", "thalweg.laws", "thalweg.testing"}
+"""What a plugin may import from."""
+
+
+@pytest.mark.parametrize("folder", ["plugins/", "examples/", "core/thalweg/templates/"])
+def test_a_plugin_imports_from_the_public_modules_only(folder: str) -> None:
+    templates = (ROOT / "core/thalweg/templates").rglob("*.py.template")
+    trees = [*sources(), *((each.relative_to(ROOT).as_posix(), ast.parse(_filled(each))) for each in templates)]
+    trees = [(path, tree) for path, tree in trees if path.startswith(folder)]
+    assert trees
+    deeper = [
+        f"{path}:{node.lineno}: {name}"
+        for path, tree in trees
+        for node in ast.walk(tree)
+        for name in _modules(node)
+        if name.partition(".")[0] == "thalweg" and name not in DOORS
+    ]
+    assert not deeper
+
+
+def _modules(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+
+
+def _filled(template: Path) -> str:
+    """A template with a name where a plugin's goes."""
+    return re.sub(r"\$\{?\w+\}?|\{\{\s*\w+\s*\}\}", "name", template.read_text(encoding="utf-8"))
