@@ -36,6 +36,7 @@ from .components import (
 )
 from .components.hookspecs import Register, hookimpl
 from .components.signature import Field, Signature, shake
+from .components.totals import Totals
 from .errors import (
     EstimateError,
     HandshakeError,
@@ -48,7 +49,7 @@ from .errors import (
 from .recipes.registry import Named, Registry
 from .results.folders import links, tracker_uri
 from .results.run import STAGES, Run, Stage
-from .results.scoring import KEPT, Score, Totals, score
+from .results.scoring import KEPT, Score, score
 from .results.solver import read_fitted, write_fitted
 from .samples import SPLITS, Pairs, SampleIndex, Samples, Windows, has_index, index_of
 from .samples.fields import chosen, pair

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from ..components import Hold, Metric, WholeMetric
 from ..components.calls import call
 from ..components.signature import Signature
+from ..components.totals import Totals
 from ..errors import EstimateError
 from ..results import figures, report, scoring
 from ..results.run import Stage
-from ..results.scoring import Score, Totals
+from ..results.scoring import Score
 from ..samples import Prepared
 from ..stores.arrays import read, reading
 from ..stores.attempt import Attempt
