@@ -32,12 +32,17 @@ def train_options(recipe: Recipe, registry: Registry, methods: Sequence[Method])
 
 
 def _read(given: Mapping[str, Any], registry: Registry, learner: Learner) -> dict[str, Any]:
-    read = {key: value for key, value in given.items() if key in learner.trains_on}
+    return with_parts({key: value for key, value in given.items() if key in learner.trains_on}, registry, learner)
+
+
+def with_parts(options: Mapping[str, Any], registry: Registry, learner: Learner) -> dict[str, Any]:
+    """`train:` options in which what names a part is the part."""
+    made = dict(options)
     for key, kind in learner.nested.items():
-        named = read.get(key, getattr(learner, "defaults", {}).get(key))
+        named = made.get(key, getattr(learner, "defaults", {}).get(key))
         if isinstance(named, str | Mapping):
-            read[key] = registry.make(kind, named, where=f"train.{key}")
-    return read
+            made[key] = registry.make(kind, named, where=f"train.{key}")
+    return made
 
 
 def held_laws(recipe: Recipe, registry: Registry) -> tuple[Hold, ...]:
