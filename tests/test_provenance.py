@@ -241,3 +241,10 @@ def test_what_a_stage_runs_is_in_its_digest(recipe: Any, tmp_path: Path, train: 
             own = {name for name in outer if not name.startswith(neutral)} - ORCHESTRATION
             assert len(own) > 3
             assert not own - known_to(plan, stage), f"{stage} runs what is not in its digest"
+
+
+def test_a_package_that_hands_on_its_own_modules_has_an_end() -> None:
+    """`from . import quantities` in the front of thalweg leads from `thalweg:quantities` to itself."""
+    assert digest_of([("thalweg", "quantities")]) == {}
+    found = digest_of([("thalweg_earth.methods._eofs", "*")])
+    assert "thalweg.quantities.sphere:find_axis" in found
