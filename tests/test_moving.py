@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from thalweg import Field, Registry, Signature
 from thalweg.errors import HandshakeError, OptionError
 from thalweg.learning import TorchLearner, mean_squared_error
+from thalweg.learning.mean_error import mean_error
 from thalweg.learning.moving import Moving, blurred, carried, displacements, optical_flow
 from thalweg.learning.network import network_of
-from thalweg.learning.objective import mean_error
 from torch import nn
 
 SIZE = 40

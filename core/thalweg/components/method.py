@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from pydantic import PrivateAttr
 
@@ -45,7 +45,13 @@ class Training:
 class Method(Component):
     """Makes an estimate: a `Solver` at once, a `Learner` after it has learned."""
 
-    uncertainty: ClassVar[Literal["none", "variance", "factor", "member"]] = "none"
+    def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
+        """The fields of an estimate, from what the method is given and what the truth holds: the truth's, by default.
+
+        Beside them `truth.with_variance()`, `truth.with_factor(rank)` or `truth.with_members(count)`. The plan sizes
+        stores and memory by it, metrics and enforcers shake hands with it, and every estimate is compared with it.
+        """
+        return truth
 
 
 class Solver(Method):
@@ -56,7 +62,7 @@ class Solver(Method):
         """An estimate of the `wanted` fields from `inputs`, both in memory.
 
         Dims and coordinates are the truth's: `(sample, lead, ...)`, `lead = 1 .. wanted.sizes["lead"]`.
-        Uncertainty, if any, is `NAME_variance`, `NAME_factor` along `rank`, or a `member` dim.
+        Beside them whatever `gives` says: `NAME_variance`, `NAME_factor` along `rank`, or a `member` dim.
         """
 
 
@@ -71,6 +77,11 @@ class Fitted(Solver):
         """Keep the registry of the validation's context: options that name parts are made by it."""
         if isinstance(context, Mapping):
             self._registry = context.get("registry")
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The context in which the options of parts inside it are validated."""
+        return {} if self._registry is None else {"registry": self._registry}
 
     @property
     def registry(self) -> Parts:

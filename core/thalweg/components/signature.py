@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import HandshakeError
-from ..quantities.units import canonical_units, same_units
+from ..quantities.units import canonical_units, same_units, squared
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+Uncertainty = Literal["variance", "factor", "member"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,44 @@ class Signature:
                 )
             )
         return cls(tuple(found), {str(dim): size for dim, size in data.sizes.items()})
+
+    def with_variance(self) -> Signature:
+        """These fields, and beside each its variance: `NAME_variance`, in its units squared."""
+        beside = (replace(each, name=f"{each.name}_variance", units=squared(each.units or "1")) for each in self.fields)
+        return Signature((*self.fields, *(replace(each, bounds=None) for each in beside)), self.sizes)
+
+    def with_factor(self, rank: int) -> Signature:
+        """These fields, and beside each a factor of its covariance: `NAME_factor` along `rank`, in its units."""
+        beside = (
+            replace(each, name=f"{each.name}_factor", dims=(*each.dims, "rank"), bounds=None) for each in self.fields
+        )
+        return Signature((*self.fields, *beside), {**self.sizes, "rank": rank})
+
+    def with_members(self, count: int) -> Signature:
+        """These fields, each with members: `member` follows `sample`."""
+        cut = {each.name: 1 if "sample" in each.dims else 0 for each in self.fields}
+        fields = (
+            replace(each, dims=(*each.dims[: cut[each.name]], "member", *each.dims[cut[each.name] :]))
+            for each in self.fields
+        )
+        return Signature(tuple(fields), {**self.sizes, "member": count})
+
+    @property
+    def uncertainty(self) -> frozenset[Uncertainty]:
+        """The kinds of uncertainty that its fields carry."""
+        found: set[Uncertainty] = set()
+        for each in self.fields:
+            if "member" in each.dims:
+                found.add("member")
+            if f"{each.name}_variance" in self:
+                found.add("variance")
+            if f"{each.name}_factor" in self:
+                found.add("factor")
+        return frozenset(found)
+
+    def is_uncertainty(self, name: str) -> bool:
+        """Whether a field is the variance or the factor of another."""
+        return any(name == f"{each.name}_{kind}" for each in self.fields for kind in ("variance", "factor"))
 
     @property
     def names(self) -> tuple[str, ...]:

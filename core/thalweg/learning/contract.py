@@ -23,8 +23,8 @@ class NetworkLearner(Learner):
 
     An author defines `build`; `loss` or `objective` if the mean squared error is not what is minimised; and `defaults`
     for `train:` options that suit the method. The network's fields are `(sample, lead, *space, channel)`, float32,
-    scaled, missing inputs 0. Where `uncertainty` is `variance` it gives twice as many channels, means then variances
-    (scaled); where it is `member`, `(sample, member, lead, *space, channel)`.
+    scaled, missing inputs 0. Where `gives` has a variance the network has twice as many channels, means then variances
+    (scaled); where it has members, `(sample, member, lead, *space, channel)`.
     """
 
     sites: ClassVar[frozenset[Site]] = frozenset({"loss", "operator"})
@@ -107,12 +107,18 @@ class LearnedNetwork(Fitted):
     """Its options."""
     given: Signature
     wanted: Signature
+    output: Signature
+    """What an estimate holds, as `gives` of its learner said."""
     scales: Scales
     holds: tuple[dict[str, Any], ...] = ()
     """Laws built into the network: `{hold, by}`, as in a recipe."""
     batch: int = 8
     """Samples that go through the network at once."""
     device: str = "auto"
+
+    def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
+        """What its learner said."""
+        return Signature(self.output.fields, {**self.output.sizes, **truth.sizes})
 
     _network: nn.Module | None = PrivateAttr(None)
     _parts: tuple[NetworkLearner, tuple[Hold, ...]] | None = PrivateAttr(None)

@@ -53,6 +53,7 @@ class Job:
             learner=self.learner.model_dump(mode="json"),
             given=self.given,
             wanted=self.wanted,
+            output=self.learner.gives(self.given, self.wanted),
             scales=self.scales,
             holds=tuple({"hold": _named(law), "by": _named(hold.enforcer)} for hold in holds for law in hold.laws),
             batch=self.piece,

@@ -26,7 +26,7 @@ class TorchLearner(NetworkLearner):
         elif own is None:
             # Named so that pickle finds it: as the attribute of its learner.
             names = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.fitted", "learns": cls}
-            names |= {"uncertainty": cls.uncertainty, "__doc__": f"What {cls.__name__} learned."}
+            names |= {"__doc__": f"What {cls.__name__} learned."}
             names |= {"__annotations__": {"learns": "ClassVar[type[TorchLearner]]"}}
             cls.fitted = types.new_class("fitted", (TorchSolver,), exec_body=lambda space: space.update(names))
 

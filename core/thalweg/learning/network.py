@@ -74,7 +74,7 @@ def network_of(
 def _refuse_all_but_maps(learner: NetworkLearner, given: Signature, wanted: Signature) -> None:
     one, other = Layout.of(given), Layout.of(wanted)
     maps = all(len(each.dims) == 3 and each.dims[0] == "lead" for each in (one, other)) and one.sizes[0] > 1
-    if not maps or one.sizes[1:] != other.sizes[1:] or learner.uncertainty == "member":
+    if not maps or one.sizes[1:] != other.sizes[1:] or "member" in learner.gives(given, wanted).uncertainty:
         raise HandshakeError(
             f"{learner.name} cannot learn in moving coordinates from {given} to {wanted}",
             allowed="maps in time on one grid: (sample, lead, y, x), at least two inputs; no members",

@@ -43,7 +43,7 @@ def solve(solver: LearnedNetwork, inputs: xr.Dataset, wanted: Signature) -> xr.D
         for piece in _pieces(arrays, own, solver.batch):
             fed = feeding({name: each.to(device) for name, each in piece.items()}, places)
             output = network(fed).float()
-            if solver.uncertainty == "variance":
+            if "variance" in solver.output.uncertainty:
                 output, variance = output.chunk(2, dim=-1)
                 variances.append((variance * scale_out.by.square()).cpu())
             count = max((len(piece[str(n)]) for n, each in own.items() if "sample" in each.dims), default=1)
@@ -53,7 +53,7 @@ def solve(solver: LearnedNetwork, inputs: xr.Dataset, wanted: Signature) -> xr.D
         wanted=wanted,
         inputs=inputs,
         variance=torch.cat(variances) if variances else None,
-        member=solver.uncertainty == "member",
+        member="member" in solver.output.uncertainty,
     )
 
 
@@ -87,7 +87,7 @@ def _like(weights: Tensor, own: Tensor | None) -> Tensor:
 
 def _parts(solver: LearnedNetwork) -> tuple[NetworkLearner, tuple[Hold, ...]]:
     """The learner and its laws, from their records; parts that these name are those of the solver's registry."""
-    learner = type(solver).learns.model_validate(solver.learner, context={"registry": solver.registry})
+    learner = type(solver).learns.model_validate(solver.learner, context=solver.context)
     holds = []
     for each in solver.holds:
         law, enforcer = solver.registry.make("laws", each["hold"]), solver.registry.make("enforcers", each["by"])
@@ -109,7 +109,7 @@ def _same_order(given: Signature, inputs: xr.Dataset, names: tuple[str, ...]) ->
 
 
 def _checked(output: Tensor, count: int, layout: Layout, solver: LearnedNetwork) -> Tensor:
-    member = output.shape[1:2] if solver.uncertainty == "member" and output.ndim > 1 else ()
+    member = (solver.output.sizes["member"],) if "member" in solver.output.uncertainty else ()
     wanted = (count, *member, *layout.shape)
     if tuple(output.shape) != wanted:
         raise EstimateError(

@@ -11,6 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from ..components.signature import Signature
+from ..quantities import squared
 from .layout import Layout
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ def to_dataset(
             if source is None:
                 continue
             values = source[..., number].float().cpu().numpy()
-            array = xr.DataArray(values, dims=dims, attrs=_attributes(inputs, wanted, name) if not suffix else {})
+            array = xr.DataArray(values, dims=dims, attrs=_attributes(inputs, wanted, name))
+            if suffix:
+                array.attrs = {"units": squared(wanted[name].units or "1")}
             order = (*(dim for dim in ("sample", "member") if dim in dims), *layout.dims)
             own = [dim for dim in wanted[name].dims if dim in layout.dims]
             fields[name + suffix] = _unmasked(array, inputs, name).transpose(*order[: len(order) - len(own)], *own)

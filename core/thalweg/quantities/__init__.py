@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .sphere import cosine_of_latitude, find_axis, in_degrees, points_to
-from .units import canonical_units, conversion, explained, is_difference, same_units
+from .units import canonical_units, conversion, explained, is_difference, same_units, squared
 
 __all__ = [
     "canonical_units",
@@ -15,4 +15,5 @@ __all__ = [
     "is_difference",
     "points_to",
     "same_units",
+    "squared",
 ]

@@ -68,6 +68,23 @@ def conversion(given: str, wanted: str, *, difference: bool = False) -> tuple[fl
     return _conversion(given, wanted, difference)
 
 
+def squared(units: str) -> str:
+    """The units of a variance: `m2 s-2` of `m s-1`; `K2` of `degC`, for a variance is of differences."""
+    plain = canonical_units(units)
+    if plain == "1":
+        return "1"
+    line = conversion(plain, "K")
+    if line is not None and line[1] != 0:
+        return "K2" if isclose(line[0], 1.0) else f"({plain})^2"
+    parts = [_POWER.fullmatch(each) for each in plain.split()]
+    if not all(parts):
+        return f"({plain})^2"
+    return " ".join(f"{each[1]}{2 * int(each[2] or 1)}" for each in parts if each)
+
+
+_POWER = re.compile(r"([A-Za-zµ]+)(-?\d+)?")
+
+
 def explained(units: str) -> str:
     """What is made of units that UDUNITS would take for something else, in words; empty for all others."""
     text = " ".join(units.split()).lower()

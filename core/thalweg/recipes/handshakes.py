@@ -17,26 +17,26 @@ def shake_hands(
     metrics: Mapping[str, Component],
     *,
     given: Signature,
-    wanted: Signature,
+    gives: Signature,
 ) -> None:
     """Raise `HandshakeError` or `OptionError`, with the place in the recipe, unless all parts fit.
 
-    `given` is what the method reads, `wanted` what an estimate holds.
+    `given` is what the method reads, `gives` what its estimate holds.
     """
     place = f"train.method.{method.name}"
     at(place, shake, given, method.needs(), giver="preprocess", taker=method.name)
     at(place, method.check, given)
     for i, hold in enumerate(holds):
         for law in hold.laws:
-            _law(hold, law, method, given=given, wanted=wanted, where=f"constrain[{i}]")
-        at(f"constrain[{i}].by.{hold.enforcer.name}", hold.enforcer.check, wanted)
-        _site(hold, method, where=f"constrain[{i}]")
+            _law(hold, law, method, given=given, gives=gives, where=f"constrain[{i}]")
+        at(f"constrain[{i}].by.{hold.enforcer.name}", hold.enforcer.check, gives)
+        _site(hold, method, gives, where=f"constrain[{i}]")
     for i, (label, metric) in enumerate(metrics.items()):
-        at(f"evaluate[{i}].{label}", shake, wanted, metric.needs(), giver=method.name, taker=metric.name)
-        at(f"evaluate[{i}].{label}", metric.check, wanted)
+        at(f"evaluate[{i}].{label}", shake, gives, metric.needs(), giver=method.name, taker=metric.name)
+        at(f"evaluate[{i}].{label}", metric.check, gives)
 
 
-def _law(hold: Hold, law: Law, method: Method, *, given: Signature, wanted: Signature, where: str) -> None:
+def _law(hold: Hold, law: Law, method: Method, *, given: Signature, gives: Signature, where: str) -> None:
     enforcer = hold.enforcer
     if not isinstance(law, enforcer.takes):
         raise HandshakeError(
@@ -52,13 +52,13 @@ def _law(hold: Hold, law: Law, method: Method, *, given: Signature, wanted: Sign
             advice="choose another target, or say `oracle: true`, and the scores will carry the word",
             where=where,
         )
-    at(f"{where}.hold.{law.name}", shake, wanted, law.needs(), giver=method.name, taker=law.name)
-    at(f"{where}.hold.{law.name}", law.check, wanted)
+    at(f"{where}.hold.{law.name}", shake, gives, law.needs(), giver=method.name, taker=law.name)
+    at(f"{where}.hold.{law.name}", law.check, gives)
     read = Signature(tuple(map(Field, at(f"{where}.hold.{law.name}", law.reads))))
     at(f"{where}.hold.{law.name}", shake, given, read, giver="preprocess", taker=law.name)
 
 
-def _site(hold: Hold, method: Method, *, where: str) -> None:
+def _site(hold: Hold, method: Method, gives: Signature, *, where: str) -> None:
     enforcer = hold.enforcer
     sites = {"output"}
     if isinstance(method, Learner):
@@ -72,11 +72,11 @@ def _site(hold: Hold, method: Method, *, where: str) -> None:
             advice="hold the law at another site, or choose a method that can",
             where=where,
         )
-    if isinstance(enforcer, OutputEnforcer) and enforcer.uses and method.uncertainty not in enforcer.uses:
+    if isinstance(enforcer, OutputEnforcer) and enforcer.uses and not gives.uncertainty & set(enforcer.uses):
         needs = " or ".join(enforcer.uses)
         raise HandshakeError(
-            f"{enforcer.name} needs an estimate with {needs}; that of {method.name} has {method.uncertainty!r}",
-            allowed=f"methods whose uncertainty is {needs}",
+            f"{enforcer.name} needs an estimate with {needs}; that of {method.name} holds {str(gives)!r}",
+            allowed=f"methods that give {needs}",
             advice="choose such a method, or an enforcer that needs no uncertainty",
             where=where,
         )

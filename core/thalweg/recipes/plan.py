@@ -297,13 +297,14 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
                 advice="separate the periods in `split`",
                 where="preprocess",
             )
-    shake_hands(plan.method, plan.holds, plan.metrics, given=given, wanted=wanted)
+    gives = at(f"train.method.{plan.method.name}", plan.method.gives, given, wanted)
+    shake_hands(plan.method, plan.holds, plan.metrics, given=given, gives=gives)
     if isinstance(plan.method, Learner):
         at(f"train.method.{plan.method.name}", plan.method.check_samples, Samples.of(data, "train"))
     whole = [label for label, metric in plan.metrics.items() if isinstance(metric, WholeMetric)]
-    if whole and 2 * wanted.nbytes() > WHOLE:
+    if whole and gives.nbytes() + wanted.nbytes() > WHOLE:
         raise TooLargeError(
-            f"{', '.join(whole)} would hold {human(2 * wanted.nbytes())} at once",
+            f"{', '.join(whole)} would hold {human(gives.nbytes() + wanted.nbytes())} at once",
             allowed=f"up to {human(WHOLE)}",
             advice="score a shorter test period, or use a metric of means",
             where="evaluate",
@@ -333,7 +334,7 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
         note=note,
         broken=broken,
     )
-    one = _one(wanted) + _one(given)
+    one = max(_one(gives), _one(wanted)) + _one(given)
     batch = max(1, min(len(test), BATCH // max(1, one)))
     tasks = -(-len(test) // batch)
     kept = plan.estimate_digest(held=bool(plan.holds))
@@ -344,7 +345,7 @@ def _complete(plan: Plan, ground: _Ground) -> Plan:
     copies = len(plan.versions)
     peak = PEAK * batch * one
     constrain = Step(
-        "constrain", kept, str(wanted), copies * wanted.nbytes(), tasks, peak, there, laws or "no law is held", broken
+        "constrain", kept, str(gives), copies * gives.nbytes(), tasks, peak, there, laws or "no law is held", broken
     )
     scored_by = {name: record(each) for name, each in plan.metrics.items()}
     mark = digest("evaluate", kept, plan.versions, scored_by, stage_code("evaluate"))

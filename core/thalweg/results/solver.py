@@ -39,7 +39,7 @@ def read_fitted(kind: type[Fitted], url: str, *, registry: Parts | None) -> Fitt
 
     options, state = _contents(url, "options.json", "state.safetensors")
     try:
-        made = kind.model_validate(json.loads(options), context={"registry": registry})
+        made = kind.model_validate(json.loads(options), context={} if registry is None else {"registry": registry})
         return made.with_state(load(state))
     except (SafetensorError, ValueError) as error:
         raise CorruptError(

@@ -15,8 +15,9 @@ def chosen(given: Signature, variable: str) -> Field:
     """The field that an option `variable` names; the only one where it is empty. Raises `OptionError`."""
     if variable in given:
         return given[variable]
-    if not variable and len(given.fields) == 1:
-        return given.fields[0]
+    sure = [each for each in given.fields if not given.is_uncertainty(each.name)]
+    if not variable and len(sure) == 1:
+        return sure[0]
     raise OptionError(
         f"variable {variable!r} does not say which field to score",
         allowed=", ".join(given.names),

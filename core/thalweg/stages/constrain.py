@@ -9,6 +9,7 @@ from ..components import Hold, Method, OutputEnforcer, Steered
 from ..components.calls import call
 from ..components.signature import Signature
 from ..errors import EstimateError
+from ..quantities import same_units
 from ..recipes.registry import Registry
 from ..results.run import Stage
 from ..results.solver import solver_of
@@ -48,6 +49,7 @@ def _estimated(work: Work, *, held: bool) -> tuple[Committed, bool]:
             plan.method,
             solver.url() if solver else "",
             samples.wanted,
+            plan.method.gives(samples.given, samples.wanted),
             plan.holds if held else (),
             "" if again else made.estimates["free"].url(),
             attempt.folder,
@@ -75,6 +77,7 @@ class Estimating:
     solver: str
     """URL of the fitted solver; empty for a method that learns nothing."""
     wanted: Signature
+    gives: Signature
     holds: tuple[Hold, ...]
     free: str
     """URL of the free estimate, from which a held one starts; empty to solve."""
@@ -87,13 +90,13 @@ class Estimating:
         at = slice(number * self.batch, min(len(samples), (number + 1) * self.batch))
         with reading(self.prepared.preprocess, self.prepared.ingest):
             inputs = samples.inputs(at)
-        wanted = replace(self.wanted, sizes={**self.wanted.sizes, "sample": at.stop - at.start})
-        estimate = self._free(inputs, wanted, at)
+        wanted, gives = (_of_batch(each, at.stop - at.start) for each in (self.wanted, self.gives))
+        estimate = self._free(inputs, wanted, gives, at)
         for hold in self.holds:
             if isinstance(hold.enforcer, OutputEnforcer):
                 context = context_of(inputs, wanted, samples.truth(at) if hold.oracle else None)
                 held = call(hold.enforcer, hold.enforcer.hold, estimate, hold.laws, context)
-                estimate = checked(held, wanted, by=hold.enforcer.name)
+                estimate = checked(held, gives, by=hold.enforcer.name, strict=False)
         data = _sample_first(estimate)
         if number == 0:
             lay_out(
@@ -106,7 +109,7 @@ class Estimating:
             put(f"{self.folder}/data", str(name), region, array.values)
         mark(self.folder, f"batch-{number}")
 
-    def _free(self, inputs: xr.Dataset, wanted: Signature, at: slice) -> xr.Dataset:
+    def _free(self, inputs: xr.Dataset, wanted: Signature, gives: Signature, at: slice, /) -> xr.Dataset:
         if self.free:
             with reading(self.free):
                 data = read(self.free)
@@ -117,7 +120,11 @@ class Estimating:
             assert isinstance(solver, Steered)
             solver = call(solver, solver.steered, steering, name=self.method.name)
         estimate = call(solver, solver.solve, inputs, wanted, name=self.method.name)
-        return checked(estimate, wanted, by=self.method.name)
+        return checked(estimate, gives, by=self.method.name)
+
+
+def _of_batch(signature: Signature, count: int) -> Signature:
+    return replace(signature, sizes={**signature.sizes, "sample": count})
 
 
 def context_of(inputs: xr.Dataset, wanted: Signature, truth: xr.Dataset | None = None) -> xr.Dataset:
@@ -131,19 +138,41 @@ def context_of(inputs: xr.Dataset, wanted: Signature, truth: xr.Dataset | None =
     return context.assign({f"truth_{name}": known[name].variable for name in truth.data_vars})
 
 
-def checked(estimate: xr.Dataset, wanted: Signature, *, by: str) -> xr.Dataset:
-    """The estimate, if it is one: the wanted variables with the wanted sizes. Raises `EstimateError`."""
-    for field in wanted.fields:
+def checked(estimate: xr.Dataset, gives: Signature, *, by: str, strict: bool = True) -> xr.Dataset:
+    """The estimate, if it is what `gives` says: its fields with these dims, sizes and units.
+
+    Units that it does not carry are added. With `strict` a field that `gives` does not name is refused: the plan did
+    not count it. Raises `EstimateError`.
+    """
+    for field in gives.fields:
         if field.name not in estimate:
-            raise EstimateError(f"{by} gives no {field.name!r}", allowed=str(wanted), advice=f"return it from {by}")
+            raise EstimateError(f"{by} gives no {field.name!r}", allowed=str(gives), advice=f"return it from {by}")
         array = estimate[field.name]
-        if not set(field.dims) <= set(map(str, array.dims)):
-            raise EstimateError(f"{by} gives {field.name!r} with dims {array.dims!r}", allowed=f"dims {field.dims!r}")
+        if set(field.dims) != set(map(str, array.dims)):
+            raise EstimateError(
+                f"{by} gives {field.name!r} with dims {array.dims!r}",
+                allowed=f"dims {field.dims!r}",
+                advice=f"say in `gives` of {by} what its estimate holds" if strict else f"keep the dims in {by}",
+            )
         for dim in field.dims:
-            if array.sizes[dim] != wanted.sizes[dim]:
+            if array.sizes[dim] != gives.sizes[dim]:
                 raise EstimateError(
-                    f"{by} gives {field.name!r} with {array.sizes[dim]} along {dim!r}", allowed=f"{wanted.sizes[dim]}"
+                    f"{by} gives {field.name!r} with {array.sizes[dim]} along {dim!r}", allowed=f"{gives.sizes[dim]}"
                 )
+        units = str(array.attrs.get("units", field.units))
+        if not same_units(units, field.units):
+            raise EstimateError(
+                f"{by} gives {field.name!r} in {units!r}", allowed=f"{field.units!r}", advice=f"convert it in {by}"
+            )
+        if field.units:
+            estimate[field.name].attrs["units"] = array.attrs.get("units", field.units)
+    more = [str(name) for name in estimate.data_vars if name not in gives] if strict else []
+    if more:
+        raise EstimateError(
+            f"{by} gives {', '.join(map(repr, more))} too",
+            allowed=str(gives),
+            advice=f"name it in `gives` of {by}, so that the plan counts it, or leave it out",
+        )
     return estimate
 
 

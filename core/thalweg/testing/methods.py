@@ -51,6 +51,10 @@ class Case:
         return _sized(self.samples.wanted, self.inputs)
 
     @cached_property
+    def gives(self) -> Signature:
+        return self.method.gives(self.samples.given, self.wanted)
+
+    @cached_property
     def solver(self) -> Solver:
         return self.solver_of(self.data)
 
@@ -109,16 +113,16 @@ def learns_what_it_declares(case: Case) -> None:
         ensure(
             type(case.solver) is kind, f"`fit` gives a {type(case.solver).__name__}, not the declared {kind.__name__}"
         )
-        declared, found = case.method.uncertainty, case.solver.uncertainty
-        ensure(declared == found, f"uncertainty = {declared!r}, but that of what it learns is {found!r}")
+        declared, found = case.gives, case.solver.gives(case.samples.given, case.wanted)
+        ensure(declared == found, f"it gives {str(declared)!r}, but what it learns gives {str(found)!r}")
 
 
 def estimate_is_what_is_wanted(case: Case) -> None:
-    estimate = checked(case.estimate(), case.wanted, by=case.method.name)
-    for wanted in case.wanted.fields:
+    estimate = checked(case.estimate(), case.gives, by=case.method.name)
+    for wanted in case.gives.fields:
         array = estimate[wanted.name]
-        dims = tuple(dim for dim in array.dims if dim != "member")
-        ensure(dims == wanted.dims, f"{wanted.name} has dims {array.dims}, not {wanted.dims}")
+        dims, said = (tuple(dim for dim in each if dim != "member") for each in (array.dims, wanted.dims))
+        ensure(dims == said, f"{wanted.name} has dims {array.dims}, not {wanted.dims}")
         units = str(array.attrs.get("units", wanted.units))
         ensure(same_units(units, wanted.units), f"{wanted.name} has units {units!r}, not {wanted.units!r}")
         # Narrower floats are a choice of the method; wider ones take more room than the plan says.
@@ -144,22 +148,11 @@ def estimate_is_finite(case: Case) -> None:
 
 
 def uncertainty_is_what_it_declares(case: Case) -> None:
-    estimate, kind = case.estimate(), case.solver.uncertainty
+    """`gives` says which variance, factor or members an estimate has: the plan counts by it."""
+    estimate = checked(case.estimate(), case.gives, by=case.method.name)
     for name in case.wanted.names:
-        if kind == "variance":
-            ensure(f"{name}_variance" in estimate, f"uncertainty = 'variance', and no {name}_variance")
+        if f"{name}_variance" in case.gives:
             ensure(bool((estimate[f"{name}_variance"] >= 0).all()), f"{name}_variance is negative")
-        elif kind == "factor":
-            ensure(
-                f"{name}_factor" in estimate and "rank" in estimate[f"{name}_factor"].dims,
-                f"uncertainty = 'factor', and no {name}_factor along 'rank'",
-            )
-        elif kind == "member":
-            ensure(
-                "member" in estimate[name].dims, f"uncertainty = 'member', and {name} has dims {estimate[name].dims}"
-            )
-        else:
-            ensure("member" not in estimate[name].dims, f"{name} has members; declare uncertainty = 'member'")
 
 
 def inputs_are_left_alone(case: Case) -> None:

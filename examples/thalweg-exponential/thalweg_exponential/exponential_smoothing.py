@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import xarray as xr
@@ -18,8 +18,11 @@ class ExponentialSmoothing(Solver):
     """
 
     cite: ClassVar[str] = "10.1007/978-3-540-71918-2"
-    uncertainty: ClassVar[Literal["none", "variance", "factor", "member"]] = "variance"
     weight: float = Field(0.5, gt=0, le=1, description="alpha: how far the level follows the last input")
+
+    def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
+        """The mean and its variance."""
+        return truth.with_variance()
 
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
         lead = np.arange(wanted.sizes["lead"]) + 1

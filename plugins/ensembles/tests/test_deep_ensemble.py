@@ -24,7 +24,8 @@ TEST = Samples.of(DATA, "test")
 class Gaussian(Fitted):
     """A normal distribution around a number of its own."""
 
-    uncertainty: ClassVar[Any] = "variance"
+    def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
+        return truth.with_variance()
 
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:  # noqa: ARG002
         field = TEST.truth(slice(0, wanted.sizes["sample"])).field
@@ -35,7 +36,8 @@ class Gaussian(Fitted):
 class Members(Fitted):
     """Four members around a number."""
 
-    uncertainty: ClassVar[Any] = "member"
+    def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
+        return truth.with_members(4)
 
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:  # noqa: ARG002
         field = xr.zeros_like(TEST.truth(slice(0, wanted.sizes["sample"])).field)
@@ -45,7 +47,9 @@ class Members(Fitted):
 class Drawn(Learner):
     """Learns a number from its seed; fails where the test says so."""
 
-    uncertainty: ClassVar[Any] = "variance"
+    def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
+        return truth.with_variance()
+
     fitted: ClassVar[type[Fitted]] = Gaussian
     trains_on: ClassVar[frozenset[str]] = frozenset({"seed"})
     failing: ClassVar[set[int]] = set()
@@ -69,7 +73,9 @@ class Drawn(Learner):
 class DrawnMembers(Drawn):
     """The same, with members."""
 
-    uncertainty: ClassVar[Any] = "member"
+    def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
+        return truth.with_members(4)
+
     fitted: ClassVar[type[Fitted]] = Members
 
 
@@ -82,7 +88,8 @@ class Seedless(Drawn):
 class Factored(Drawn):
     """With a low-rank covariance."""
 
-    uncertainty: ClassVar[Any] = "factor"
+    def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
+        return truth.with_factor(2)
 
 
 class Plugin:

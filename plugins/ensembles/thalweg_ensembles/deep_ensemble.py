@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 from thalweg import Demand, Fitted, Learner, Named, OptionError, Samples, Signature, Site, Training, shake
 
-from .mixture import Mixture, check_mixable
+from .mixture import Mixture, mixed
 from .nested import learned
 
 
@@ -20,7 +20,6 @@ class DeepEnsemble(Learner):
     """
 
     cite: ClassVar[str] = "10.48550/arXiv.1612.01474"
-    uncertainty: ClassVar[Literal["none", "variance", "factor", "member"]] = "variance"
     fitted: ClassVar[type[Fitted]] = Mixture
     example: ClassVar[Mapping[str, Any]] = {"of": {"unet": {"widths": [4], "centre": 8}}, "members": 2}
 
@@ -29,7 +28,6 @@ class DeepEnsemble(Learner):
 
     @model_validator(mode="after")
     def _of_seeds(self) -> Self:
-        check_mixable(self.of)
         if "seed" not in self.of.trains_on:
             raise OptionError(
                 f"{self.of.name} draws nothing, so that the members of its ensemble would be alike",
@@ -63,6 +61,10 @@ class DeepEnsemble(Learner):
 
     def check_samples(self, train: Samples) -> None:
         self.of.check_samples(train)
+
+    def gives(self, given: Signature, truth: Signature) -> Signature:
+        """The mean and its variance."""
+        return mixed([self.of], given, truth)
 
     def fit(self, training: Training) -> Fitted:
         seed = int(training.options.get("seed", 0))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from pydantic import PrivateAttr
-from thalweg import Fitted, Learner, Method, Named, OptionError, Parts, Signature, Solver
+from thalweg import Fitted, Learner, Method, Named, OptionError, Parts, Signature, Solver, quantities
 
 Array = np.ndarray[Any, Any]
 
@@ -21,8 +21,6 @@ class Mixture(Fitted):
     State: the arrays of solver `i` as `i/NAME`.
     """
 
-    uncertainty: ClassVar[Literal["none", "variance", "factor", "member"]] = "variance"
-
     of: tuple[Named[Method], ...]
     """What each was learned by; a method that learns nothing is itself."""
     options: tuple[dict[str, Any], ...]
@@ -34,7 +32,9 @@ class Mixture(Fitted):
     def holding(cls, methods: Sequence[Method], solvers: Sequence[Solver], *, registry: Parts | None) -> Mixture:
         """The mixture of what methods learned; the registry makes what they name."""
         options = tuple(each.model_dump(mode="json") if isinstance(each, Fitted) else {} for each in solvers)
-        made = cls.model_validate({"of": tuple(methods), "options": options}, context={"registry": registry})
+        made = cls.model_validate(
+            {"of": tuple(methods), "options": options}, context={} if registry is None else {"registry": registry}
+        )
         made.with_state(
             {
                 f"{number}/{name}": array
@@ -44,6 +44,10 @@ class Mixture(Fitted):
             }
         )
         return made
+
+    def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
+        """The mean and its variance."""
+        return truth.with_variance()
 
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
         found: dict[str, _Moments] = {}
@@ -64,18 +68,24 @@ class Mixture(Fitted):
             assert isinstance(method, Solver)
             return method
         prefix = f"{number}/"
-        made = method.fitted.model_validate(self.options[number], context={"registry": self.registry})
+        made = method.fitted.model_validate(self.options[number], context=self.context)
         return made.with_state(
             {name.removeprefix(prefix): array for name, array in self.state.items() if name.startswith(prefix)}
         )
 
 
-def check_mixable(method: Method) -> None:
-    """Raise `OptionError` for an uncertainty that does not go into a variance of each cell."""
-    if method.uncertainty == "factor":
+def mixed(methods: Sequence[Method], given: Signature, truth: Signature) -> Signature:
+    """What the mixture of these methods gives. Raises `OptionError` if one does not go into a variance of each cell."""
+    for method in methods:
+        _check_mixable(method, method.gives(given, truth))
+    return truth.with_variance()
+
+
+def _check_mixable(method: Method, gives: Signature) -> None:
+    if "factor" in gives.uncertainty:
         raise OptionError(
             f"the uncertainty of {method.name} is a factor of a covariance, which a variance of each cell would lose",
-            allowed="methods whose uncertainty is none, variance or member",
+            allowed="methods that give a field, with its variance, or with members",
             advice="choose such a method",
         )
 
@@ -108,4 +118,6 @@ class _Moments:
         kind = np.result_type(self._like.dtype, np.float32)
         variance = (self._within + self._between) / self._count
         mean = self._like.copy(data=self._mean.astype(kind))
-        return {name: mean, f"{name}_variance": mean.copy(data=variance.astype(kind)).drop_attrs(deep=False)}
+        spread = mean.copy(data=variance.astype(kind)).drop_attrs(deep=False)
+        units = quantities.squared(str(mean.attrs.get("units", "1")))
+        return {name: mean, f"{name}_variance": spread.assign_attrs(units=units)}

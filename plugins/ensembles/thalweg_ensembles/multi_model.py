@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from thalweg import Demand, Fitted, Learner, Method, Named, Samples, Signature, Site, Training, shake
 
-from .mixture import Mixture, check_mixable
+from .mixture import Mixture, mixed
 from .nested import learned
 
 
@@ -19,18 +19,10 @@ class MultiModel(Learner):
     """
 
     cite: ClassVar[str] = "10.1111/j.1600-0870.2005.00103.x"
-    uncertainty: ClassVar[Literal["none", "variance", "factor", "member"]] = "variance"
     fitted: ClassVar[type[Fitted]] = Mixture
     example: ClassVar[Mapping[str, Any]] = {"of": ["persistence", "damped-persistence"]}
 
     of: tuple[Named[Method], ...] = Field(min_length=2, description="methods: [persistence, {unet: {preset: small}}]")
-
-    @field_validator("of")
-    @classmethod
-    def _mixable(cls, of: tuple[Method, ...]) -> tuple[Method, ...]:
-        for method in of:
-            check_mixable(method)
-        return of
 
     @property
     def _learners(self) -> list[Learner]:
@@ -65,6 +57,10 @@ class MultiModel(Learner):
     def nested(self) -> Mapping[str, str]:  # type: ignore[override]
         """Those of all of them."""
         return {key: kind for each in self._learners for key, kind in each.nested.items()}
+
+    def gives(self, given: Signature, truth: Signature) -> Signature:
+        """The mean and its variance."""
+        return mixed(self.of, given, truth)
 
     def fit(self, training: Training) -> Fitted:
         solvers: list[Any] = [

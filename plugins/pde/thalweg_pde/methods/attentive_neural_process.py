@@ -24,7 +24,6 @@ class AttentiveNeuralProcess(TorchLearner):
     """
 
     cite: ClassVar[str] = "10.48550/arXiv.1901.05761 10.48550/arXiv.2302.11002"
-    uncertainty: ClassVar[Literal["none", "variance", "factor", "member"]] = "variance"
     sites: ClassVar[frozenset[Site]] = frozenset({"loss"})
     apart: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, Any]] = {
@@ -51,6 +50,10 @@ class AttentiveNeuralProcess(TorchLearner):
         description="leave dropout on when solving, as the published code does; an estimate then varies with its batch",
     )
     scale: Literal["none"] = Field("none", description="none: fields are learned in their units")
+
+    def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
+        """The mean and its variance."""
+        return truth.with_variance()
 
     def check(self, given: Signature) -> None:
         """Raise `HandshakeError` for inputs without a context, `OptionError` for heads that do not divide the width."""
