@@ -176,7 +176,7 @@ def test_a_learned_ensemble_comes_back_without_its_learning_folder(registry: Reg
 def test_ensembles_of_ensembles_have_the_mean_of_all(registry: Registry, tmp_path: Path) -> None:
     """Seeds 0, 1 and 1, 2: means 0, 1, 1, 4."""
     made = ensemble(registry, {"deep-ensemble": {"of": "drawn", "members": 2}})
-    found = solve(learn(made, DATA, tmp_path))  # type: ignore[arg-type]
+    found = solve(learn(made, DATA, tmp_path, registry=registry))  # type: ignore[arg-type]
     np.testing.assert_allclose(found.field.values, 1.5)
     np.testing.assert_allclose(found.field_variance.values, 2.0 + np.var([0, 1, 1, 4]), rtol=1e-6)
 
@@ -199,13 +199,17 @@ def test_it_asks_for_what_its_learner_asks_for(registry: Registry) -> None:
     ("of", "message"),
     [
         ("seedless", "seedless draws nothing, so that the members of its ensemble would be alike"),
-        ("factored", "the uncertainty of factored is a factor of a covariance"),
         ("persistence", "instance of Learner"),
     ],
 )
 def test_a_learner_that_cannot_be_a_member_is_refused(registry: Registry, of: str, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         ensemble(registry, of)
+
+
+def test_a_covariance_does_not_go_into_a_variance_of_each_cell(registry: Registry) -> None:
+    with pytest.raises(OptionError, match="the uncertainty of factored is a factor of a covariance"):
+        ensemble(registry, "factored").gives(Samples.of(DATA, "train").given, TEST.wanted)
 
 
 def test_one_member_is_no_ensemble(registry: Registry) -> None:
