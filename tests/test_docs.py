@@ -49,6 +49,12 @@ def module(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     return made
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    named = re.findall(r"`((?:core|plugins|flows|recipes|tests|benchmarks|deployments)/[\w./-]+)`", page.read_text())
+    assert not [each for each in named if not (ROOT / each).exists()]
+
+
 def test_parts_on_a_page_keep_the_contract(module: ModuleType) -> None:
     parts = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
     made: list[Any] = [each(**each.example) for each in parts if issubclass(each, Component)]

@@ -72,7 +72,6 @@ class Fitted(Solver):
     _state: dict[str, Any] = PrivateAttr(default_factory=dict)
     _registry: Parts | None = PrivateAttr(None)
 
-    @final
     def model_post_init(self, context: Any, /) -> None:
         """Keep the registry of the validation's context: options that name parts are made by it."""
         if isinstance(context, Mapping):
