@@ -31,7 +31,7 @@ os.environ.setdefault("THALWEG_TRACKING", "off")
 
 from thalweg import Law, Registry
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.samples.prepared import Prepared
 from thalweg.stages.constrain import context_of
 from thalweg.stores.arrays import read

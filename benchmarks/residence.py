@@ -27,7 +27,7 @@ from thalweg.learning.loader import Loader
 from thalweg.learning.order import batches
 from thalweg.learning.reader import reader_of
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.samples.prepared import Prepared
 
 BATCH = 64

@@ -30,7 +30,7 @@ import yaml
 from _markdown import cell, table
 from thalweg import LinearLaw, Registry, Samples
 from thalweg.pipeline import Execution
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.results.scoring import score
 from thalweg.samples.prepared import Prepared
 from thalweg.stages.constrain import context_of

@@ -14,7 +14,7 @@ import argparse
 import numpy as np
 import xarray as xr
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.recipes.registry import Registry
 from thalweg.samples.prepared import Prepared
 from thalweg.stores.arrays import read

@@ -34,7 +34,7 @@ from thalweg.learning.checkpoint import NAME
 from thalweg.learning.checkpoint import load as load_checkpoint
 from thalweg.learning.reader import ZarrReader, reader_of
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.results.scoring import score
 from thalweg.results.solver import read_fitted, write_fitted
 from thalweg.samples.prepared import Prepared

@@ -17,7 +17,8 @@ import thalweg
 from thalweg import Registry
 from thalweg.pipeline import Execution
 from thalweg.recipes import source_code
-from thalweg.recipes.plan import Plan, plans
+from thalweg.recipes.plan import Plan
+from thalweg.recipes.planning import plans
 from thalweg.recipes.provenance import STAGE_CODE, code_digest, digest, record, stage_code
 from thalweg.recipes.source_code import NEUTRAL, digest_of, source_file
 from thalweg.results.run import STAGES

@@ -49,7 +49,7 @@ def plan(
 ) -> None:
     """Say what would run: stages, fields, bytes, memory, what is cached."""
     from ..boundaries.documents import from_option
-    from ..recipes.plan import plans
+    from ..recipes.planning import plans
 
     for each in plans(recipe, overrides=set_ or (), store=store, cluster=from_option("--cluster", cluster)):
         if resolved:
@@ -77,7 +77,7 @@ def run(
     """Run a recipe; stages that are committed are reused."""
     from ..boundaries.documents import from_option
     from ..pipeline import execute
-    from ..recipes.plan import plans
+    from ..recipes.planning import plans
     from ..recipes.registry import Registry
     from ..results.folders import links
     from .console import Progress, console, log_to_console, scores

@@ -68,11 +68,14 @@ def digest_of(places: Iterable[Place]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     waiting = [(place, True) for place in places]
+    seen: set[Place] = set()
     while waiting:
         (name, symbol), asked = waiting.pop()
         key = f"{name}:{symbol}"
-        if key in found or (not asked and _neutral(name)):
+        # A package that hands on its own module (`from . import module`) leads back to itself.
+        if (name, symbol) in seen or (not asked and _neutral(name)):
             continue
+        seen.add((name, symbol))
         module = module_of(name)
         if module is None:
             continue
