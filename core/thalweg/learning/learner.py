@@ -112,6 +112,11 @@ class TorchLearner(Learner):
         """The recipe's `train:` options over this method's `defaults`. Raises `OptionError`."""
         return TrainOptions.of(options, defaults=self.defaults)
 
+    def resolved(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All options with their values, written or not."""
+        chosen = self.check_options(options)
+        return {name: getattr(chosen, name) for name in type(chosen).model_fields}
+
     def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
         """As many workers as ranks, and what each needs as far as can be known before; loads torch."""
         chosen = self.check_options(options)

@@ -8,10 +8,11 @@ from typing import Any
 
 from ..cluster import Cluster
 from ..components import Component, Dataset, Hold, Learner, Method, Metric, Transform, WholeMetric
+from ..components.transform import divided
 from ..credentials import hidden, masked
 from ..stores.store import Store
 from .limits import human
-from .provenance import digest, record, stage_code
+from .provenance import components, digest, record, recorded, stage_code
 from .recipe import Recipe
 
 NOTHING = "nothing to learn"
@@ -35,6 +36,18 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where the samples of a plan lie."""
+
+    digest: str = ""
+    """Of the store that holds them."""
+    learned: str = ""
+    """Digest of the places that are learned from: those of train and validate."""
+    scored: str = ""
+    """Digest of the places of test."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """A recipe whose parts are made and fit."""
 
@@ -50,6 +63,7 @@ class Plan:
     metrics: Mapping[str, Metric | WholeMetric]
     """By label: the metric's name, and its variable where two would be alike."""
     steps: Mapping[str, Step] = field(default_factory=dict)
+    places: Places = Places()
     batch: int = 1
     """Samples that one task of `constrain` or `evaluate` takes."""
     source_record: str = ""
@@ -60,20 +74,32 @@ class Plan:
     @property
     def digest(self) -> str:
         """The run's digest."""
-        return digest(self.steps["evaluate"].digest, self.recipe.name, self.recipe.experiment)
+        return digest(self.steps["evaluate"].digest, self.places.digest, self.recipe.name, self.recipe.experiment)
+
+    @property
+    def field_transforms(self) -> tuple[Transform, ...]:
+        """Those that make the fields."""
+        return divided(self.transforms)[0]
+
+    @property
+    def index_transforms(self) -> tuple[Transform, ...]:
+        """Those after them, which say where samples lie."""
+        return divided(self.transforms)[1]
 
     def solver_digest(self, *, held: bool) -> str:
         """The digest of what the method learns, free or under the laws held while learning."""
-        learner = isinstance(self.method, Learner)
+        fields, method = self.steps["preprocess"].digest, self.method
+        if not isinstance(method, Learner):
+            return digest("train", fields, record(method))
         holds = [hold_record(each) for each in self.learning_holds] if held else []
-        options = {key: record(each) if isinstance(each, Component) else each for key, each in self.options.items()}
-        judged = learner and (options.get("judge") or getattr(self.method, "defaults", {}).get("judge"))
-        code = [stage_code(each) for each in ("train", "judge") if learner and (each == "train" or judged)]
-        return digest("train", self.steps["preprocess"].digest, record(self.method), options, holds, code)
+        resolved = method.resolved(self.options)
+        judged = any(isinstance(each, Metric | WholeMetric) for each in components(resolved))
+        code = [stage_code(each) for each in ("train", "judge") if each == "train" or judged]
+        return digest("train", fields, self.places.learned, record(method), recorded(resolved), holds, code)
 
     def estimate_digest(self, *, held: bool) -> str:
         """The digest of the free or the held estimate; the free one is the same under any `constrain`."""
-        free = digest("estimate", self.solver_digest(held=False), stage_code("estimate"))
+        free = digest("estimate", self.solver_digest(held=False), self.places.scored, stage_code("estimate"))
         return digest(free, self.solver_digest(held=True), [hold_record(each) for each in self.holds]) if held else free
 
     def stages(self) -> dict[str, list[str]]:
@@ -83,6 +109,7 @@ class Plan:
         return {
             "ingest": [self.steps["ingest"].digest],
             "preprocess": [self.steps["preprocess"].digest],
+            "index": [self.places.digest],
             "train": sorted(solvers),
             "estimate": sorted({self.estimate_digest(held=version == "held") for version in self.versions}),
             "evaluate": [self.steps["evaluate"].digest],

@@ -16,14 +16,16 @@ from ..cluster import Cluster, cluster_from
 from ..components import Dataset, Method, Transform
 from ..components.calls import call, planning
 from ..components.signature import Signature, shake
+from ..components.transform import divided
 from ..errors import SourceError, ThalwegError
+from ..samples.placed import content, refuse_changed
 from ..stores.attempt import FORMAT
 from ..stores.blocks import same_array
 from ..stores.store import Store
 from .handshakes import at
 from .limits import check_place, check_space, check_task
 from .parts import held_laws, labelled_metrics, train_options
-from .plan import Plan, Step
+from .plan import Places, Plan, Step
 from .provenance import digest, record, stage_code
 from .recipe import Recipe
 from .registry import Registry
@@ -76,7 +78,9 @@ def plans_of(recipe: Recipe, registry: Registry, *, store: str | None = None, on
     ground = _ground(dataset, transforms, cluster=cluster, store=place)
     made = []
     for one, method, own in zip(each, methods, options, strict=True):
-        plan = Plan(one, place, cluster, dataset, transforms, method, own, holds, metrics, only=only)
+        plan = Plan(
+            one, place, cluster, dataset, transforms, method, own, holds, metrics, only=only, places=ground.places
+        )
         made.append(complete(plan, ground.data, first=ground.steps, source_record=ground.source_record))
     return made
 
@@ -87,6 +91,7 @@ class _Ground:
 
     data: xr.Dataset
     steps: Mapping[str, Step]
+    places: Places
     source_record: str
 
 
@@ -101,25 +106,42 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
     cached, broken = known(store, "ingest", mark)
     note = f"the source changed since {older[-1]['created']}: it is read anew" if older and not cached else ""
     ingest = replace(sized("ingest", mark, raw, cached=cached, note=note), broken=broken)
-    giver = dataset.name
-    for i, transform in enumerate(transforms):
-        given = Signature.of(data)
-        data = at(f"preprocess[{i}].{transform.name}", _transformed, transform, data, given, giver)
-        giver = transform.name
-    own = data.drop_vars([name for name, array in data.data_vars.items() if same_array(array, raw.get(name))])
-    mark = digest("preprocess", mark, stage_code("preprocess"), [record(each) for each in transforms])
+    fields, data = _prepared(dataset, transforms, raw)
+    of_fields, of_index = divided(transforms)
+    own = fields.drop_vars([name for name, array in fields.data_vars.items() if same_array(array, raw.get(name))])
+    mark = digest("preprocess", mark, stage_code("preprocess"), [record(each) for each in of_fields])
+    places = Places(
+        digest("index", mark, [record(each) for each in of_index]),
+        learned=content(fields, data, "train", "validate"),
+        scored=content(fields, data, "test"),
+    )
     cached, broken = known(store, "preprocess", mark)
-    preprocess = sized("preprocess", mark, own, cached=cached, note="")
+    placed, wrong = known(store, "index", places.digest)
     preprocess = replace(
-        preprocess,
-        broken=broken,
+        sized("preprocess", mark, own, cached=cached and placed, note=""),
+        broken="; ".join(each for each in (broken, wrong) if each),
         gives=str(Signature.of(data.drop_vars([v for v in data.data_vars if "window" in data[v].dims]))),
     )
     for step in (ingest, preprocess):
         if not step.cached:
             check_task(step.name, step.peak, cluster)
     check_space(store, sum(step.nbytes for step in (ingest, preprocess) if not step.cached))
-    return _Ground(data, {"ingest": ingest, "preprocess": preprocess}, digest(source))
+    return _Ground(data, {"ingest": ingest, "preprocess": preprocess}, places, digest(source))
+
+
+def _prepared(dataset: Dataset, transforms: tuple[Transform, ...], raw: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+    """The lazy fields, and the same with the index of their samples."""
+    fields = data = raw
+    count, giver = len(divided(transforms)[0]), dataset.name
+    for i, transform in enumerate(transforms):
+        where = f"preprocess[{i}].{transform.name}"
+        data = at(where, _transformed, transform, data, Signature.of(data), giver)
+        giver = transform.name
+        if i < count:
+            fields = data
+        else:
+            at(where, refuse_changed, fields, data, by=transform.name)
+    return fields, data
 
 
 def _asked(dataset: Dataset, method: Callable[[], Any]) -> Any:

@@ -41,7 +41,7 @@ def record(part: Component) -> dict[str, Any]:
 
     Credentials are left out: a rotated key gives the same results.
     """
-    inner = [each for value in part.__dict__.values() for each in _components(value)]
+    inner = [each for value in part.__dict__.values() for each in components(value)]
     return {
         "name": part.name,
         "options": without(part.model_dump(mode="json")),
@@ -52,15 +52,25 @@ def record(part: Component) -> dict[str, Any]:
     }
 
 
-def _components(value: Any) -> Iterator[Component]:
+def recorded(value: Any) -> Any:
+    """Plain data, with the record of each part in it."""
+    if isinstance(value, Component):
+        return record(value)
+    if isinstance(value, Mapping):
+        return {str(key): recorded(each) for key, each in value.items()}
+    return [recorded(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def components(value: Any) -> Iterator[Component]:
+    """The parts in a value, its mappings and its lists; not those inside a part."""
     if isinstance(value, Component):
         yield value
     elif isinstance(value, Mapping):
         for each in value.values():
-            yield from _components(each)
+            yield from components(each)
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _components(each)
+            yield from components(each)
 
 
 @lru_cache

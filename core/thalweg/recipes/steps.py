@@ -90,6 +90,8 @@ def _whole_metrics_fit(plan: Plan, wanted: Signature) -> None:
 
 def _train(plan: Plan, data: xr.Dataset, *, given: Signature, wanted: Signature) -> Step:
     learner = isinstance(plan.method, Learner)
+    if isinstance(plan.method, Learner):
+        at("train", plan.method.resolved, plan.options)
     trained, broken = known(plan.store, "train", plan.solver_digest(held=False)) if learner else (True, "")
     note = "" if learner else NOTHING
     if plan.twins:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .index import SPLITS, SampleIndex, Side, Split, Track, View
 from .kinds import has_index, index_of
 from .pairs import Pairs
+from .preparation import Preparation
 from .prepared import Prepared
 from .samples import Samples, shared_steps
 from .windows import Windows
@@ -12,6 +13,7 @@ from .windows import Windows
 __all__ = [
     "SPLITS",
     "Pairs",
+    "Preparation",
     "Prepared",
     "SampleIndex",
     "Samples",
