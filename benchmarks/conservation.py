@@ -32,7 +32,7 @@ os.environ.setdefault("THALWEG_TRACKING", "off")
 from thalweg import Law, Registry
 from thalweg.pipeline import execute
 from thalweg.recipes.planning import plans
-from thalweg.stages.constrain import context_of
+from thalweg.results.estimates import context_of
 from thalweg.stores.arrays import read
 from thalweg_pde.metrics.log_likelihood import LogLikelihood
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from _timing import in_turn, report
 from thalweg_slam import optimise_many
-from thalweg_slam.posegraph.optimise import Result
+from thalweg_slam.posegraph.result import Result
 from thalweg_slam.posegraph.synthetic import grid
 
 

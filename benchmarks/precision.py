@@ -19,8 +19,8 @@ import numpy as np
 from _markdown import table
 from thalweg.errors import RunError
 from thalweg_slam import Graph, Precision, optimise, read_g2o
-from thalweg_slam.posegraph.optimise import Result
 from thalweg_slam.posegraph.precision import KINDS
+from thalweg_slam.posegraph.result import Result
 
 DATA = Path(os.environ.get("THALWEG_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data" / "slam" / "g2o"
 STEPS = "product", "solve", "factor"

@@ -31,8 +31,8 @@ from _markdown import cell, table
 from thalweg import LinearLaw, Registry, Samples
 from thalweg.pipeline import Execution
 from thalweg.recipes.planning import plans
+from thalweg.results.estimates import context_of
 from thalweg.results.scoring import score
-from thalweg.stages.constrain import context_of
 from thalweg.stores.arrays import read
 from thalweg_pde.metrics.relative_l2 import RelativeL2
 from thalweg_probconserv.enforcers.probconserv import ProbConserv

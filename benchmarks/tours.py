@@ -31,10 +31,11 @@ from thalweg_slam import Graph, Problem, Trajectory, optimise, rpe
 from thalweg_slam.datasets.synthetic_tours import SyntheticTours, settings_of
 from thalweg_slam.generate import Settings, tour
 from thalweg_slam.posegraph import diagnose
-from thalweg_slam.posegraph.optimise import Result, _System
 from thalweg_slam.posegraph.precision import PRESETS, Precision
 from thalweg_slam.posegraph.problem import prepare
+from thalweg_slam.posegraph.result import Result
 from thalweg_slam.posegraph.symbolic import analyse
+from thalweg_slam.posegraph.system import System
 from thalweg_slam.poses import Array
 from thalweg_slam.trajectory import absolute_errors
 
@@ -142,7 +143,7 @@ def triangular_solve(result: Result, precision: Precision, *, repeats: int = 20)
     symbolic = analyse(len(result.graph), result.graph.edges)
     fixed = diagnose.gauge(result.graph, "first", symbolic=symbolic)
     problem, _ = prepare(result.graph, symbolic=symbolic, fixed=fixed, robust=None)
-    system = _System(problem, precision.jacobian)
+    system = System(problem, precision.jacobian)
     system.linearise(problem.state(result.graph.rotation, result.graph.translation), rescale=True)
     system.factorise(precision.factor, shift=1e-6)
     assert system.matrix is not None

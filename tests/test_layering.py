@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,3 +104,14 @@ def _modules(node: ast.AST) -> list[str]:
 def _filled(template: Path) -> str:
     """A template with a name where a plugin's goes."""
     return re.sub(r"\$\{?\w+\}?|\{\{\s*\w+\s*\}\}", "name", template.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("types", [False, True], ids=["what runs", "with what type checkers import"])
+def test_no_modules_of_core_import_each_other_in_a_circle(types: bool) -> None:
+    graph = grimp.build_graph("thalweg", exclude_type_checking_imports=not types, cache_dir=None)
+    # Imports inside functions are in the graph too.
+    assert "thalweg.learning.fitting" in graph.find_modules_directly_imported_by("thalweg.learning.learner")
+    try:
+        TopologicalSorter({each: graph.find_modules_directly_imported_by(each) for each in graph.modules}).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(error.args[1]))

@@ -34,6 +34,7 @@ from thalweg.learning.checkpoint import NAME
 from thalweg.learning.checkpoint import load as load_checkpoint
 from thalweg.learning.reader import ZarrReader, reader_of
 from thalweg.pipeline import execute
+from thalweg.recipes.parts import with_parts
 from thalweg.recipes.planning import plans
 from thalweg.results.scoring import score
 from thalweg.results.solver import read_fitted, write_fitted
@@ -97,7 +98,7 @@ def loud(curves: Curves) -> Any:
 )
 def test_options_are_refused_with_the_place(given: dict[str, Any], expected: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        ToyLearner().check_options(given)
+        ToyLearner().check_options(with_parts(given, Registry.installed(), ToyLearner()))
     assert str(caught.value).startswith(expected)
     assert caught.value.advice
 

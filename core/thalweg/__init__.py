@@ -37,6 +37,7 @@ from .components import (
 )
 from .components.hookspecs import Register, hookimpl
 from .components.signature import Field, Signature, shake
+from .components.totals import Totals
 from .errors import (
     EstimateError,
     HandshakeError,
@@ -49,7 +50,8 @@ from .errors import (
 from .recipes.registry import Named, Registry
 from .results.folders import links, tracker_uri
 from .results.run import STAGES, Run, Stage
-from .results.scoring import KEPT, Score, Totals, score
+from .results.scoring import KEPT, Score, score
+from .results.solved import Solved, load
 from .results.solver import read_fitted, write_fitted
 from .samples import SPLITS, Pairs, SampleIndex, Samples, Windows, has_index, index_of
 from .samples.fields import chosen, pair
@@ -92,6 +94,7 @@ __all__ = [
     "Score",
     "Signature",
     "Site",
+    "Solved",
     "Solver",
     "SourceError",
     "Stage",
@@ -111,6 +114,7 @@ __all__ = [
     "hookimpl",
     "index_of",
     "links",
+    "load",
     "pair",
     "quantities",
     "read_fitted",

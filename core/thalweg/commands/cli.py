@@ -119,6 +119,24 @@ def run(
 
 
 @app.command()
+def forecast(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="the name of a run in the store, or its beginning")],
+    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="another file, read as the source is")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="NetCDF (.nc) or zarr (.zarr)")] = None,
+    origins: Annotated[int, typer.Option("--origins", min=1, help="how many of the newest origins")] = 1,
+    only: Annotated[str, typer.Option("--only", metavar="free|held", help="without the run's laws, or with them")] = "",
+    store: StoreOption = None,
+) -> None:
+    """Forecast from the newest data with what a run fitted; no truth is needed."""
+    from ..recipes.limits import check_place
+    from .forecasting import forecast_run
+
+    if only not in ("", "free", "held"):
+        raise OptionError(f"--only {only!r}", allowed="free, held")
+    forecast_run(run, check_place(store or STORE), file=file, out=out, origins=origins, held=only != "free")
+
+
+@app.command()
 def compare(runs: Runs, store: StoreOption = None) -> None:
     """Put the scores of runs side by side."""
     from ..recipes.limits import check_place

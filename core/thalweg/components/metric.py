@@ -11,7 +11,7 @@ from .component import Component
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..results.scoring import Totals
+    from .totals import Totals
 
 
 class _Scored(Component):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .fitting import fit
     from .from_last import FromLast, zeroed
     from .loader import Batch, Loader
-    from .objective import mean_squared_error
+    from .mean_error import mean_squared_error
     from .reader import reader_of
     from .tensors import to_dataset, to_tensor
 
@@ -36,7 +36,7 @@ _HOMES = {
     "Loader": "loader",
     "fit": "fitting",
     "load_weights": "checkpoint",
-    "mean_squared_error": "objective",
+    "mean_squared_error": "mean_error",
     "reader_of": "reader",
     "to_dataset": "tensors",
     "to_tensor": "tensors",

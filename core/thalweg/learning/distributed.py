@@ -187,7 +187,7 @@ def _rank(job: Job, rank: int, meet: tuple[str, int], topic: str) -> dict[str, n
     from distributed import get_worker
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-    from .fitting import arrays
+    from .arrays import arrays
     from .network import device_of
     from .ranks import Alone, Group
     from .training import train

@@ -17,7 +17,7 @@ from .tensors import Scaler, stacked, without_gaps
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .learner import TorchLearner
+    from .contract import NetworkLearner
 
 Fed = Any
 """A tensor `(sample, *dims, channel)`, or, of a learner that takes its inputs apart, `dict[str, Tensor]`."""
@@ -26,7 +26,7 @@ Fed = Any
 class Feeding:
     """From raw arrays with the dims of `given` to what the learner's network takes, missing values 0."""
 
-    def __init__(self, learner: TorchLearner, *, given: Signature, wanted: Signature, scales: Scales) -> None:
+    def __init__(self, learner: NetworkLearner, *, given: Signature, wanted: Signature, scales: Scales) -> None:
         self._given, self._scales, self._apart = given, scales, learner.apart
         self._dims = tuple(dim for dim in Layout.of(wanted).dims if dim != "lead")
         self._scaler = None if self._apart else Scaler(Layout.of(given), scales)

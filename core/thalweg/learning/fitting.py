@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ..components import Fitted, Training
 from ..errors import HandshakeError, OptionError
+from .arrays import arrays
+from .contract import NetworkLearner
 from .job import Job
 from .layout import Layout
-from .learner import TorchLearner
 from .ranks import Alone
 from .scaling import scales_of
 from .training import train
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..components.signature import Signature
 
 
-def fit(learner: TorchLearner, training: Training) -> Fitted:
+def fit(learner: NetworkLearner, training: Training) -> Fitted:
     """Learn, here or on the workers, and dress the weights as a solver. Raises `EstimateError`, `ClusterError`."""
     options = learner.check_options(training.options)
     given, wanted = training.train.given, training.wanted
@@ -45,17 +42,6 @@ def fit(learner: TorchLearner, training: Training) -> Fitted:
     else:
         weights = arrays(train(job, Alone(), training.report))
     return job.solver().with_state(weights)
-
-
-def arrays(weights: dict[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
-    """Weights as arrays that a file holds: bfloat16 as float32, complex numbers as pairs."""
-    import torch
-
-    plain = {}
-    for name, each in weights.items():
-        own = torch.view_as_real(each) if each.is_complex() else each
-        plain[name] = (own.float() if own.dtype in (torch.bfloat16, torch.float16) else own).cpu().numpy().copy()
-    return plain
 
 
 def _one_shape(wanted: Signature) -> None:

@@ -14,7 +14,7 @@ from .options import TrainOptions
 from .scaling import Scales
 
 if TYPE_CHECKING:
-    from .learner import TorchLearner, TorchSolver
+    from .contract import LearnedNetwork, NetworkLearner
 
 Report = Callable[[Mapping[str, float], int], None]
 
@@ -23,7 +23,7 @@ Report = Callable[[Mapping[str, float], int], None]
 class Job:
     """A learner, what it learns from, and how."""
 
-    learner: TorchLearner
+    learner: NetworkLearner
     train: Samples
     validate: Samples | None
     given: Signature
@@ -42,12 +42,12 @@ class Job:
         """Samples that go through the network at once, at most."""
         return -(-self.options.batch // (self.options.ranks * self.options.accumulate))
 
-    def solver(self) -> TorchSolver:
+    def solver(self) -> LearnedNetwork:
         """What the training is to return, yet without weights."""
-        from .learner import TorchSolver
+        from .contract import LearnedNetwork
 
         kind = self.learner.fitted
-        assert issubclass(kind, TorchSolver)
+        assert issubclass(kind, LearnedNetwork)
         holds = tuple(hold for hold in self.holds if hold.site == "operator")
         made = kind(
             learner=self.learner.model_dump(mode="json"),

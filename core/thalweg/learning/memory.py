@@ -14,12 +14,12 @@ from .network import device_of
 from .options import TrainOptions
 
 if TYPE_CHECKING:
-    from .learner import TorchLearner
+    from .contract import NetworkLearner
 
 log = logging.getLogger("thalweg")
 
 
-def peak(learner: TorchLearner, given: Signature, wanted: Signature, options: TrainOptions) -> int:
+def peak(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> int:
     """Bytes of host memory of one rank: three raw batches; weights, moments and activations where no GPU holds them.
 
     The network is built and run on the `meta` device, which computes shapes only; one that cannot be is left out of
@@ -33,7 +33,7 @@ def peak(learner: TorchLearner, given: Signature, wanted: Signature, options: Tr
     return batches + _network(learner, given, wanted, options, piece)
 
 
-def _network(learner: TorchLearner, given: Signature, wanted: Signature, options: TrainOptions, piece: int) -> int:
+def _network(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions, piece: int) -> int:
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:

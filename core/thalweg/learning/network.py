@@ -17,7 +17,7 @@ from .scaling import Scales
 from .tensors import Scaler
 
 if TYPE_CHECKING:
-    from .learner import TorchLearner
+    from .contract import NetworkLearner
 
 
 class Unscaled(nn.Module):
@@ -53,7 +53,7 @@ class Scaled(nn.Module):
 
 
 def network_of(
-    learner: TorchLearner, *, given: Signature, wanted: Signature, scales: Scales, holds: Sequence[Hold]
+    learner: NetworkLearner, *, given: Signature, wanted: Signature, scales: Scales, holds: Sequence[Hold]
 ) -> nn.Module:
     """What the learner builds, in its coordinates, wrapped by its operator enforcers, scaled in and out."""
     network = learner.build(given, wanted)
@@ -71,7 +71,7 @@ def network_of(
     return Scaled(wrapped, inputs, outputs, scales)
 
 
-def _refuse_all_but_maps(learner: TorchLearner, given: Signature, wanted: Signature) -> None:
+def _refuse_all_but_maps(learner: NetworkLearner, given: Signature, wanted: Signature) -> None:
     one, other = Layout.of(given), Layout.of(wanted)
     maps = all(len(each.dims) == 3 and each.dims[0] == "lead" for each in (one, other)) and one.sizes[0] > 1
     if not maps or one.sizes[1:] != other.sizes[1:] or learner.uncertainty == "member":

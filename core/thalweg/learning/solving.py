@@ -22,12 +22,12 @@ from .randomness import aside
 from .tensors import Scaler, to_dataset
 
 if TYPE_CHECKING:
-    from .learner import TorchLearner, TorchSolver
+    from .contract import LearnedNetwork, NetworkLearner
 
 _BUILDING = Lock()
 
 
-def solve(solver: TorchSolver, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
+def solve(solver: LearnedNetwork, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
     """The estimate of the `wanted` fields, in pieces of `solver.batch` samples."""
     device = device_of(solver.device)
     network = _network(solver, device)
@@ -63,7 +63,7 @@ def _pieces(arrays: dict[str, Tensor], own: xr.Dataset, batch: int) -> Iterator[
         yield {n: each[start : start + batch] if "sample" in own[n].dims else each for n, each in arrays.items()}
 
 
-def _network(solver: TorchSolver, device: torch.device) -> nn.Module:
+def _network(solver: LearnedNetwork, device: torch.device) -> nn.Module:
     """The network, built and filled once in a process."""
     with _BUILDING:
         if solver._network is None:
@@ -85,7 +85,7 @@ def _like(weights: Tensor, own: Tensor | None) -> Tensor:
     return torch.view_as_complex(weights) if own is not None and own.is_complex() else weights
 
 
-def _parts(solver: TorchSolver) -> tuple[TorchLearner, tuple[Hold, ...]]:
+def _parts(solver: LearnedNetwork) -> tuple[NetworkLearner, tuple[Hold, ...]]:
     """The learner and its laws, from their records; parts that these name are those of the solver's registry."""
     learner = type(solver).learns.model_validate(solver.learner, context={"registry": solver.registry})
     holds = []
@@ -108,7 +108,7 @@ def _same_order(given: Signature, inputs: xr.Dataset, names: tuple[str, ...]) ->
     return xr.Dataset({name: inputs[name].variable.transpose(*given[name].dims) for name in names})
 
 
-def _checked(output: Tensor, count: int, layout: Layout, solver: TorchSolver) -> Tensor:
+def _checked(output: Tensor, count: int, layout: Layout, solver: LearnedNetwork) -> Tensor:
     member = output.shape[1:2] if solver.uncertainty == "member" and output.ndim > 1 else ()
     wanted = (count, *member, *layout.shape)
     if tuple(output.shape) != wanted:

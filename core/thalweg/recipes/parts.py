@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ..components import Component, Enforcer, Hold, Law, Learner, Method, Metric, WholeMetric
 from ..errors import OptionError
-from .recipe import Recipe
+from .recipe import Constraint, Recipe
 from .registry import Registry
 
 
@@ -32,18 +32,28 @@ def train_options(recipe: Recipe, registry: Registry, methods: Sequence[Method])
 
 
 def _read(given: Mapping[str, Any], registry: Registry, learner: Learner) -> dict[str, Any]:
-    read = {key: value for key, value in given.items() if key in learner.trains_on}
+    return with_parts({key: value for key, value in given.items() if key in learner.trains_on}, registry, learner)
+
+
+def with_parts(options: Mapping[str, Any], registry: Registry, learner: Learner) -> dict[str, Any]:
+    """`train:` options in which what names a part is the part."""
+    made = dict(options)
     for key, kind in learner.nested.items():
-        named = read.get(key, getattr(learner, "defaults", {}).get(key))
+        named = made.get(key, getattr(learner, "defaults", {}).get(key))
         if isinstance(named, str | Mapping):
-            read[key] = registry.make(kind, named, where=f"train.{key}")
-    return read
+            made[key] = registry.make(kind, named, where=f"train.{key}")
+    return made
 
 
 def held_laws(recipe: Recipe, registry: Registry) -> tuple[Hold, ...]:
+    """The laws of a recipe, each with its enforcer."""
+    return holds_of(recipe.constrain, registry)
+
+
+def holds_of(constraints: Sequence[Constraint], registry: Registry) -> tuple[Hold, ...]:
     """Laws that share an enforcer are held together."""
     grouped: list[Hold] = []
-    for i, constraint in enumerate(recipe.constrain):
+    for i, constraint in enumerate(constraints):
         law = cast(Law, registry.make("laws", constraint.hold, where=f"constrain[{i}].hold"))
         enforcer = cast(Enforcer, registry.make("enforcers", constraint.by, where=f"constrain[{i}].by"))
         for j, hold in enumerate(grouped):

@@ -19,13 +19,16 @@ from ..components import Component
 from ..credentials import without
 from .source_code import CORE, Place, digest_of
 
+_SAMPLES = ("thalweg.samples.prepared", "Prepared")
+"""What a stage is given of the one before it: named in annotations only, and so not found otherwise."""
+
 STAGE_CODE: Mapping[str, tuple[Place, ...]] = {
     "ingest": (("thalweg.stages.ingest", "run"),),
-    "preprocess": (("thalweg.stages.preprocess", "run"),),
-    "train": (("thalweg.stages.train", "run"),),
+    "preprocess": (("thalweg.stages.preprocess", "run"), ("thalweg.components.transform", "divided")),
+    "train": (("thalweg.stages.train", "run"), _SAMPLES),
     "judge": (("thalweg.learning.judging", "Judge"),),
-    "estimate": (("thalweg.stages.constrain", "run"),),
-    "evaluate": (("thalweg.stages.evaluate", "run"),),
+    "estimate": (("thalweg.stages.constrain", "run"), _SAMPLES),
+    "evaluate": (("thalweg.stages.evaluate", "run"), _SAMPLES),
 }
 """Where the code of core begins that runs each stage, and what a training runs besides if it has a judge."""
 

@@ -12,31 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..components.totals import Totals
+
 if TYPE_CHECKING:
     import xarray as xr
 
     from ..components import Metric, WholeMetric
 
 KEPT = ("sample", "lead")
-
-
-@dataclass(frozen=True)
-class Totals:
-    """A statistic that was already added up over some dims: its sum, and how many values went into it."""
-
-    sum: xr.DataArray
-    count: xr.DataArray
-
-    def over(self, *dims: str) -> Totals:
-        """Added up over those of `dims` that are there."""
-        return Totals(
-            self.sum.sum([dim for dim in dims if dim in self.sum.dims], skipna=False),
-            self.count.sum([dim for dim in dims if dim in self.count.dims], skipna=False),
-        )
-
-    def mean(self) -> xr.DataArray:
-        """Sum over count; NaN where nothing was counted."""
-        return self.sum / self.count.where(self.count > 0)
 
 
 Tally = Mapping[str, Totals]

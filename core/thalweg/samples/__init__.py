@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from .index import SPLITS, SampleIndex, Side, Split, Track, View
 from .kinds import has_index, index_of
+from .origins import Origins
 from .pairs import Pairs
-from .preparation import Preparation
 from .prepared import Prepared
 from .samples import Samples, shared_steps
 from .windows import Windows
 
 __all__ = [
     "SPLITS",
+    "Origins",
     "Pairs",
-    "Preparation",
     "Prepared",
     "SampleIndex",
     "Samples",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ..components import Hold, Method, OutputEnforcer, Steered
 from ..components.calls import call
 from ..components.signature import Signature
-from ..errors import EstimateError
 from ..recipes.registry import Registry
+from ..results.estimates import checked, context_of
 from ..results.run import Stage
 from ..results.solver import solver_of
 from ..samples import Prepared, Samples
@@ -118,33 +118,6 @@ class Estimating:
             solver = call(solver, solver.steered, steering, name=self.method.name)
         estimate = call(solver, solver.solve, inputs, wanted, name=self.method.name)
         return checked(estimate, wanted, by=self.method.name)
-
-
-def context_of(inputs: xr.Dataset, wanted: Signature, truth: xr.Dataset | None = None) -> xr.Dataset:
-    """What a law may know: the inputs, the leads that are estimated (`target_lead`), and for an oracle `truth_NAME`."""
-    context = inputs
-    if "lead" in wanted.sizes:
-        context = context.assign_coords(target_lead=range(1, wanted.sizes["lead"] + 1))
-    if truth is None:
-        return context
-    known = truth.rename(lead="target_lead") if "lead" in truth.dims else truth
-    return context.assign({f"truth_{name}": known[name].variable for name in truth.data_vars})
-
-
-def checked(estimate: xr.Dataset, wanted: Signature, *, by: str) -> xr.Dataset:
-    """The estimate, if it is one: the wanted variables with the wanted sizes. Raises `EstimateError`."""
-    for field in wanted.fields:
-        if field.name not in estimate:
-            raise EstimateError(f"{by} gives no {field.name!r}", allowed=str(wanted), advice=f"return it from {by}")
-        array = estimate[field.name]
-        if not set(field.dims) <= set(map(str, array.dims)):
-            raise EstimateError(f"{by} gives {field.name!r} with dims {array.dims!r}", allowed=f"dims {field.dims!r}")
-        for dim in field.dims:
-            if array.sizes[dim] != wanted.sizes[dim]:
-                raise EstimateError(
-                    f"{by} gives {field.name!r} with {array.sizes[dim]} along {dim!r}", allowed=f"{wanted.sizes[dim]}"
-                )
-    return estimate
 
 
 def _sample_first(estimate: xr.Dataset) -> xr.Dataset:

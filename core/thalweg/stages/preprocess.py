@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..components.calls import call
+from ..recipes.preparation import Preparation
 from ..results.run import Stage
-from ..samples import Preparation, Prepared
 from ..samples.placed import place
+from ..samples.prepared import open_fields
 from ..stores.attempt import Attempt
 from ..stores.blocks import Source, copy, same_array
 from .work import Work
@@ -60,7 +61,7 @@ def _index(work: Work, attempt: Attempt) -> dict[str, float]:
     """Write where samples lie; reads no field."""
     assert work.made.ingest is not None
     assert work.made.preprocess is not None
-    fields = data = Prepared(work.made.ingest.url(), work.made.preprocess.url(), "").fields(dask=True)
+    fields = data = open_fields(work.made.ingest.url(), work.made.preprocess.url(), dask=True)
     for transform in work.plan.index_transforms:
         known = call(transform, call(transform, transform.statistics, data).compute)
         data = call(transform, transform.apply, data, known)

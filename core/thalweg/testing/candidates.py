@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..components import Law, LinearLaw
+from .report import ensure
 
 EPS = float(np.finfo(np.float32).eps)
 
@@ -101,3 +102,18 @@ def _nearest(laws: Sequence[LinearLaw], fields: xr.Dataset, context: xr.Dataset)
         moved = array.copy(data=(array.values - change.reshape(array.shape)).astype(array.dtype))
         made = made.assign({name: moved.transpose(*fields[name].dims)})
     return made
+
+
+def obeyed(law: Law, held: xr.Dataset, given: xr.Dataset, context: xr.Dataset) -> None:
+    """Fail unless what is left of a law's residual is little beside what it was, or rounding, and still a number."""
+    before, left = violation(law, given, context), violation(law, held, context)
+    left_over = max(1e-4 * before, rounding(law, held, context))
+    for name in given.data_vars:
+        if name in held and held[name].shape == given[name].shape:
+            gone = np.isfinite(given[name].values) & ~np.isfinite(held[name].values)
+            ensure(not gone.any(), f"{law.name}: {int(gone.sum())} values of {name!r} are no longer finite")
+    residual, was = law.residual(held, context), law.residual(given, context)
+    for name, each in residual.data_vars.items():
+        lost = np.isfinite(was[name].values).sum() - np.isfinite(each.values).sum()
+        ensure(lost <= 0, f"{law.name}: {lost} values of the residual of {name} are no longer finite")
+    ensure(left <= left_over, f"{law.name} is left with a residual of {left:.3g}, which was {before:.3g}")

@@ -12,7 +12,7 @@ import xarray as xr
 from ..components import Enforcer, Law, LinearLaw, OperatorEnforcer, OutputEnforcer, Rows
 from ..components.signature import Signature
 from ..samples import Samples
-from .candidates import breaking, broken, obeying, rounding, violation
+from .candidates import breaking, broken, obeyed, obeying
 from .components import check_component
 from .report import Check, ensure
 from .scenes import BATCH, difference, guess, known, series, windowed
@@ -121,21 +121,6 @@ def holds_its_laws_together(case: Case) -> None:
     held = case.hold(case.laws)
     for law in case.laws:
         obeyed(law, held, case.estimate, case.context)
-
-
-def obeyed(law: Law, held: xr.Dataset, given: xr.Dataset, context: xr.Dataset) -> None:
-    """Fail unless what is left of a law's residual is little beside what it was, or rounding, and still a number."""
-    before, left = violation(law, given, context), violation(law, held, context)
-    left_over = max(1e-4 * before, rounding(law, held, context))
-    for name in given.data_vars:
-        if name in held and held[name].shape == given[name].shape:
-            gone = np.isfinite(given[name].values) & ~np.isfinite(held[name].values)
-            ensure(not gone.any(), f"{law.name}: {int(gone.sum())} values of {name!r} are no longer finite")
-    residual, was = law.residual(held, context), law.residual(given, context)
-    for name, each in residual.data_vars.items():
-        lost = np.isfinite(was[name].values).sum() - np.isfinite(each.values).sum()
-        ensure(lost <= 0, f"{law.name}: {lost} values of the residual of {name} are no longer finite")
-    ensure(left <= left_over, f"{law.name} is left with a residual of {left:.3g}, which was {before:.3g}")
 
 
 def estimate_stays_finite(case: Case) -> None:

@@ -13,8 +13,9 @@ import xarray as xr
 
 from ..components import Metric, WholeMetric
 from ..components.signature import Signature
+from ..components.totals import Totals
 from ..errors import ThalwegError
-from ..results.scoring import Score, Tally, Totals, add, concatenate, finish, score, tally
+from ..results.scoring import Score, Tally, add, concatenate, finish, score, tally
 from ..samples import Samples
 from .components import check_component
 from .report import Check, ensure

@@ -15,6 +15,7 @@ from ..cluster import Workers, cluster_from
 from ..components import Fitted, Hold, Loss, Training
 from ..components.signature import Signature
 from ..learning import Layout, TorchLearner
+from ..recipes.parts import with_parts
 from ..recipes.registry import Named, Registry
 from ..samples import Samples
 
@@ -82,6 +83,8 @@ def learn(
 ) -> Fitted:
     """What a learner learns from the train split of `data`, validated on its test split."""
     train, validate = Samples.of(data, "train"), Samples.of(data, "test")
+    if any(isinstance(options.get(name), str | Mapping) for name in learner.nested):
+        options = with_parts(options, registry or Registry.installed(), learner)
     with cluster_from({"threads": {"threads": 1}}).open() as here:
         return learner.fit(
             Training(train, validate, train.wanted, options, folder, report, workers or here, holds, registry)

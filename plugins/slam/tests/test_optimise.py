@@ -347,7 +347,7 @@ def test_damping_ends_there_too(name: str) -> None:
 @pytest.mark.parametrize("name", OPTIMA)
 def test_refreshing_and_falling_back_are_enough(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the rule by which cheap factors are made anew at each step."""
-    monkeypatch.setattr("thalweg_slam.posegraph.optimise.WORTHWHILE", 0)
+    monkeypatch.setattr("thalweg_slam.posegraph.solver.WORTHWHILE", 0)
     found = optimise(shipped(name))
     assert found.converged and found.chi2 == pytest.approx(OPTIMA[name], rel=1e-7)
     direct = [each.direct for each in found.history]

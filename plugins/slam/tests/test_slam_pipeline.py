@@ -19,8 +19,8 @@ from thalweg.pipeline import execute
 from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
 from thalweg.recipes.registry import Registry
+from thalweg.results.estimates import context_of
 from thalweg.samples import Samples
-from thalweg.stages.constrain import context_of
 from thalweg.testing import (
     check_component,
     check_dataset,

@@ -11,7 +11,7 @@ import numpy as np
 from ..poses import Array
 
 if TYPE_CHECKING:
-    from ..posegraph.optimise import Result
+    from ..posegraph.result import Result
 
 SHOWN = 3
 

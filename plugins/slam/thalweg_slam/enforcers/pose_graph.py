@@ -16,7 +16,7 @@ from ..layout import estimate_of, graph_of, needs_poses, poses_of, with_steps
 from ._status import Status
 
 if TYPE_CHECKING:
-    from ..posegraph.optimise import Result
+    from ..posegraph.result import Result
     from ..posegraph.robust import Robust
 
 log = logging.getLogger("thalweg")

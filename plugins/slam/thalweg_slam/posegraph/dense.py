@@ -17,9 +17,10 @@ from torch import Tensor
 from .. import geometry
 from ..graph import Graph
 from .damping import FIRST, LEAST, NONE
-from .optimise import Iteration, Result, Timing, optimise
+from .optimise import optimise
 from .precision import Precision
 from .precision import precision as chosen
+from .result import Iteration, Result, Timing
 
 BYTES = 1 << 31
 """Of normal matrices at a time; more graphs are taken in portions."""

@@ -9,8 +9,9 @@ from typing import Literal
 from thalweg import OptionError
 
 from ..graph import POSITION, Graph
-from .optimise import Result, optimise
+from .optimise import optimise
 from .precision import Precision
+from .result import Result
 
 
 def optimise_many(

@@ -1,0 +1,123 @@
+"""What a learner of a network declares, and what is kept of one: the words that all of `learning` is written in."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from ..components import Fitted, Hold, Learner, Site
+from ..components.signature import Signature
+from ..errors import OptionError
+from .options import TrainOptions
+from .scaling import Scale, Scales
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class NetworkLearner(Learner):
+    """A learner whose estimate is the output of a network.
+
+    An author defines `build`; `loss` or `objective` if the mean squared error is not what is minimised; and `defaults`
+    for `train:` options that suit the method. The network's fields are `(sample, lead, *space, channel)`, float32,
+    scaled, missing inputs 0. Where `uncertainty` is `variance` it gives twice as many channels, means then variances
+    (scaled); where it is `member`, `(sample, member, lead, *space, channel)`.
+    """
+
+    sites: ClassVar[frozenset[Site]] = frozenset({"loss", "operator"})
+    trains_on: ClassVar[frozenset[str]] = frozenset(TrainOptions.model_fields)
+    nested: ClassVar[Mapping[str, str]] = {"judge": "metrics"}
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Options of `train:` that a recipe need not give for this method."""
+
+    apart: ClassVar[bool] = False
+    """Whether the network takes its inputs apart: a dict of tensors with their own dims, `(sample, point)`, and the
+    coordinates of what is wanted, by dim. For inputs on no grid, or on another than the truth."""
+
+    scale: Scale | dict[str, Scale] = Field(
+        "auto", description="of all variables, or by name: none, standard, unit, auto, or {by, offset}"
+    )
+    error: Literal["square", "absolute"] = Field("square", description="its mean is minimised")
+    level: float = Field(
+        0.5, gt=0, lt=1, description="share of the error that falls to truth above the estimate: expectile or quantile"
+    )
+    coordinates: Literal["fixed", "moving"] = Field(
+        "fixed", description="moving: the network sees maps in coordinates that follow their motion, by optical flow"
+    )
+
+    @model_validator(mode="after")
+    def _one_loss(self) -> Self:
+        if type(self).loss is not NetworkLearner.loss and (self.error, self.level) != ("square", 0.5):
+            raise OptionError(
+                f"{type(self).__name__} minimises a loss of its own, not error {self.error!r} at level {self.level!r}",
+                allowed="error: square with level: 0.5, which are not read",
+                advice="leave `error` and `level` out",
+            )
+        return self
+
+    @abstractmethod
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        """A network from the given fields to the wanted ones; `Layout.of` gives the shapes of both."""
+
+    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:
+        """What is minimised, a mean over samples, in scaled units; None for the mean squared error.
+
+        Where the truth is missing it is the estimate itself (NaN, if their shapes differ). The default is the mean of
+        `error` at `level`.
+        """
+        if (self.error, self.level) == ("square", 0.5):
+            return None
+        from .mean_error import mean_error
+
+        return mean_error(estimate, truth, error=self.error, level=self.level)
+
+    def objective(
+        self,
+        network: nn.Module,  # noqa: ARG002
+        inputs: Any,  # noqa: ARG002
+        truth: Tensor,  # noqa: ARG002
+        *,
+        step: int,  # noqa: ARG002
+    ) -> tuple[Tensor | Mapping[str, Tensor], Tensor] | None:
+        """Estimate and loss of a batch, where they are not `network(inputs)` and its `loss`: for a network that sees
+        the truth while it learns (scheduled sampling), a loss of its weights, or a noise to be removed.
+
+        An estimate at scattered points is a mapping, for laws in the loss: fields by name, in their units, and the
+        coordinates by dim that they can be differentiated by.
+
+        `network.training` is False when it is validated. NaN in the truth is missing. None, the default, for the usual.
+        """
+        return None
+
+    @final
+    def check_options(self, options: Mapping[str, Any]) -> TrainOptions:
+        """The recipe's `train:` options over this method's `defaults`. Raises `OptionError`."""
+        return TrainOptions.of(options, defaults=self.defaults)
+
+    def resolved(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All options with their values, written or not."""
+        chosen = self.check_options(options)
+        return {name: getattr(chosen, name) for name in type(chosen).model_fields}
+
+
+class LearnedNetwork(Fitted):
+    """A learned network; rebuilt, in any process, from its learner's options and the weights in `state`."""
+
+    learns: ClassVar[type[NetworkLearner]]
+
+    learner: dict[str, Any]
+    """Its options."""
+    given: Signature
+    wanted: Signature
+    scales: Scales
+    holds: tuple[dict[str, Any], ...] = ()
+    """Laws built into the network: `{hold, by}`, as in a recipe."""
+    batch: int = 8
+    """Samples that go through the network at once."""
+    device: str = "auto"
+
+    _network: nn.Module | None = PrivateAttr(None)
+    _parts: tuple[NetworkLearner, tuple[Hold, ...]] | None = PrivateAttr(None)
