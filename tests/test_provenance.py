@@ -121,7 +121,7 @@ EDITS = [
     ("components/totals.py", "self.sum / self.count", "2 * self.sum / self.count", {"evaluate", "judge"}),
     ("stages/evaluate.py", 'each).astype("float64")', 'each).astype("float32")', {"evaluate"}),
     (
-        "stages/constrain.py",
+        "results/estimates.py",
         'range(1, wanted.sizes["lead"] + 1)',
         'range(wanted.sizes["lead"])',
         {"estimate", "evaluate"},
