@@ -31,9 +31,8 @@ os.environ.setdefault("THALWEG_TRACKING", "off")
 
 from thalweg import Law, Registry
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
-from thalweg.samples.prepared import Prepared
-from thalweg.stages.constrain import context_of
+from thalweg.recipes.planning import plans
+from thalweg.results.estimates import context_of
 from thalweg.stores.arrays import read
 from thalweg_pde.metrics.log_likelihood import LogLikelihood
 
@@ -97,8 +96,8 @@ def scores(row: Row, problem: str, options: argparse.Namespace) -> dict[float, n
     start = time.process_time()
     execute(plan, registry=registry, to="train")
     logging.info("%s: %.1f min of processor time to train, in this call", row.label, (time.process_time() - start) / 60)
-    done = execute(plan, registry=registry, to="constrain").stages
-    samples = Prepared(done["ingest"].store, done["preprocess"].store).samples("test")
+    execution = execute(plan, registry=registry, to="constrain")
+    done, samples = execution.stages, execution.prepared.samples("test")
     inputs, truth = samples.inputs(slice(None)), samples.truth(slice(None))
     estimate = read(done["constrain"].store).load()
     law = registry.make("laws", yaml.safe_load(MASS))

@@ -16,7 +16,7 @@ os.environ["THALWEG_TRACKING"] = "off"
 from _timing import in_turn, report
 from thalweg import Registry
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from thalweg.learning.loader import Loader
 from thalweg.learning.order import batches
 from thalweg.learning.reader import reader_of
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.samples.prepared import Prepared
 
 BATCH = 64
@@ -60,12 +60,12 @@ def simulation(random: np.random.Generator, months: int, lat: Any, lon: Any) -> 
     return field
 
 
-def read(ingest: str, preprocess: str, shuffle: Literal["blocks", "windows"], most: int) -> str:
+def read(prepared: Prepared, shuffle: Literal["blocks", "windows"], most: int) -> str:
     """An epoch, in this process."""
     import torch
 
     memory = resident("VmRSS")
-    samples = Prepared(ingest, preprocess).samples("train")
+    samples = prepared.samples("train")
     reader: Any = reader_of(samples, batch=BATCH)
     order = batches(reader, batch=BATCH, seed=0, epoch=0, shuffle=shuffle)[: most or None]
     loader = Loader(reader, largest=BATCH)
@@ -87,11 +87,11 @@ def resident(which: Literal["VmRSS", "VmHWM"]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
     parser.add_argument("--batches", type=int, default=0, help="0: all of an epoch")
-    parser.add_argument("--read", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--read", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.read:
-        ingest, preprocess, shuffle = given.read
-        sys.stdout.write(f"{read(ingest, preprocess, shuffle, given.batches)}\n")
+        *urls, shuffle = given.read
+        sys.stdout.write(f"{read(Prepared(*urls), shuffle, given.batches)}\n")
         return
     sys.stdout.write("| order | windows | memory | in batches | all windows at once | reading | process before |\n")
     sys.stdout.write("|---|---|---|---|---|---|---|\n")
@@ -102,10 +102,11 @@ def main() -> None:
         (plan,) = plans(
             RECIPE, overrides=[f"ingest.path={folder}"], registry=registry, store=str(Path(folder) / "store")
         )
-        stages = execute(plan, registry=registry, to="preprocess").stages
+        prepared = execute(plan, registry=registry, to="preprocess").prepared
         (Path(folder) / "CMIP_train.nc").unlink()
         for shuffle in ("windows", "blocks"):
-            words = ["--batches", str(given.batches), "--read", stages["ingest"].store, stages["preprocess"].store]
+            urls = [prepared.ingest, prepared.preprocess, prepared.index]
+            words = ["--batches", str(given.batches), "--read", *urls]
             subprocess.run([sys.executable, __file__, *words, shuffle], check=True)
 
 

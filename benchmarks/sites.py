@@ -30,10 +30,9 @@ import yaml
 from _markdown import cell, table
 from thalweg import LinearLaw, Registry, Samples
 from thalweg.pipeline import Execution
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
+from thalweg.results.estimates import context_of
 from thalweg.results.scoring import score
-from thalweg.samples.prepared import Prepared
-from thalweg.stages.constrain import context_of
 from thalweg.stores.arrays import read
 from thalweg_pde.metrics.relative_l2 import RelativeL2
 from thalweg_probconserv.enforcers.probconserv import ProbConserv
@@ -146,8 +145,7 @@ class House:
             training, inference = training + spent["train"], inference + spent["constrain"]
         held_by = registry().make("laws", LAWS[law])
         assert isinstance(held_by, LinearLaw)
-        stages = execution.stages
-        samples = Prepared(stages["ingest"].store, stages["preprocess"].store).samples("test")
+        samples = execution.prepared.samples("test")
         context, truth = _known(samples)
         free = xr.concat(members, "member").transpose("sample", "member", ...)
         start = time.process_time()

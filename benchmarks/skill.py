@@ -15,7 +15,7 @@ from collections import defaultdict
 
 from thalweg import Learner
 from thalweg.pipeline import Execution, execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.recipes.registry import Registry
 
 

@@ -14,9 +14,8 @@ import argparse
 import numpy as np
 import xarray as xr
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.recipes.registry import Registry
-from thalweg.samples.prepared import Prepared
 from thalweg.stores.arrays import read
 
 
@@ -42,8 +41,8 @@ def main() -> None:
     print(f"| method | lead | roughness | {' | '.join(f'% >= {each:g}' for each in options.thresholds)} | mean |")
     print("|---" * (4 + len(options.thresholds)) + "|")
     for number, plan in enumerate(plans(options.recipe, overrides=options.set, registry=registry, store=options.store)):
-        done = execute(plan, registry=registry, to="constrain").stages
-        samples = Prepared(done["ingest"].store, done["preprocess"].store).samples("test")
+        execution = execute(plan, registry=registry, to="constrain")
+        done, samples = execution.stages, execution.prepared.samples("test")
         (name,) = samples.wanted.names
         truth = samples.truth(slice(None))[name].transpose("sample", "lead", ...)
         estimate = read(done["constrain"].store)[name].transpose(*truth.dims)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from thalweg import Registry
 from thalweg.errors import RecipeError, ThalwegError
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from typer.testing import CliRunner
 
 Recipes = Callable[..., Path]

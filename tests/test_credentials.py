@@ -17,7 +17,7 @@ import yaml
 from thalweg import Registry
 from thalweg.credentials import bare, hidden, literals, mask_logs, masked, without
 from thalweg.errors import OptionError, ThalwegError
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.recipes.provenance import record
 
 Recipes = Callable[..., Path]

@@ -20,7 +20,7 @@ from thalweg.errors import UnknownNameError
 from thalweg.learning import TrainOptions
 from thalweg.pipeline import execute
 from thalweg.recipes.parts import held_laws, labelled_metrics
-from thalweg.recipes.plan import plans_of
+from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
 from thalweg.testing import check_component, check_enforcer, check_law, check_method, check_metric
 from thalweg.testing.enforcers import laws_for

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from thalweg import Registry
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 REGISTRY = Registry.installed()

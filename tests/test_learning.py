@@ -35,10 +35,9 @@ from thalweg.learning.checkpoint import load as load_checkpoint
 from thalweg.learning.reader import ZarrReader, reader_of
 from thalweg.pipeline import execute
 from thalweg.recipes.parts import with_parts
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.results.scoring import score
 from thalweg.results.solver import read_fitted, write_fitted
-from thalweg.samples.prepared import Prepared
 from thalweg.stores.arrays import lay_out, put, read
 from thalweg.testing import check_method, series, windowed
 from thalweg.testing.scenes import difference
@@ -436,7 +435,7 @@ def test_a_recipe_trains_it_and_reuses_what_it_learned(
     numbers = done.stages["evaluate"].numbers
     assert numbers["rmse/free"] > 0
     assert numbers["violation/area-mean/held"] < 1e-6 < numbers["violation/area-mean/free"]
-    prepared = Prepared(done.stages["ingest"].store, done.stages["preprocess"].store)
+    prepared = done.prepared
     assert isinstance(reader_of(prepared.samples("train"), batch=6), ZarrReader)
     again = execute(plan, registry=registry)
     assert again.stages["train"].reused

@@ -20,7 +20,7 @@ from thalweg import Registry
 from thalweg.components.calls import call
 from thalweg.errors import EstimateError, PartError, PlannedPartError, RecipeError, RunError
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 
 MODULE = '''
 """Parts that raise in the method that `fails` names."""

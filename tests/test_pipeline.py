@@ -15,7 +15,8 @@ import xarray as xr
 from thalweg import Registry
 from thalweg.errors import CorruptError, StoreError
 from thalweg.pipeline import Execution, execute
-from thalweg.recipes.plan import Plan, plans
+from thalweg.recipes.plan import Plan
+from thalweg.recipes.planning import plans
 from thalweg.results.run import STAGES
 from thalweg.stages.evaluate import entries
 from thalweg.stores.arrays import read

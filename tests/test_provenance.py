@@ -17,7 +17,8 @@ import thalweg
 from thalweg import Registry
 from thalweg.pipeline import Execution
 from thalweg.recipes import source_code
-from thalweg.recipes.plan import Plan, plans
+from thalweg.recipes.plan import Plan
+from thalweg.recipes.planning import plans
 from thalweg.recipes.provenance import STAGE_CODE, code_digest, digest, record, stage_code
 from thalweg.recipes.source_code import NEUTRAL, digest_of, source_file
 from thalweg.results.run import STAGES
@@ -117,17 +118,27 @@ def edit(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
 
 
 EDITS = [
-    ("scoring.py", "self.sum / self.count", "2 * self.sum / self.count", {"evaluate", "judge"}),
-    ("evaluation.py", 'each).astype("float64")', 'each).astype("float32")', {"evaluate"}),
-    ("estimates.py", 'range(1, wanted.sizes["lead"] + 1)', 'range(wanted.sizes["lead"])', {"estimate", "evaluate"}),
-    ("fitted.py", "made.with_state(load(", "made.with_state(dict(", {"estimate"}),
-    ("blocks.py", "BLOCK = 64 *", "BLOCK = 32 *", {"ingest", "preprocess"}),
-    ("pipeline.py", "transform.statistics, data)", "transform.statistics, raw)", {"preprocess"}),
-    ("samples.py", "np.arange(self.length) * self.every", "np.arange(self.length)", {"train", "estimate", "evaluate"}),
-    ("scoring.py", "up over those of `dims` that are there.", "up over `dims`.", set()),
-    ("scoring.py", "return statistic.over(*points)", "return statistic.over(*points)  # all of them", set()),
-    ("report.py", "VERSIONED = (", 'VERSIONED = ("scipy", ', set()),
-    ("console.py", "width=None", "width=80", set()),
+    ("components/totals.py", "self.sum / self.count", "2 * self.sum / self.count", {"evaluate", "judge"}),
+    ("stages/evaluate.py", 'each).astype("float64")', 'each).astype("float32")', {"evaluate"}),
+    (
+        "results/estimates.py",
+        'range(1, wanted.sizes["lead"] + 1)',
+        'range(wanted.sizes["lead"])',
+        {"estimate", "evaluate"},
+    ),
+    ("results/solver.py", "made.with_state(load(", "made.with_state(dict(", {"estimate"}),
+    ("stores/blocks.py", "BLOCK = 64 *", "BLOCK = 32 *", {"ingest", "preprocess"}),
+    ("stages/preprocess.py", "transform.statistics, data)", "transform.statistics, raw)", {"preprocess"}),
+    (
+        "samples/_batch.py",
+        "np.arange(self.view.length) * self.view.every",
+        "np.arange(self.view.length)",
+        {"train", "estimate", "evaluate"},
+    ),
+    ("components/totals.py", "up over those of `dims` that are there.", "up over `dims`.", set()),
+    ("results/scoring.py", "return statistic.over(*points)", "return statistic.over(*points)  # all of them", set()),
+    ("results/report.py", "VERSIONED = (", 'VERSIONED = ("scipy", ', set()),
+    ("commands/console.py", "width=None", "width=80", set()),
     ("cluster/workers.py", "RETRIES = 3", "RETRIES = 4", set()),
 ]
 
@@ -144,9 +155,9 @@ def test_an_edit_of_core_is_seen_by_the_stages_that_it_concerns(
 @pytest.mark.parametrize(
     ("file", "old", "new", "parts"),
     [
-        ("components.py", "return (held - targets)", "return (targets - held)", {"law"}),
-        ("components.py", 'own.get("variables") or ()', "()", {"law", "learner", "metric"}),
-        ("fields.py", "left.transpose(*right.dims, ...)", "left", {"metric"}),
+        ("components/law.py", "return (held - targets)", "return (targets - held)", {"law"}),
+        ("components/component.py", 'own.get("variables") or ()', "()", {"law", "learner", "metric"}),
+        ("samples/fields.py", "left.transpose(*right.dims, ...)", "left", {"metric"}),
         ("learning/training.py", "reproducible(job.options.seed, device)", "reproducible(0, device)", {"learner"}),
         (
             "learning/training.py",
@@ -156,8 +167,8 @@ def test_an_edit_of_core_is_seen_by_the_stages_that_it_concerns(
         ),
         ("learning/scaling.py", "import numpy as np\n", "import numpy as np\n\nimport math\n", set()),
         ("learning/broken.py", "FEW = 8", "FEW = 9", set()),
-        ("scoring.py", "self.sum / self.count", "2 * self.sum / self.count", {"metric"}),
-        ("scoring.py", "add(parts: Sequence", "summed(parts: Sequence", set()),
+        ("components/totals.py", "self.sum / self.count", "2 * self.sum / self.count", {"metric"}),
+        ("results/scoring.py", "add(parts: Sequence", "summed(parts: Sequence", set()),
     ],
 )
 def test_an_edit_of_core_is_seen_by_the_parts_that_use_it(
@@ -240,7 +251,8 @@ def test_what_a_stage_runs_is_in_its_digest(recipe: Any, tmp_path: Path, train: 
             outer = {":".join((name.split(":")[0], name.split(":")[1].partition(".")[0])) for name in ran}
             own = {name for name in outer if not name.startswith(neutral)} - ORCHESTRATION
             assert len(own) > 3
-            assert not own - known_to(plan, stage), f"{stage} runs what is not in its digest"
+            missing = own - known_to(plan, stage)
+            assert not missing, f"{stage} runs what is not in its digest"
 
 
 def test_a_package_that_hands_on_its_own_modules_has_an_end() -> None:

@@ -22,7 +22,8 @@ from thalweg import Registry
 from thalweg.errors import RecipeError
 from thalweg.learning import TrainOptions
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import Plan, plans
+from thalweg.recipes.plan import Plan
+from thalweg.recipes.planning import plans
 from thalweg.recipes.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from thalweg import Registry
 from thalweg.pipeline import Execution, execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("THALWEG_SHARED", ROOT.parent / "shared")) / "data"

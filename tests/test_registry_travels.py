@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 from thalweg import Law, OperatorEnforcer, Registry, UnknownNameError, hookimpl
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans_of
+from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
 from thalweg.testing.toy_learner import ToyLearner, ToyLoss
 

@@ -28,7 +28,8 @@ from thalweg import (
     hookimpl,
 )
 from thalweg.pipeline import Execution, execute
-from thalweg.recipes.plan import Plan, plans
+from thalweg.recipes.plan import Plan
+from thalweg.recipes.planning import plans
 
 Recipes = Callable[..., Path]
 

@@ -14,7 +14,8 @@ from thalweg import Registry
 from thalweg.commands.cli import app
 from thalweg.errors import CorruptError
 from thalweg.pipeline import Execution, execute
-from thalweg.recipes.plan import Plan, plans
+from thalweg.recipes.plan import Plan
+from thalweg.recipes.planning import plans
 from thalweg.results.run import STAGES
 from thalweg.stores.store import Store
 from typer.testing import CliRunner

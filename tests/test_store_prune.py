@@ -11,7 +11,7 @@ from thalweg import Registry
 from thalweg.commands.cli import app
 from thalweg.errors import CorruptError, SourceError, SupersededError
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.stores import lease as leases
 from thalweg.stores.attempt import Attempt
 from thalweg.stores.committed import Committed

@@ -11,7 +11,7 @@ import pytest
 from thalweg import Registry
 from thalweg.errors import SupersededError
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.stores.attempt import mark
 from thalweg.stores.files import write_bytes
 from thalweg.stores.lease import acquire

@@ -14,6 +14,7 @@ from .components import (
     Enforcer,
     Fitted,
     Hold,
+    IndexTransform,
     Law,
     Learner,
     LinearLaw,
@@ -50,6 +51,7 @@ from .recipes.registry import Named, Registry
 from .results.folders import links, tracker_uri
 from .results.run import STAGES, Run, Stage
 from .results.scoring import KEPT, Score, score
+from .results.solved import Solved, load
 from .results.solver import read_fitted, write_fitted
 from .samples import SPLITS, Pairs, SampleIndex, Samples, Windows, has_index, index_of
 from .samples.fields import chosen, pair
@@ -67,6 +69,7 @@ __all__ = [
     "Fitted",
     "HandshakeError",
     "Hold",
+    "IndexTransform",
     "Law",
     "Learner",
     "LinearLaw",
@@ -91,6 +94,7 @@ __all__ = [
     "Score",
     "Signature",
     "Site",
+    "Solved",
     "Solver",
     "SourceError",
     "Stage",
@@ -110,6 +114,7 @@ __all__ = [
     "hookimpl",
     "index_of",
     "links",
+    "load",
     "pair",
     "quantities",
     "read_fitted",

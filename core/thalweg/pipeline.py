@@ -22,6 +22,7 @@ from .recipes.registry import Registry
 from .results import report
 from .results.folders import publish
 from .results.run import STAGES, Stage
+from .samples import Prepared
 from .stages import constrain, evaluate, ingest, preprocess, train
 from .stages.work import Progress, Work
 
@@ -95,6 +96,11 @@ class Execution:
         self.stages[name] = stage
         self._tell("stage_finished", run=self.run, stage=replace(stage, store=masked(stage.store)))
         return stage
+
+    @property
+    def prepared(self) -> Prepared:
+        """What `preprocess` gave: fields, and the index of their samples."""
+        return self._begun().made.prepared
 
     def table(self) -> list[dict[str, Any]]:
         """Scores as rows: metric, free, held, and whether higher is better."""

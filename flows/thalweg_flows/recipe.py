@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from thalweg.credentials import mask_logs
 from thalweg.pipeline import Execution
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.recipes.registry import Registry
 from thalweg.results.run import STAGES
 

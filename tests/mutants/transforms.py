@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from thalweg import (
+    IndexTransform,
     Transform,
 )
 
@@ -109,6 +110,37 @@ class Unnamed(Centred):
         return made.assign(field=made["field"].assign_attrs(units="1"))
 
 
+class NotUndone(Centred):
+    """Leaves the mean out, and says that this is undone."""
+
+    def invert(self, estimate: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        return estimate
+
+
+class ForgetsVariance(Transform):
+    """In tenths, but for the variance."""
+
+    def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        return data.map(lambda each: (each * np.float32(10)).assign_attrs(each.attrs, units="0.1"))
+
+    def invert(self, estimate: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        own = [name for name in estimate.data_vars if not str(name).endswith("_variance")]
+        return estimate.assign({name: estimate[name] / np.float32(10) for name in own})
+
+
+class ShiftedIndex(IndexTransform):
+    """Changes a field, and says that it does not."""
+
+    def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        return data.map(lambda each: (each * 2).assign_attrs(each.attrs))
+
+    def invert(self, estimate: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        own = [name for name in estimate.data_vars if not str(name).endswith("_variance")]
+        square = [f"{name}_variance" for name in own]
+        halves = {name: estimate[name] / 2 for name in own}
+        return estimate.assign(halves | {name: estimate[name] / 4 for name in square})
+
+
 KEPT = Centred
 
 
@@ -121,5 +153,7 @@ MUTANTS: Mapping[str, Any] = {
     "gives_the_same_again": Jitters,
     "does_not_look_ahead": (Peeks, Ahead, EarlyLabels),
     "does_not_lag": (Late, LateLabels),
+    "is_undone": (NotUndone, ForgetsVariance),
+    "an_index_changes_no_field": ShiftedIndex,
 }
 """Parts that break a check, by its name."""

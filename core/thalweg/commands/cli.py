@@ -49,7 +49,7 @@ def plan(
 ) -> None:
     """Say what would run: stages, fields, bytes, memory, what is cached."""
     from ..boundaries.documents import from_option
-    from ..recipes.plan import plans
+    from ..recipes.planning import plans
 
     for each in plans(recipe, overrides=set_ or (), store=store, cluster=from_option("--cluster", cluster)):
         if resolved:
@@ -77,7 +77,7 @@ def run(
     """Run a recipe; stages that are committed are reused."""
     from ..boundaries.documents import from_option
     from ..pipeline import execute
-    from ..recipes.plan import plans
+    from ..recipes.planning import plans
     from ..recipes.registry import Registry
     from ..results.folders import links
     from .console import Progress, console, log_to_console, scores
@@ -116,6 +116,24 @@ def run(
     console.print(f"figures   {Path(finished[-1].run.folder) / 'figures'}", soft_wrap=True)
     line = shlex.join(["thalweg", "compare", *names])
     console.print(f"compare   {line}{_store_option(made[0].store.root)}", soft_wrap=True)
+
+
+@app.command()
+def forecast(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="the name of a run in the store, or its beginning")],
+    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="another file, read as the source is")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="NetCDF (.nc) or zarr (.zarr)")] = None,
+    origins: Annotated[int, typer.Option("--origins", min=1, help="how many of the newest origins")] = 1,
+    only: Annotated[str, typer.Option("--only", metavar="free|held", help="without the run's laws, or with them")] = "",
+    store: StoreOption = None,
+) -> None:
+    """Forecast from the newest data with what a run fitted; no truth is needed."""
+    from ..recipes.limits import check_place
+    from .forecasting import forecast_run
+
+    if only not in ("", "free", "held"):
+        raise OptionError(f"--only {only!r}", allowed="free, held")
+    forecast_run(run, check_place(store or STORE), file=file, out=out, origins=origins, held=only != "free")
 
 
 @app.command()

@@ -13,7 +13,7 @@ from .law import Law, LinearLaw, Rows, TensorLaw
 from .loss import Loss
 from .method import Demand, Fitted, Learner, Method, Solver, Steered, Training
 from .metric import Metric, WholeMetric
-from .transform import Transform
+from .transform import IndexTransform, Transform
 
 __all__ = [
     "Component",
@@ -22,6 +22,7 @@ __all__ = [
     "Enforcer",
     "Fitted",
     "Hold",
+    "IndexTransform",
     "Law",
     "Learner",
     "LinearLaw",

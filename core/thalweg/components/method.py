@@ -140,6 +140,13 @@ class Learner(Method):
         """
         return Demand()
 
+    def resolved(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The `train:` options of a recipe with the defaults of those that it leaves out: part of a training's digest.
+
+        Raises `OptionError` for options that do not fit.
+        """
+        return {**getattr(self, "defaults", {}), **options}
+
     def check_samples(self, train: Samples) -> None:
         """Raise `HandshakeError` if there are too few samples to learn from; at plan time, so read no field."""
 

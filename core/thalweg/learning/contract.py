@@ -97,6 +97,11 @@ class NetworkLearner(Learner):
         """The recipe's `train:` options over this method's `defaults`. Raises `OptionError`."""
         return TrainOptions.of(options, defaults=self.defaults)
 
+    def resolved(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All options with their values, written or not."""
+        chosen = self.check_options(options)
+        return {name: getattr(chosen, name) for name in type(chosen).model_fields}
+
 
 class LearnedNetwork(Fitted):
     """A learned network; rebuilt, in any process, from its learner's options and the weights in `state`."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..components.calls import call
-from ..stages.constrain import context_of
+from ..results.estimates import context_of
 from .broken import broken
 from .chunk_files import Array
 from .feeding import Feeding

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ..components import Component, Enforcer, Hold, Law, Learner, Method, Metric, WholeMetric
 from ..errors import OptionError
-from .recipe import Recipe
+from .recipe import Constraint, Recipe
 from .registry import Registry
 
 
@@ -46,9 +46,14 @@ def with_parts(options: Mapping[str, Any], registry: Registry, learner: Learner)
 
 
 def held_laws(recipe: Recipe, registry: Registry) -> tuple[Hold, ...]:
+    """The laws of a recipe, each with its enforcer."""
+    return holds_of(recipe.constrain, registry)
+
+
+def holds_of(constraints: Sequence[Constraint], registry: Registry) -> tuple[Hold, ...]:
     """Laws that share an enforcer are held together."""
     grouped: list[Hold] = []
-    for i, constraint in enumerate(recipe.constrain):
+    for i, constraint in enumerate(constraints):
         law = cast(Law, registry.make("laws", constraint.hold, where=f"constrain[{i}].hold"))
         enforcer = cast(Enforcer, registry.make("enforcers", constraint.by, where=f"constrain[{i}].by"))
         for j, hold in enumerate(grouped):

@@ -19,13 +19,16 @@ from ..components import Component
 from ..credentials import without
 from .source_code import CORE, Place, digest_of
 
+_SAMPLES = ("thalweg.samples.prepared", "Prepared")
+"""What a stage is given of the one before it: named in annotations only, and so not found otherwise."""
+
 STAGE_CODE: Mapping[str, tuple[Place, ...]] = {
     "ingest": (("thalweg.stages.ingest", "run"),),
-    "preprocess": (("thalweg.stages.preprocess", "run"),),
-    "train": (("thalweg.stages.train", "run"),),
+    "preprocess": (("thalweg.stages.preprocess", "run"), ("thalweg.components.transform", "divided")),
+    "train": (("thalweg.stages.train", "run"), _SAMPLES),
     "judge": (("thalweg.learning.judging", "Judge"),),
-    "estimate": (("thalweg.stages.constrain", "run"),),
-    "evaluate": (("thalweg.stages.evaluate", "run"),),
+    "estimate": (("thalweg.stages.constrain", "run"), _SAMPLES),
+    "evaluate": (("thalweg.stages.evaluate", "run"), _SAMPLES),
 }
 """Where the code of core begins that runs each stage, and what a training runs besides if it has a judge."""
 
@@ -41,7 +44,7 @@ def record(part: Component) -> dict[str, Any]:
 
     Credentials are left out: a rotated key gives the same results.
     """
-    inner = [each for value in part.__dict__.values() for each in _components(value)]
+    inner = [each for value in part.__dict__.values() for each in components(value)]
     return {
         "name": part.name,
         "options": without(part.model_dump(mode="json")),
@@ -52,15 +55,25 @@ def record(part: Component) -> dict[str, Any]:
     }
 
 
-def _components(value: Any) -> Iterator[Component]:
+def recorded(value: Any) -> Any:
+    """Plain data, with the record of each part in it."""
+    if isinstance(value, Component):
+        return record(value)
+    if isinstance(value, Mapping):
+        return {str(key): recorded(each) for key, each in value.items()}
+    return [recorded(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def components(value: Any) -> Iterator[Component]:
+    """The parts in a value, its mappings and its lists; not those inside a part."""
     if isinstance(value, Component):
         yield value
     elif isinstance(value, Mapping):
         for each in value.values():
-            yield from _components(each)
+            yield from components(each)
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _components(each)
+            yield from components(each)
 
 
 @lru_cache

@@ -42,7 +42,7 @@ class Recipe(BaseModel):
     preprocess: tuple[Any, ...] = ()
     train: dict[str, Any]
     constrain: tuple[Constraint, ...] = ()
-    evaluate: tuple[Any, ...] = Field(min_length=1)
+    evaluate: tuple[Any, ...] = ()
     cluster: Any = "threads"
     store: str = ""
     file: str = Field("", exclude=True)
@@ -230,7 +230,7 @@ def schema(registry: Registry) -> dict[str, Any]:
             "type": "object",
             "properties": {"method": {"anyOf": [here["methods"], {"type": "array", "items": here["methods"]}]}},
         },
-        "evaluate": {"type": "array", "items": here["metrics"], "minItems": 1},
+        "evaluate": {"type": "array", "items": here["metrics"]},
         "extends": {"type": "string", "description": "another recipe that this one changes"},
     }
     # What an overlay leaves out, the recipe that it extends gives.

@@ -110,6 +110,33 @@ def maps(prepared: Prepared, urls: Mapping[str, str]) -> Figure | None:
     return figure
 
 
+def forecast_maps(forecast: xr.Dataset) -> bytes | None:
+    """The newest origin of a forecast at up to four leads, as PNG; None for one that is no map."""
+    from matplotlib.figure import Figure
+
+    name = next(iter(forecast.data_vars))
+    field = _map(forecast[name].isel(sample=-1)) if "sample" in forecast.dims else None
+    if field is None or not bool(field.notnull().any()):
+        return None
+    count = field.sizes["lead"]
+    leads = sorted({round(i * (count - 1) / 3) for i in range(4)})
+    y, x = field.dims[-2:]
+    aspect = field.sizes[y] / field.sizes[x]
+    figure = Figure(figsize=(3.2 * len(leads) + 1, max(1.6, 3.2 * aspect + 0.8)), layout="constrained")
+    axes = figure.subplots(1, len(leads), squeeze=False)[0]
+    scale: dict[str, Any] = {"aspect": "auto", "vmin": float(field.min()), "vmax": float(field.max())}
+    for axis, lead in zip(axes, leads, strict=True):
+        image = axis.imshow(field.isel(lead=lead).values, origin=_origin(field, str(y)), **scale)
+        valid = str(field["valid_time"].values[lead])[:16] if "valid_time" in field.coords else f"lead {lead + 1}"
+        axis.set(xticks=[], yticks=[], title=valid)
+    figure.colorbar(image, ax=list(axes), label=f"{name} [{field.attrs.get('units', '1')}]", shrink=0.8)
+    if "reference_time" in field.coords:
+        figure.suptitle(f"from {str(field['reference_time'].values)[:16]}", fontsize=9)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110)
+    return buffer.getvalue()
+
+
 def _map(array: xr.DataArray) -> xr.DataArray | None:
     array = array.mean("member", keep_attrs=True) if "member" in array.dims else array
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .index import SPLITS, SampleIndex, Side, Split, Track, View
 from .kinds import has_index, index_of
+from .origins import Origins
 from .pairs import Pairs
 from .prepared import Prepared
 from .samples import Samples, shared_steps
@@ -11,6 +12,7 @@ from .windows import Windows
 
 __all__ = [
     "SPLITS",
+    "Origins",
     "Pairs",
     "Prepared",
     "SampleIndex",

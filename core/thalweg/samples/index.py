@@ -9,6 +9,8 @@ for. Only this package knows how an index is written; all others ask it.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -69,6 +71,8 @@ class SampleIndex(ABC):
     """Where each sample lies: from step `begin` on along `dim`, in row `row` of the dim `series`."""
 
     kind: ClassVar[str]
+    variables: ClassVar[tuple[str, ...]]
+    """Names of the small variables that it is written as."""
 
     dim: str | None
     """The dim of steps; None: the dataset as a whole is one sample."""
@@ -165,6 +169,23 @@ class SampleIndex(ABC):
     def labelled(self, label: Ints) -> Self:
         """This index with each sample in a split."""
         return replace(self, label=label)
+
+    @property
+    @abstractmethod
+    def form(self) -> dict[str, Any]:
+        """How samples are cut, as plain data; not where."""
+
+    def content(self, *splits: Split) -> str:
+        """A digest of how the samples of these splits are cut, and where each lies; of no other sample."""
+        import numpy as np
+
+        found = hashlib.sha256(json.dumps(self.form, sort_keys=True).encode())
+        for split in splits:
+            numbers = self.numbers(split)
+            found.update(f"{split} {len(numbers)}".encode())
+            for places in (self.begin, self.row):
+                found.update(np.ascontiguousarray(places[numbers], dtype="<i8").tobytes())
+        return found.hexdigest()[:32]
 
     @abstractmethod
     def on(self, data: xr.Dataset) -> xr.Dataset:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..errors import HandshakeError
 from .index import FORM, SampleIndex
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _KINDS: dict[str, type[Windows] | type[Pairs]] = {"windows": Windows, "pairs": Pairs}
+
+
+def kind_of(form: Mapping[str, Any]) -> type[Windows] | type[Pairs]:
+    """The kind of index that a form describes."""
+    return _KINDS[str(form["kind"])]
 
 
 def has_index(data: xr.Dataset) -> bool:
@@ -29,4 +35,4 @@ def index_of(data: xr.Dataset) -> SampleIndex:
             allowed="data with an index of samples",
             advice="add a `windows` transform to preprocess, or a dataset that declares its pairs",
         )
-    return _KINDS[form["kind"]].read(data, form)
+    return kind_of(form).read(data, form)

@@ -21,6 +21,7 @@ class Pairs(SampleIndex):
     """One position along `dim` is one sample. Labels lie along `dim` too, so that cutting it cuts them."""
 
     kind = "pairs"
+    variables = (SPLIT,)
 
     inputs: tuple[str, ...]
     truth: tuple[str, ...]
@@ -51,10 +52,13 @@ class Pairs(SampleIndex):
 
         return np.arange(len(numbers))
 
+    @property
+    def form(self) -> dict[str, Any]:
+        return {"kind": self.kind, "dim": self.dim, "inputs": list(self.inputs), "truth": list(self.truth)}
+
     def on(self, data: xr.Dataset) -> xr.Dataset:
         index = {} if self.label is None else {SPLIT: (self.dim or "pair", self.label.astype("int8"), labels())}
-        form = {"kind": self.kind, "dim": self.dim, "inputs": list(self.inputs), "truth": list(self.truth)}
-        return data.assign(index).assign_attrs({FORM: form})
+        return data.assign(index).assign_attrs({FORM: self.form})
 
     @classmethod
     def read(cls, data: xr.Dataset, form: dict[str, Any]) -> Self:

@@ -8,24 +8,34 @@ from typing import TYPE_CHECKING
 
 from ..stores.arrays import read
 from .index import Split
+from .placed import placed
 from .samples import Samples
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
+def open_fields(ingest: str, preprocess: str, *, dask: bool = False) -> xr.Dataset:
+    """The fields that preprocess wrote, and those that it left in the store of ingest."""
+    own = read(preprocess, dask=dask)
+    kept = own.attrs.get("kept") or []
+    # Without the raw coordinates: a transform may have added to them, never moved them under an unchanged field.
+    return own.assign(read(ingest, dask=dask)[kept].reset_coords(drop=True).data_vars) if kept else own
+
+
 @dataclass(frozen=True)
 class Prepared:
-    """A preprocessed dataset that any process can open: what preprocess wrote, and what it left in the ingest store."""
+    """A preprocessed dataset that any process can open: fields, and beside them the index of their samples."""
 
     ingest: str
+    """What preprocess left as it was."""
     preprocess: str
+    """The other fields, and the small variables of all."""
+    index: str
 
     def open(self, *, dask: bool = False) -> xr.Dataset:
-        own = read(self.preprocess, dask=dask)
-        kept = own.attrs.get("kept") or []
-        # Without the raw coordinates: a transform may have added to them, never moved them under an unchanged field.
-        return own.assign(read(self.ingest, dask=dask)[kept].reset_coords(drop=True).data_vars) if kept else own
+        """The fields with the index of their samples, lazily."""
+        return placed(self.index, open_fields(self.ingest, self.preprocess, dask=dask))
 
     def samples(self, split: Split) -> Samples:
         """The samples of a split."""

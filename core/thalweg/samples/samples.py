@@ -68,6 +68,13 @@ class Samples:
         found = Batch.of(self.data, self.index, self.numbers, side=side).dataset(read=False).coords
         return {str(name): each for name, each in found.items() if "sample" in each.dims}
 
+    @property
+    def grid(self) -> xr.Dataset:
+        """The coordinates of the inputs that are the same for all samples; reads no field."""
+        one = Batch.of(self.data, self.index, self.numbers[:1], side="inputs").dataset(read=False)
+        own = [name for name, each in one.variables.items() if {"sample", "lead"} & set(each.dims)]
+        return one.drop_vars([*own, *(name for name in one.data_vars if name not in own)]).load()
+
     def _signature(self, side: Side) -> Signature:
         if not len(self):
             raise HandshakeError(

@@ -22,6 +22,7 @@ class Windows(SampleIndex):
     """`inputs` steps of a series, `every` steps of the data apart, and the `targets` steps that follow them."""
 
     kind = "windows"
+    variables = (START, SERIES, SPLIT, FURTHER)
 
     dim: str
     inputs: int
@@ -54,15 +55,9 @@ class Windows(SampleIndex):
         still = (str(n) for n, each in data.data_vars.items() if not {self.dim, DIM} & set(each.dims))
         return (*(self.observe or moving), *still)
 
-    def on(self, data: xr.Dataset) -> xr.Dataset:
-        index: dict[str, Any] = {START: _along(self.begin, f"first step along {self.dim}")}
-        if self.series is not None:
-            index[SERIES] = _along(self.row, f"position along {self.series}")
-        if self.further is not None:
-            index[FURTHER] = _along(self.further, "1: a window for training only")
-        if self.label is not None:
-            index[SPLIT] = (DIM, self.label.astype("int8"), labels())
-        form = {
+    @property
+    def form(self) -> dict[str, Any]:
+        return {
             "kind": self.kind,
             "dim": self.dim,
             "inputs": self.inputs,
@@ -71,8 +66,18 @@ class Windows(SampleIndex):
             "series": self.series,
             "observe": list(self.observe),
             "predict": list(self.predict),
-            "counted": dict(self.counted or {dim: data.sizes[dim] for dim in (self.dim, self.series) if dim}),
         }
+
+    def on(self, data: xr.Dataset) -> xr.Dataset:
+        index: dict[str, Any] = {START: _along(self.begin, f"first step along {self.dim}")}
+        if self.series is not None:
+            index[SERIES] = _along(self.row, f"position along {self.series}")
+        if self.further is not None:
+            index[FURTHER] = _along(self.further, "1: a window for training only")
+        if self.label is not None:
+            index[SPLIT] = (DIM, self.label.astype("int8"), labels())
+        counted = dict(self.counted or {dim: data.sizes[dim] for dim in (self.dim, self.series) if dim})
+        form = {**self.form, "counted": counted}
         return data.assign(index).assign_attrs({FORM: form})
 
     @classmethod

@@ -12,13 +12,13 @@ from ..components.signature import Signature
 from ..components.totals import Totals
 from ..errors import EstimateError
 from ..results import figures, report, scoring
+from ..results.estimates import context_of
 from ..results.run import Stage
 from ..results.scoring import Score
 from ..samples import Prepared
 from ..stores.arrays import read, reading
 from ..stores.attempt import Attempt
 from ..stores.files import write_json
-from .constrain import context_of
 from .work import Work
 
 if TYPE_CHECKING:

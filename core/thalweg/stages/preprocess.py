@@ -1,11 +1,17 @@
-"""`preprocess`: the transforms, applied block by block; what they leave as it was stays in the store of `ingest`."""
+"""`preprocess`: the transforms, applied block by block; what they leave as it was stays in the store of `ingest`.
+
+Fields and the index of their samples are two stores, so that other samples of the same fields read nothing again.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ..components.calls import call
+from ..recipes.preparation import Preparation
 from ..results.run import Stage
+from ..samples.placed import place
+from ..samples.prepared import open_fields
 from ..stores.attempt import Attempt
 from ..stores.blocks import Source, copy, same_array
 from .work import Work
@@ -22,22 +28,42 @@ def run(work: Work) -> Stage:
         assert work.made.ingest is not None
         url = work.made.ingest.url()
         raw = Source(url=url, token=url)
-        source, data = transformed(work, raw)
+        source, data, preparation = transformed(work, raw)
+        preparation.write(attempt.url("preparation"))
         kept = [str(n) for n, each in data.data_vars.items() if same_array(each, raw.open().get(n))]
         return {"bytes": float(copy(source, attempt, work.workers, keep=tuple(kept), label="preprocess"))}
 
     work.made.preprocess, reused = work.commit("preprocess", digest, make)
-    return work.stage("preprocess", work.made.preprocess, reused=reused)
+    work.made.index, there = work.commit("index", work.plan.places.digest, lambda attempt: _index(work, attempt))
+    return work.stage("preprocess", work.made.preprocess, reused=reused and there)
 
 
-def transformed(work: Work, raw: Source) -> tuple[Source, xr.Dataset]:
-    """The source under the transforms, with what they must know of the whole of their input."""
+def transformed(work: Work, raw: Source) -> tuple[Source, xr.Dataset, Preparation]:
+    """The source under the transforms of fields, with what they must know of the whole of their input."""
     data, statistics = raw.open(), []
-    for transform in work.plan.transforms:
+    for transform in work.plan.field_transforms:
         lazy = call(transform, transform.statistics, data)
         client = work.workers.client
         known = call(transform, lazy.compute, scheduler=client if client is not None else "threads")
         data = call(transform, transform.apply, data, known)
-        statistics.append(known.to_dict())
-    token = f"{raw.url} {work.plan.steps['preprocess'].digest}"
-    return Source(url=raw.url, transforms=work.plan.transforms, statistics=tuple(statistics), token=token), data
+        statistics.append(known)
+    transforms = work.plan.field_transforms
+    source = Source(
+        url=raw.url,
+        transforms=transforms,
+        statistics=tuple(each.to_dict() for each in statistics),
+        token=f"{raw.url} {work.plan.steps['preprocess'].digest}",
+    )
+    return source, data, Preparation(transforms, tuple(statistics))
+
+
+def _index(work: Work, attempt: Attempt) -> dict[str, float]:
+    """Write where samples lie; reads no field."""
+    assert work.made.ingest is not None
+    assert work.made.preprocess is not None
+    fields = data = open_fields(work.made.ingest.url(), work.made.preprocess.url(), dask=True)
+    for transform in work.plan.index_transforms:
+        known = call(transform, call(transform, transform.statistics, data).compute)
+        data = call(transform, transform.apply, data, known)
+    place(attempt.url(), fields, data)
+    return {}

@@ -11,6 +11,7 @@ from typing import cast
 from ..components import Fitted, Learner, Training
 from ..components.calls import call
 from ..results import report
+from ..results.forecasts import remember, stand_alone
 from ..results.run import Stage
 from ..results.solver import write_fitted
 from ..stores.attempt import Attempt
@@ -23,11 +24,14 @@ def run(work: Work) -> Stage:
     plan = work.plan
     digest = plan.steps["train"].digest
     if not isinstance(plan.method, Learner):
+        remember(plan, Path(work.run.folder), work.made.prepared, work.registry, {})
         return Stage("train", "", digest, reused=False, numbers={})
     variants = plan.versions if plan.twins else ("free",)
     there = {}
     for variant in variants:
         work.made.solvers[variant], there[variant] = _learned(work, held=variant == "held")
+    urls = {variant: work.made.solvers[variant].url() for variant in variants}
+    remember(plan, Path(work.run.folder), work.made.prepared, work.registry, urls)
     numbers = {
         key if len(variants) == 1 else f"{key}/{variant}": value
         for variant in variants
@@ -61,6 +65,7 @@ def _learned(work: Work, *, held: bool) -> tuple[Committed, bool]:
             )
             solver: Fitted = call(method, method.fit, training)
         write_fitted(attempt.url(), solver, card=report.card(plan, ()))
+        stand_alone(attempt.url(), plan, prepared, work.registry)
         return {}
 
     return work.commit("train", plan.solver_digest(held=held), make)

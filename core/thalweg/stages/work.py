@@ -16,7 +16,7 @@ from ..results.run import Run, Stage
 from ..samples import Prepared
 from ..stores.arrays import reading
 from ..stores.attempt import Attempt
-from ..stores.committed import Committed
+from ..stores.committed import STAGE_OF, Committed
 from ..stores.store import seconds
 
 log = logging.getLogger("thalweg")
@@ -37,6 +37,8 @@ class Made:
 
     ingest: Committed | None = None
     preprocess: Committed | None = None
+    index: Committed | None = None
+    """Where samples lie: the second store of `preprocess`."""
     solvers: dict[str, Committed] = field(default_factory=dict)
     """By variant of the estimate; empty for a method that learns nothing."""
     estimates: dict[str, Committed] = field(default_factory=dict)
@@ -47,11 +49,12 @@ class Made:
         """The data that later stages read."""
         assert self.ingest is not None, "preprocess and later stages come after ingest"
         assert self.preprocess is not None, "train and later stages come after preprocess"
-        return Prepared(self.ingest.url(), self.preprocess.url())
+        assert self.index is not None, "train and later stages come after preprocess"
+        return Prepared(self.ingest.url(), self.preprocess.url(), self.index.url())
 
     def all(self) -> tuple[Committed, ...]:
         """Everything that a later stage may read."""
-        first = tuple(each for each in (self.ingest, self.preprocess) if each is not None)
+        first = tuple(each for each in (self.ingest, self.preprocess, self.index) if each is not None)
         return (*first, *self.solvers.values(), *self.estimates.values())
 
 
@@ -73,7 +76,7 @@ class Work:
     def commit(self, name: str, digest: str, make: Make, *, options: str = "") -> tuple[Committed, bool]:
         """A committed stage, and whether it was there; made if it is not."""
         store = self.plan.store
-        again = ("constrain" if name == "estimate" else name) in self.redo
+        again = STAGE_OF.get(name, name) in self.redo
         generation = store.next_generation(name, digest) if again else 1
         committed = store.find(name, digest) if generation == 1 else None
         reused = committed is not None

@@ -18,7 +18,7 @@ from .lease import DONE, FAILED, Lease
 from .sealed import sealed
 from .watch import DEAD, Watch
 
-FORMAT = 2
+FORMAT = 3
 """Raised when stages are laid out otherwise; part of every digest."""
 
 log = logging.getLogger("thalweg")

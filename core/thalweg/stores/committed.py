@@ -14,6 +14,9 @@ from .files import filesystem
 from .inventory import differences
 from .sealed import read_sealed
 
+STAGE_OF: Mapping[str, str] = {"index": "preprocess", "estimate": "constrain"}
+"""The stage that writes into a folder of a store, where it is called otherwise."""
+
 
 @dataclass(frozen=True)
 class Committed:
@@ -104,5 +107,5 @@ def committed_at(url: str) -> Committed | None:
 def repair(folder: str) -> str:
     """How to have the stage of an attempt made again."""
     parts = folder.rsplit("/", 3)
-    stage = {"estimate": "constrain"}.get(parts[-3], parts[-3]) if len(parts) > 2 else "STAGE"
+    stage = STAGE_OF.get(parts[-3], parts[-3]) if len(parts) > 2 else "STAGE"
     return f"run the same command with `--from {stage}`: this stage and the later ones are made again"

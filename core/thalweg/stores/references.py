@@ -9,7 +9,7 @@ from ..errors import CorruptError
 from .conditional import names
 from .sealed import read_sealed, write_sealed
 
-STAGES = ("ingest", "preprocess", "train", "estimate", "evaluate")
+STAGES = ("ingest", "preprocess", "index", "train", "estimate", "evaluate")
 """Folders of a store that hold stages."""
 
 

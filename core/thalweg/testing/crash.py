@@ -75,7 +75,7 @@ def _run(recipe: str, store: str, at: int, block: int | None) -> None:
 def run_recipe(recipe: Path, store: Path) -> None:
     """Run a recipe in this process."""
     from thalweg.pipeline import execute
-    from thalweg.recipes.plan import plans
+    from thalweg.recipes.planning import plans
     from thalweg.recipes.registry import Registry
 
     registry = Registry.installed()

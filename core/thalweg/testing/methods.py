@@ -16,9 +16,9 @@ from ..components import Fitted, Learner, Method, Solver, Training
 from ..components.signature import Signature
 from ..quantities.units import same_units
 from ..recipes.registry import Registry
+from ..results.estimates import checked
 from ..results.solver import read_fitted, write_fitted
 from ..samples import Samples
-from ..stages.constrain import checked
 from . import learners
 from .components import check_component
 from .leads import leads_are_not_shifted

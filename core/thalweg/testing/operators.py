@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from ..components import Law, OperatorEnforcer
+from ..results.estimates import context_of
 from ..samples import Samples
-from ..stages.constrain import context_of
 from .candidates import broken, obeyed
 from .report import Check, ensure
 from .scenes import BATCH

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from ..components.signature import Field, Signature
+from ..results.estimates import context_of
 from ..samples import Samples, Windows
-from ..stages.constrain import context_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,10 +11,11 @@ import pandas as pd
 import xarray as xr
 from dask.callbacks import Callback
 
-from ..components import Transform
+from ..components import IndexTransform, Transform
 from ..components.signature import Signature
-from ..errors import ThalwegError
+from ..errors import HandshakeError, ThalwegError
 from ..quantities.units import canonical_units, same_units
+from ..samples.placed import refuse_changed
 from .components import check_component
 from .report import Check, ensure
 from .scenes import difference, series
@@ -122,6 +123,45 @@ def does_not_lag(transform: Transform, data: xr.Dataset) -> None:
         ensure(not first, f"what changes at a step shows in {name} {first} steps later; keep values at their times")
 
 
+def is_undone(transform: Transform, data: xr.Dataset) -> None:
+    """If it says how it is undone: an estimate comes back with the values that the data had, a variance with theirs."""
+    if not transform.invertible:
+        return
+    statistics = transform.statistics(data).compute()
+    made = transform.apply(data, statistics).compute()
+    if "time" not in made.coords:
+        return
+    kept = [name for name in _moving(data) if name in made and made[name].sizes == data[name].sizes]
+    kept = [name for name in kept if made[name].dtype.kind == "f"]
+    valid = made["time"].values
+    estimate = made[kept].rename(time="lead").drop_vars("lead").expand_dims("sample")
+    estimate = estimate.assign_coords(valid_time=(("sample", "lead"), valid[None]))
+    estimate = estimate.assign({f"{name}_variance": xr.ones_like(estimate[name]) for name in kept})
+    back = transform.invert(estimate, statistics)
+    more = transform.invert(estimate.assign({name: estimate[name] + 1 for name in kept}), statistics)
+    given = data[kept].compute()
+    for name in kept:
+        dims = ["lead" if dim == "time" else dim for dim in given[name].dims]
+        found = given[name].copy(data=back[name].isel(sample=0).transpose(*dims).values)
+        wrong = difference(found, given[name], tolerance=1e-5)
+        ensure(not wrong, f"undone, {name} {wrong}")
+        square = (more[name] - back[name]) ** 2
+        found = square.copy(data=back[f"{name}_variance"].transpose(*square.dims).values)
+        wrong = difference(found, square, tolerance=1e-3)
+        ensure(not wrong, f"undone, {name}_variance {wrong}; it is scaled by the square of what scales {name}")
+
+
+def an_index_changes_no_field(transform: Transform, data: xr.Dataset) -> None:
+    """What an index transform gives is kept without the fields."""
+    if not isinstance(transform, IndexTransform):
+        return
+    made = transform.apply(data, transform.statistics(data).compute())
+    try:
+        refuse_changed(data, made, by=type(transform).__name__)
+    except HandshakeError as error:
+        raise AssertionError(f"{error.given}; let it be a Transform") from None
+
+
 _Future = tuple[Any, int, xr.DataArray, xr.DataArray]
 
 
@@ -164,6 +204,8 @@ CHECKS: tuple[Check, ...] = (
     gives_the_same_again,
     does_not_look_ahead,
     does_not_lag,
+    is_undone,
+    an_index_changes_no_field,
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg import HandshakeError, Learner, Registry, Samples, Training
-from thalweg.recipes.plan import plans_of
+from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
 from thalweg_earth.transforms.split import Split
 from thalweg_earth.transforms.windows import Windows

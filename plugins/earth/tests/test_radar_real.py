@@ -17,7 +17,7 @@ import pytest
 import yaml
 from thalweg import Registry
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg_earth.datasets.radar import Radar
 
 ROOT = Path(__file__).resolve().parents[3]

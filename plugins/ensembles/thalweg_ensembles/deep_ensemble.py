@@ -59,6 +59,10 @@ class DeepEnsemble(Learner):
         """The learner's: members learn one after the other."""
         return self.of.demand(given, wanted, options)
 
+    def resolved(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As the learner resolves them."""
+        return self.of.resolved(options)
+
     def check_samples(self, train: Samples) -> None:
         self.of.check_samples(train)
 

@@ -49,6 +49,10 @@ class MultiModel(Learner):
         each = [learner.demand(given, wanted, _read(learner, options)) for learner in self._learners]
         return Demand(max((one.workers for one in each), default=1), max((one.memory for one in each), default=0))
 
+    def resolved(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As each of them resolves those that it reads."""
+        return {f"{i}-{each.name}": dict(each.resolved(_read(each, options))) for i, each in enumerate(self._learners)}
+
     def check_samples(self, train: Samples) -> None:
         for each in self._learners:
             each.check_samples(train)

@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from thalweg import Fitted, HandshakeError, Hold, Law, OptionError, Registry, Samples, Signature
 from thalweg.components.signature import Field
-from thalweg.stages.constrain import context_of
+from thalweg.results.estimates import context_of
 from thalweg.testing import check_method
 from thalweg.testing.toy_learner import learn
 from thalweg_pde.attentive import AttentiveNeuralProcess as Process

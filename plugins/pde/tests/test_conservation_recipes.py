@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 
 RECIPES = Path(__file__).resolve().parents[3] / "recipes"
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import HandshakeError, Hold, LinearLaw, Registry, Samples
-from thalweg.stages.constrain import context_of
+from thalweg.results.estimates import context_of
 from thalweg.testing import check_enforcer, series, windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
 from thalweg_probconserv.enforcers.additive import Additive

@@ -13,7 +13,7 @@ import xarray as xr
 from thalweg import HandshakeError, Hold, LinearLaw, Registry, Samples, TensorLaw
 from thalweg.learning import to_tensor
 from thalweg.learning.tensors import grid_of
-from thalweg.stages.constrain import context_of
+from thalweg.results.estimates import context_of
 from thalweg.testing import check, series, windowed
 from thalweg.testing.scenes import guess
 from thalweg.testing.toy_learner import ToyLearner, learn

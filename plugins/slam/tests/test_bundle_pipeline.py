@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from thalweg import HandshakeError
 from thalweg.errors import EstimateError, OptionError, SourceError
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans_of
+from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
 from thalweg.recipes.registry import Registry
 from thalweg.samples import Samples

@@ -16,11 +16,11 @@ from thalweg import HandshakeError
 from thalweg.components.signature import Signature
 from thalweg.errors import EstimateError, OptionError, SourceError
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans_of
+from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
 from thalweg.recipes.registry import Registry
+from thalweg.results.estimates import context_of
 from thalweg.samples import Samples
-from thalweg.stages.constrain import context_of
 from thalweg.testing import (
     check_component,
     check_dataset,

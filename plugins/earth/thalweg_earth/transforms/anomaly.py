@@ -55,20 +55,29 @@ class Anomaly(Transform):
         climatology: xr.Dataset = xr.concat(means, "group").assign_coords(group=groups).astype(np.float32)
         return climatology.drop_vars([name for name in climatology.coords if name != "group"])
 
-    def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
-        labels = self._labels(data["time"])
-        groups = statistics["group"].values
-        missing = np.setdiff1d(labels, groups)
-        if missing.size:
-            raise SourceError(
-                f"the climatology has no {self._group} {missing[0]}",
-                allowed=", ".join(map(str, groups)),
-                advice="take the climatology from data that have it",
+    def invert(self, estimate: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        if "valid_time" not in estimate.coords:
+            raise HandshakeError(
+                "an estimate without times cannot be freed from its climatology",
+                allowed="samples along a dim of dates",
+                advice="leave `anomaly` out",
             )
-        positions = np.searchsorted(groups, labels)
+        valid = estimate["valid_time"]
+        positions = self._positions(valid, statistics)
+        made = {}
+        for name in statistics.data_vars:
+            if name in estimate:
+                array = estimate[name]
+                mean = statistics[name].isel(group=positions).drop_vars(["group"])
+                made[name] = (array + mean.drop_vars(list(mean.coords))).astype(array.dtype).transpose(*array.dims)
+        return estimate.assign(made)
+
+    def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        positions = self._positions(data["time"], statistics).values
         baseline = "all times" if self.baseline is None else f"{self.baseline[0]}..{self.baseline[1]}"
         changed = {}
         for name in self._names(data):
+            _refuse_other_grid(data[name], statistics[name])
             array = _less(data[name], statistics[name], positions)
             array.attrs = {key: each for key, each in data[name].attrs.items() if key != "valid_range"}
             long_name = str(array.attrs.get("long_name", name))
@@ -76,6 +85,18 @@ class Anomaly(Transform):
             array.attrs["climatology"] = f"mean by {self._group} of {baseline}"
             changed[name] = array
         return data.assign(changed)
+
+    def _positions(self, time: xr.DataArray, statistics: xr.Dataset) -> xr.DataArray:
+        """Of each time, the position of its group in the climatology. Raises `SourceError` if it has none."""
+        labels, groups = self._labels(time), statistics["group"].values
+        missing = np.setdiff1d(labels, groups)
+        if missing.size:
+            raise SourceError(
+                f"the climatology has no {self._group} {missing[0]}",
+                allowed=", ".join(map(str, groups)),
+                advice="take the climatology from data that have it",
+            )
+        return xr.DataArray(np.searchsorted(groups, labels), dims=time.dims)
 
     @property
     def _group(self) -> str:
@@ -89,7 +110,7 @@ class Anomaly(Transform):
         if not is_time(time):
             raise OptionError(f"'time' holds {time.dtype}", allowed="dates", advice="decode the times of the source")
         if self.over == "time":
-            return np.zeros(time.size, dtype=np.int64)
+            return np.zeros(time.shape, dtype=np.int64)
         return np.asarray(getattr(time.dt, self._group).values, dtype=np.int64)
 
     def _baseline(self, time: xr.DataArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -103,6 +124,16 @@ class Anomaly(Transform):
                 advice="choose a baseline that the data cover",
             )
         return chosen
+
+
+def _refuse_other_grid(array: xr.DataArray, climatology: xr.DataArray) -> None:
+    for dim, size in climatology.sizes.items():
+        if dim != "group" and array.sizes.get(dim) != size:
+            raise HandshakeError(
+                f"{array.name!r} has {array.sizes.get(dim, 0)} along {dim!r}",
+                allowed=f"{size}, as the climatology has",
+                advice="give data of the grid that the climatology is of",
+            )
 
 
 def _less(array: xr.DataArray, climatology: xr.DataArray, positions: np.ndarray[Any, Any]) -> xr.DataArray:

@@ -63,6 +63,10 @@ class Coarsen(Transform):
         index = Pairs.over(self.over, count, inputs=(name,), truth=(self.variable,))
         return index.on(data.assign({name: coarse}))
 
+    def invert(self, estimate: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+        """The estimate: what is estimated is the field itself, on its own grid."""
+        return estimate
+
     def _means(self, field: xr.DataArray, weight: xr.DataArray, space: list[str]) -> xr.DataArray:
         """Weighted means of blocks over the cells that are there; missing where too few are."""
         size = dict.fromkeys(space, self.factor)

@@ -35,5 +35,9 @@ class RainRate(Transform):
         rain = rate.where((dbz >= self.minimum) | dbz.isnull(), np.float32(0.0))
         return data.assign({self.to: rain.assign_attrs(units="mm h-1", long_name="rain rate", standard_name=_STANDARD)})
 
+    def invert(self, estimate: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+        """The estimate: a field is added, and none is changed."""
+        return estimate
+
 
 _STANDARD = "rainfall_rate"

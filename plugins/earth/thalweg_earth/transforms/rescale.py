@@ -45,3 +45,13 @@ class Rescale(Transform):
         if bounds is not None:
             scaled.attrs["valid_range"] = sorted(float(each) * self.by + self.offset for each in bounds)
         return data.assign({self.variable: scaled})
+
+    def invert(self, estimate: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+        powers = {self.variable: 1, f"{self.variable}_factor": 1, f"{self.variable}_variance": 2}
+        made = {}
+        for name in set(powers) & set(map(str, estimate.data_vars)):
+            array = estimate[name]
+            kind = array.dtype.type
+            offset = self.offset if name == self.variable else 0.0
+            made[name] = (array - kind(offset)) / kind(abs(self.by) ** powers[name] if powers[name] > 1 else self.by)
+        return estimate.assign(made)

@@ -51,6 +51,14 @@ class Select(Transform):
             data = _regular(data.isel({dim: _positions(data[dim], dim, wanted)}), dim)
         return data
 
+    def newest(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        """The same part of each dim but time: a period that ends would cut the newest steps away."""
+        return self.model_copy(update={"time": None}).apply(data, statistics)
+
+    def invert(self, estimate: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+        """The estimate: no value is changed."""
+        return estimate
+
     def _ranges(self) -> dict[str, Period]:
         named = {"time": self.time, "latitude": self.latitude, "longitude": self.longitude}
         return {dim: each for dim, each in named.items() if each is not None} | self.ranges

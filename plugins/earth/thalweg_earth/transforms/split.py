@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import xarray as xr
 from pydantic import Field, model_validator
-from thalweg import SPLITS, HandshakeError, OptionError, SampleIndex, Transform, Windows, has_index, index_of
+from thalweg import SPLITS, HandshakeError, IndexTransform, OptionError, SampleIndex, Windows, has_index, index_of
 
 from .._dates import Dates, Period, interval, is_time, refuse_reversed, stamps
 
@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     # The recipe's word is `validate`; pydantic warns that its own deprecated method of that name is hidden.
     warnings.filterwarnings("ignore", message='Field name "validate"', category=UserWarning)
 
-    class Split(Transform):
+    class Split(IndexTransform):
         """Labels each sample as one to train on, to validate or to test.
 
         A window belongs to a period if all of its times lie inside, so no two splits share a field; windows across an

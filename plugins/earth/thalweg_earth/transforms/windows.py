@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import xarray as xr
 from pydantic import Field, PositiveInt
-from thalweg import HandshakeError, OptionError, Signature, Transform, has_index
+from thalweg import HandshakeError, IndexTransform, OptionError, Signature, has_index
 from thalweg import Windows as Index
 
 from .._dates import is_time
@@ -27,7 +27,7 @@ class Run:
     stop: int
 
 
-class Windows(Transform):
+class Windows(IndexTransform):
     """Windows of `inputs` steps followed by `targets` steps, as index arithmetic: nothing is cut out or copied.
 
     A window never crosses the end of a series (a coordinate with the CF attribute `sample_dimension` says how long each

@@ -1,0 +1,147 @@
+"""`thalweg forecast`: what a run fitted, on the newest data. `ROOT/runs/NAME/forecast.json` says what that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ..boundaries.access import asked
+from ..components import Dataset, Hold, Learner
+from ..components.calls import call
+from ..components.signature import Signature
+from ..credentials import hidden
+from ..errors import OptionError, SourceError
+from ..recipes.parts import holds_of
+from ..recipes.plan import Plan
+from ..recipes.preparation import Preparation
+from ..recipes.provenance import version_of
+from ..recipes.recipe import Constraint
+from ..recipes.registry import Registry
+from ..samples import Prepared, Samples
+from ..samples.calendar import Step
+from ..stores.arrays import read
+from ..stores.conditional import names
+from ..stores.sealed import read_sealed, write_sealed
+from ..stores.store import Store
+from . import report
+from .description import Description
+from .folders import publish
+from .solved import Solved, load, write_alone
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FILE = "forecast.json"
+
+
+def described(plan: Plan, prepared: Prepared) -> tuple[Description, Samples]:
+    """What the solver of a plan is, and samples that it is made for; reads no field."""
+    samples = prepared.samples("test")
+    learner = plan.method if isinstance(plan.method, Learner) else None
+    recorded = plan.resolved()["train"]
+    dim = samples.index.dim
+    axis = samples.data[dim] if dim is not None and dim in samples.data.coords else None
+    versions = {**report.versions(), plan.method.name: version_of(type(plan.method))}
+    resolved = learner.resolved(plan.options) if learner is not None else {}
+    description = Description(
+        method=recorded["method"],
+        learned=learner is not None,
+        train={key: getattr(each, "name", each) for key, each in resolved.items()},
+        source=Signature.of(read(prepared.ingest)),
+        given=samples.given,
+        wanted=samples.wanted,
+        samples=samples.index.form,
+        step=Step.of(axis) if axis is not None else None,
+        versions=versions,
+    )
+    return description, samples
+
+
+def stand_alone(url: str, plan: Plan, prepared: Prepared, registry: Registry) -> None:
+    """Make the folder of a plan's solver stand alone."""
+    description, samples = described(plan, prepared)
+    kept = Preparation.read(f"{prepared.preprocess.rpartition('/')[0]}/preparation", registry)
+    write_alone(url, description, kept, samples.grid)
+
+
+def remember(plan: Plan, folder: Path, prepared: Prepared, registry: Registry, solvers: Mapping[str, str]) -> None:
+    """Write down what a run forecasts with; a method that learns nothing gets a folder beside it."""
+    root = plan.store.root
+    if not solvers:
+        own = f"{root}/runs/{folder.name}/solver"
+        stand_alone(own, plan, prepared, registry)
+        solvers = {"free": own}
+    tree = plan.resolved()
+    said = {
+        "name": plan.recipe.name,
+        "solvers": {variant: url.removeprefix(f"{root}/") for variant, url in solvers.items()},
+        "dataset": hidden(tree["ingest"]),
+        "holds": tree["constrain"],
+    }
+    write_sealed(str(folder / FILE), said)
+    publish(str(folder), plan.store, [FILE])
+
+
+@dataclass(frozen=True)
+class Forecasting:
+    """What a run forecasts with: solvers by variant, laws, and its source."""
+
+    name: str
+    folder: str
+    solvers: Mapping[str, str]
+    dataset: Mapping[str, Any]
+    holds: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def of(cls, name: str, store: Store) -> Forecasting:
+        """That of a run, by its name or the beginning of it. Raises `SourceError`."""
+        folder = f"{store.root}/runs"
+        wanted = Path(name).name
+        known = sorted(each for each in names(folder) if not each.startswith(".")) if wanted else []
+        found = [each for each in known if each == wanted] or [each for each in known if each.startswith(wanted)]
+        said = {each: one for each in found if (one := read_sealed(f"{folder}/{each}/{FILE}", advice=_AGAIN))}
+        if len(said) != 1:
+            raise SourceError(
+                f"{name[:200]!r} names {len(said) or 'no'} run{'s' if said else ''} that a forecast can be made with",
+                allowed=", ".join(list(said) or known[:20]) or f"none in {folder}",
+                advice="give --store, or the run's full name",
+            )
+        ((each, one),) = said.items()
+        solvers = {
+            v: url if "://" in url or url.startswith("/") else f"{store.root}/{url}"
+            for v, url in one["solvers"].items()
+        }
+        return cls(one["name"], f"{folder}/{each}", solvers, one["dataset"], tuple(one["holds"]))
+
+    def solved(self, registry: Registry, *, held: bool) -> Solved:
+        """The solver, of the training under laws if there is one and it is asked for."""
+        return load(self.solvers["held" if held and "held" in self.solvers else next(iter(self.solvers))], registry)
+
+    def laws(self, registry: Registry) -> tuple[Hold, ...]:
+        """The laws of the run."""
+        return holds_of([Constraint(**each) for each in self.holds], registry)
+
+    def source(self, registry: Registry, *, file: str | None = None) -> xr.Dataset:
+        """The run's source as it is now, or another file read in the same way. Raises `SourceError`."""
+        ((name, options),) = self.dataset.items()
+        if file is not None:
+            if "path" not in registry.get("datasets", name).model_fields:
+                raise OptionError(
+                    f"{name} reads no file that is named", allowed="its own source", advice="leave FILE out"
+                )
+            options = {**options, "path": file}
+        part = cast(Dataset, registry.make("datasets", {name: options}, where="ingest"))
+        return cast("xr.Dataset", call(part, asked, part.open, part.name, kind=SourceError))
+
+    def forecast(
+        self, registry: Registry, *, file: str | None = None, origins: int = 1, held: bool = True
+    ) -> xr.Dataset:
+        """A forecast from the newest origins, in the units of the source, held to the run's laws."""
+        solved = self.solved(registry, held=held)
+        holds = self.laws(registry) if held else ()
+        return solved.forecast(self.source(registry, file=file), origins=origins, holds=holds)
+
+
+_AGAIN = "run its recipe again: what is committed is reused"
