@@ -242,9 +242,9 @@ def test_records_of_a_remote_store_lie_in_a_folder_of_its_own(monkeypatch: pytes
 
 def test_a_record_that_no_run_wrote_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs" / "a").mkdir(parents=True)
-    whole: dict[str, object] = {"name": "a", "digest": "", "table": [], "cite": []}
-    for wrong in ({"name": 1}, {"table": [1]}, {"table": [{"metric": "x"}]}, {"cite": None}):
+    whole: dict[str, object] = {"name": "a", "digest": "", "records": [], "cite": []}
+    for wrong in ({"name": 1}, {"records": [1]}, {"records": [{"metric": "x"}]}, {"cite": None}):
         content = {**whole, **wrong}
         (tmp_path / "runs" / "a" / "run.json").write_bytes(sealed(content))
-        with pytest.raises(CorruptError, match="is not what a run wrote"):
+        with pytest.raises(CorruptError, match="is not what this version of a run writes"):
             read_run("a", Store(tmp_path))

@@ -47,6 +47,7 @@ from .errors import (
 )
 from .recipes.registry import Named, Registry
 from .results.folders import links, tracker_uri
+from .results.records import Record, curves, scalars
 from .results.run import STAGES, Run, Stage
 from .results.scoring import KEPT, Score, Totals, score
 from .results.solver import read_fitted, write_fitted
@@ -79,6 +80,7 @@ __all__ = [
     "OutputEnforcer",
     "Pairs",
     "Parts",
+    "Record",
     "Register",
     "Registry",
     "Rows",
@@ -105,6 +107,7 @@ __all__ = [
     "boundaries",
     "chosen",
     "credentials",
+    "curves",
     "has_index",
     "hookimpl",
     "index_of",
@@ -112,6 +115,7 @@ __all__ = [
     "pair",
     "quantities",
     "read_fitted",
+    "scalars",
     "score",
     "shake",
     "stores",

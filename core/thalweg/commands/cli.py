@@ -123,6 +123,7 @@ def compare(runs: Runs, store: StoreOption = None) -> None:
     """Put the scores of runs side by side."""
     from ..recipes.limits import check_place
     from ..results.folders import read_run
+    from ..results.report import table
     from .console import console, scores
 
     place = check_place(store or STORE)
@@ -132,7 +133,7 @@ def compare(runs: Runs, store: StoreOption = None) -> None:
     for digest, record in records.items():
         # Two runs of one recipe are told apart by their digests.
         several = names.count(record["name"]) > 1
-        tables[f"{record['name']}/{digest[:10]}" if several else record["name"]] = record["table"]
+        tables[f"{record['name']}/{digest[:10]}" if several else record["name"]] = table(record["records"])
     console.print(scores(tables))
 
 

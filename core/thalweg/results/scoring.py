@@ -51,6 +51,8 @@ class Score:
     overall: xr.DataArray
     beside: Mapping[str, Score] = field(default_factory=dict)
     """What a metric tells beside its value, by name."""
+    counts: tuple[xr.DataArray, xr.DataArray] | None = None
+    """How much was counted, by lead and overall; None for a measure that does not say."""
 
 
 def tally(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset) -> dict[str, Totals]:
@@ -118,8 +120,11 @@ def finish(metric: Metric, totals: Tally) -> Score:
     )
     by_lead = metric.value(each_lead)
     overall = _over_leads(by_lead) if metric.overall == "mean" else metric.value(pooled)
+    first = next(iter(totals.values()))
+    counts = first.over("sample").count, first.over("sample", "lead").count
     whole = metric.beside(pooled)
-    return Score(by_lead, overall, {name: Score(each, whole[name]) for name, each in metric.beside(each_lead).items()})
+    beside = {name: Score(each, whole[name], counts=counts) for name, each in metric.beside(each_lead).items()}
+    return Score(by_lead, overall, beside, counts)
 
 
 def score(metric: Metric | WholeMetric, estimate: xr.Dataset, truth: xr.Dataset) -> Score:

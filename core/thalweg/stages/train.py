@@ -29,7 +29,7 @@ def run(work: Work) -> Stage:
     for variant in variants:
         work.made.solvers[variant], there[variant] = _learned(work, held=variant == "held")
     numbers = {
-        key if len(variants) == 1 else f"{key}/{variant}": value
+        key if len(variants) == 1 else f"{variant}/{key}": value
         for variant in variants
         for key, value in _numbers(work.made.solvers[variant]).items()
     }
