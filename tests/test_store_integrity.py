@@ -86,7 +86,7 @@ def test_a_flipped_byte_is_named_and_its_stage_made_again(done: tuple[Path, Path
     file, store = done
     pattern, advice = VICTIMS[victim]
     broken = sorted(store.glob(pattern))[0]
-    spots = {"a manifest": '"sha256": "', "a manifest's number": '"seconds": 0.'}
+    spots = {"a manifest": '"sha256": "', "a manifest's number": '"seconds": '}
     flip(broken, broken.read_text().index(spots[victim]) + 16 if victim in spots else None)
     name = (
         str(broken.relative_to(store))
