@@ -28,7 +28,7 @@ import torch
 import xarray as xr
 import yaml
 from _markdown import cell, table
-from thalweg import LinearLaw, Registry, Samples
+from thalweg import LinearLaw, Registry, Samples, scalars
 from thalweg.pipeline import Execution
 from thalweg.recipes.planning import plans
 from thalweg.results.estimates import context_of
@@ -128,7 +128,7 @@ class House:
         found: dict[tuple[str, str], Row] = {}
         for site, said, by in ways(law):
             execution, more = self.run(law, by, seed=seed)
-            numbers = execution.stages["evaluate"].numbers
+            numbers = scalars(execution.records())
             if site == "output":
                 found["none", "free"] = _row(numbers, name, "free", spent["train"], spent["constrain"])
                 training, inference = spent["train"], spent["constrain"] + more["constrain"]
@@ -172,7 +172,7 @@ def _scored(
 
 
 def _row(numbers: Mapping[str, float], law: str, version: str, training: float, inference: float) -> Row:
-    return Row(numbers[f"relative-l2/{version}"], numbers[f"violation/{law}/{version}"], training, inference)
+    return Row(numbers[f"{version}/relative-l2"], numbers[f"{version}/violation/{law}"], training, inference)
 
 
 def compare(house: House, weights: Sequence[float], *, seeds: Sequence[int]) -> None:
@@ -181,8 +181,8 @@ def compare(house: House, weights: Sequence[float], *, seeds: Sequence[int]) -> 
         name = next(iter(LAWS[law]))
         for weight in weights:
             runs = [house.run(law, {"penalty": {"weight": weight}}, seed=seed)[0] for seed in seeds]
-            numbers = [run.stages["evaluate"].numbers for run in runs]
-            error, left = ([each[f"{key}/held"] for each in numbers] for key in ("relative-l2", f"violation/{name}"))
+            numbers = [scalars(run.records()) for run in runs]
+            error, left = ([each[f"held/{key}"] for each in numbers] for key in ("relative-l2", f"violation/{name}"))
             print(f"{law:<22}weight {weight:<8g}{cell(error):<18}{cell(left)}", flush=True)
 
 

@@ -4,7 +4,7 @@
 
 Runs the recipe once for each seed (`train.seed`), through the pipeline; what is committed is reused, so the command can
 be interrupted, and given again. A method without a seed is run once. `minutes` is the mean time of a training.
-`--curve nino34-skill/free/lead` prints a score by lead, as the evaluation names it.
+`--curve free/nino34-skill/lead` prints a score by lead, as the evaluation names it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import statistics
 from collections import defaultdict
 
-from thalweg import Learner
+from thalweg import Learner, curves
 from thalweg.pipeline import Execution, execute
 from thalweg.recipes.planning import plans
 from thalweg.recipes.registry import Registry
@@ -22,10 +22,10 @@ from thalweg.recipes.registry import Registry
 def labels(execution: Execution, names: list[str], curve: str | None) -> dict[str, float]:
     """Scores by column: the metric, and `held` where a law was held; or those of a curve."""
     if curve is not None:
-        curves = execution.stages["evaluate"].curves
-        if curve not in curves:
-            raise SystemExit(f"there is no curve {curve!r}; there are {', '.join(curves)}")
-        return {f"{at:g}": value for at, value in curves[curve].items()}
+        known = curves(execution.records())
+        if curve not in known:
+            raise SystemExit(f"there is no curve {curve!r}; there are {', '.join(known)}")
+        return {f"{at:g}": value for at, value in known[curve].items()}
     found = {}
     for row in execution.table():
         for version in ("free", "held"):

@@ -14,7 +14,7 @@ from mutants.enforcers import Blanks, Clip, ClipIdle, Flattens, Holes, Idle, Med
 from mutants.laws import Above, ByChunk, Silent, Smooth, SmoothAbove, Sums, SumsNonlinear, ZeroSum
 from mutants.losses import PerSample, Rounded, Shrinks, Squared, Undefined
 from mutants.methods import Crowd, Empty, Learns, Still, Straight
-from mutants.metrics import Always, First, MissingIsNear, Near, NearOrMissing, Touches, WrongSign
+from mutants.metrics import Always, First, MissingIsNear, Near, NearOrMissing, Touches
 from mutants.operators import EndsAbove, EndsAnywhere, EndsNaN
 from mutants.penalties import PullDown, PullEach, PullNaN
 from mutants.transforms import Centred, Jitters, Strips
@@ -190,7 +190,7 @@ def test_losses(part: type[Loss], broken: set[str]) -> None:
 @breaks(mutants.metrics, metrics)
 def test_metrics(part: type[Any], broken: set[str]) -> None:
     found = failed(metrics.CHECKS, part(), *metrics.example(Signature()))
-    alone = (Near, Always, WrongSign, First, NearOrMissing, MissingIsNear, Touches)
+    alone = (Near, Always, First, NearOrMissing, MissingIsNear, Touches)
     assert found == named(broken) if part in alone else found >= named(broken)
 
 

@@ -158,7 +158,10 @@ def test_two_runs_of_one_recipe_stand_side_by_side(recipe: Recipes, tmp_path: Pa
         assert CliRunner().invoke(app, ["run", str(recipe()), "--store", store, "--set", override]).exit_code == 0
     names = sorted(each.name for each in (tmp_path / "store" / "runs").iterdir())
     done = CliRunner().invoke(app, ["compare", *names, "--store", store])
-    assert done.output.count("free") == 2
+    scores, _, differences = done.output.partition("less wave/")
+    assert scores.count("free") == 2
+    assert "±" in differences
+    assert "train.method.linear-inverse-model.modes: " in differences
     assert CliRunner().invoke(app, ["compare", "wave", "--store", store]).exit_code == 2
 
 
@@ -242,9 +245,9 @@ def test_records_of_a_remote_store_lie_in_a_folder_of_its_own(monkeypatch: pytes
 
 def test_a_record_that_no_run_wrote_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs" / "a").mkdir(parents=True)
-    whole: dict[str, object] = {"name": "a", "digest": "", "table": [], "cite": []}
-    for wrong in ({"name": 1}, {"table": [1]}, {"table": [{"metric": "x"}]}, {"cite": None}):
+    whole: dict[str, object] = {"name": "a", "digest": "", "records": [], "cite": []}
+    for wrong in ({"name": 1}, {"records": [1]}, {"records": [{"metric": "x"}]}, {"cite": None}):
         content = {**whole, **wrong}
         (tmp_path / "runs" / "a" / "run.json").write_bytes(sealed(content))
-        with pytest.raises(CorruptError, match="is not what a run wrote"):
+        with pytest.raises(CorruptError, match="is not what this version of a run writes"):
             read_run("a", Store(tmp_path))

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from thalweg import EstimateError, HandshakeError, Registry, Signature, Solver, hookimpl, quantities
 from thalweg.pipeline import execute
-from thalweg.recipes.plan import plans
+from thalweg.recipes.planning import plans
 from thalweg.stores.arrays import read
 
 MEMBERS = 5

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from thalweg import Registry
+from thalweg import Registry, scalars
 from thalweg.pipeline import execute
 from thalweg.recipes.planning import plans
 
@@ -64,7 +64,7 @@ def temperatures(file: Path) -> None:
 def scores(recipe: str, folder: Path, *overrides: str) -> dict[str, dict[str, float]]:
     made = plans(RECIPES / recipe, overrides=list(overrides), registry=REGISTRY, store=str(folder / "store"))
     return {
-        f"{position} {plan.method.name}": execute(plan, registry=REGISTRY).stages["evaluate"].numbers
+        f"{position} {plan.method.name}": scalars(execute(plan, registry=REGISTRY).records())
         for position, plan in enumerate(made)
     }
 
@@ -76,8 +76,8 @@ def test_nowcasts_begin_as_extrapolation(tmp_path: Path) -> None:
     found = scores("nowcast-taasrad19-learned.yaml", tmp_path, path)
     assert [name.split()[1] for name in found] == ["persistence", "advection", "unet", "convlstm", "predrnn"]
     found |= scores("nowcast-taasrad19-earthformer.yaml", tmp_path, path, "train.batch=8")
-    persistence = found["0 persistence"]["mse/free"]
-    assert all(numbers["mse/free"] < 0.5 * persistence for name, numbers in found.items() if "persistence" not in name)
+    persistence = found["0 persistence"]["free/mse"]
+    assert all(numbers["free/mse"] < 0.5 * persistence for name, numbers in found.items() if "persistence" not in name)
     assert all(np.isfinite(list(numbers.values())).all() for numbers in found.values())
 
 
@@ -92,4 +92,4 @@ def test_ensembles_learn_a_wave(tmp_path: Path) -> None:
         "preprocess[3]={split: {train: [1971, 1982], validate: [1983, 1985], test: [1986, 1990]}}",
     )
     assert [name.split()[1] for name in found] == ["seasonal-ridge", "deep-ensemble", "multi-model"]
-    assert all(numbers["nino34-skill/free"] > 0.5 for numbers in found.values())
+    assert all(numbers["free/nino34-skill"] > 0.5 for numbers in found.values())

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from thalweg import Registry
+from thalweg import Registry, scalars
 from thalweg.errors import CorruptError, StoreError
 from thalweg.pipeline import Execution, execute
 from thalweg.recipes.plan import Plan
 from thalweg.recipes.planning import plans
+from thalweg.results.records import Coverage, Record, from_parquet, records_of, to_parquet
 from thalweg.results.run import STAGES
-from thalweg.stages.evaluate import entries
+from thalweg.results.scoring import Score
 from thalweg.stores.arrays import read
 from thalweg.stores.store import Store
 from thalweg.testing.crash import run_and_die, run_recipe
@@ -39,15 +40,15 @@ def ran(file: Path, store: Path, *overrides: str, **options: Any) -> Execution:
 def scores(store: Path) -> pd.DataFrame:
     files = sorted(store.glob("evaluate/*/attempt-*/data/scores.parquet"))
     frame = pd.concat([pd.read_parquet(file) for file in files])
-    return frame.sort_values(["metric", "estimate", "lead"], ignore_index=True)
+    return frame.sort_values(["metric", "entry", "variant", "lead"], ignore_index=True)
 
 
 def test_a_law_is_held_and_both_estimates_are_scored(recipe: Recipes, tmp_path: Path) -> None:
     done = ran(recipe(), tmp_path / "store")
-    numbers = done.stages["evaluate"].numbers
-    assert numbers["violation/area-mean/free"] > 1e-3
-    assert numbers["violation/area-mean/held"] < 1e-6
-    assert 0 < numbers["rmse/free"] < 1
+    numbers = scalars(done.records())
+    assert numbers["free/violation/area-mean"] > 1e-3
+    assert numbers["held/violation/area-mean"] < 1e-6
+    assert 0 < numbers["free/rmse"] < 1
     assert {row["metric"] for row in done.table()} >= {"rmse", "mae", "violation/area-mean"}
     assert set(done.stages["evaluate"].files) >= {"figures/scores.png", "figures/maps.png", "scores.parquet", "card.md"}
 
@@ -59,7 +60,7 @@ def test_the_scores_are_those_of_a_plain_script(recipe: Recipes, wave: Path, tmp
     climate = field[:72].reshape(6, 12, 5, 8).mean(0)
     anomaly = field - np.tile(climate, (10, 1, 1))
     errors = [anomaly[t + 3 + lead] - anomaly[t + 2] for t in range(72, 120 - 7 + 1) for lead in range(4)]
-    assert done.stages["evaluate"].numbers["rmse/free"] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-6)
+    assert scalars(done.records())["free/rmse"] == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=1e-6)
 
 
 def test_the_same_recipe_again_runs_nothing(recipe: Recipes, tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_the_same_recipe_again_runs_nothing(recipe: Recipes, tmp_path: Path) -> 
     again = ran(recipe(), tmp_path / "store")
     assert all(stage.reused for stage in again.stages.values())
     assert again.run.digest == first.run.digest
-    assert again.stages["evaluate"].numbers == first.stages["evaluate"].numbers
+    assert scalars(again.records()) == scalars(first.records())
 
 
 def test_what_a_change_leaves_alone_is_reused(recipe: Recipes, tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_a_corrupt_chunk_ends_the_run_and_is_named(recipe: Recipes, tmp_path: Pa
     with pytest.raises(CorruptError, match=r"chunk temperature/c/0/0/0 is corrupt"):
         ran(recipe(), tmp_path / "store", "train.method.modes=2")
     mended = ran(recipe(), tmp_path / "store", "train.method.modes=2", redo=STAGES[1:])
-    assert mended.stages["evaluate"].numbers["violation/area-mean/held"] < 1e-6
+    assert scalars(mended.records())["held/violation/area-mean"] < 1e-6
 
 
 def test_a_full_disk_leaves_what_was_committed(
@@ -205,5 +206,13 @@ def test_a_mean_is_over_numbers_only() -> None:
     scores = xr.DataArray(
         [[1.0, 3.0]], coords={"statistic": ["rmse"], "threshold": [16, 74]}, dims=("statistic", "threshold")
     )
-    assert [key for key, _ in entries("ate", scores)] == ["ate/rmse/16", "ate/rmse/74"]
-    assert {key: float(one) for key, one in entries("csi", scores[0])}["csi/mean"] == 2.0
+    about = Record("ate", (), "held", None, 0.0, 0.0, 1.0, "m", "lower", "", 3, "", "")
+    told = {"coverage": Coverage(8.0, 0.5, {}), "units": "K"}
+    made = tuple(records_of(Score(scores, scores), about, **told))
+    assert [each.row for each in made] == ["ate/rmse/16", "ate/rmse/74"]
+    csi = tuple(records_of(Score(scores[0], scores[0]), about, **told))
+    assert {each.name: each.value for each in csi}["held/ate/mean"] == 2.0
+    assert {(each.count, each.coverage) for each in csi} == {(8.0, 0.5)}
+    assert from_parquet(to_parquet(csi)) == csi
+    hole = tuple(records_of(Score(scores[0].where(scores[0] > 1), scores[0].where(scores[0] > 1)), about, **told))
+    assert np.isnan(hole[-1].value), "a threshold without a value marks the mean"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import Registry
+from thalweg import Registry, curves, scalars
 from thalweg.pipeline import Execution, execute
 from thalweg.recipes.planning import plans
 
@@ -38,7 +38,7 @@ ENSO = {
 def test_enso_kaplan(tmp_path: Path) -> None:
     found = results("enso-kaplan.yaml", DATA / "sst" / "kaplan_sst_anom_5deg_1856_2014.nc", tmp_path)
     for method, expected in ENSO.items():
-        curve = found[method].stages["evaluate"].curves["nino34-skill/free/lead"]
+        curve = curves(found[method].records())["free/nino34-skill/lead"]
         np.testing.assert_allclose([curve[lead] for lead in range(1, 13)], expected, atol=0.02)
 
 
@@ -48,10 +48,7 @@ def test_nowcast_taasrad19(tmp_path: Path) -> None:
     The file's own wet fractions choose 87 windows at 3 %, so the printed row is met to .001, its MSE to .0002.
     """
     file = DATA / "radar" / "taasrad19_64_2015-10_2016-07.nc"
-    found = {
-        name: each.stages["evaluate"].numbers
-        for name, each in results("nowcast-taasrad19.yaml", file, tmp_path).items()
-    }
+    found = {name: scalars(each.records()) for name, each in results("nowcast-taasrad19.yaml", file, tmp_path).items()}
     thresholds = [16, 74, 133, 160, 181, 219]
     data = xr.open_dataset(file, engine="h5netcdf")
     chosen = (data["event_split"].values == 1) & (data["event_wet_fraction"].values >= np.float32(0.03))
@@ -62,39 +59,39 @@ def test_nowcast_taasrad19(tmp_path: Path) -> None:
     was = [truth >= threshold for threshold in thresholds]
     csi = [(s & w).sum() / (s | w).sum() for s, w in zip(said, was, strict=True)]
     mse = np.mean((last.astype(float) - truth) ** 2) / 255**2
-    got = [found["persistence"][f"csi/{threshold}/free"] for threshold in thresholds]
+    got = [found["persistence"][f"free/csi/{threshold}"] for threshold in thresholds]
     np.testing.assert_allclose(got, csi, rtol=1e-12)
-    assert found["persistence"]["csi/mean/free"] == pytest.approx(np.mean(csi), rel=1e-12)
-    assert found["persistence"]["mse/free"] == pytest.approx(mse, rel=1e-12)
+    assert found["persistence"]["free/csi/mean"] == pytest.approx(np.mean(csi), rel=1e-12)
+    assert found["persistence"]["free/mse"] == pytest.approx(mse, rel=1e-12)
     np.testing.assert_allclose(got, [0.537, 0.389, 0.171, 0.101, 0.069, 0.032], atol=0.0011)
     np.testing.assert_allclose([np.mean(csi), mse], [0.2165, 0.01473], atol=0.0002)
-    assert found["advection"]["csi/mean/free"] > found["persistence"]["csi/mean/free"] + 0.05
-    assert found["advection"]["mse/free"] < 0.6 * found["persistence"]["mse/free"]
+    assert found["advection"]["free/csi/mean"] > found["persistence"]["free/csi/mean"] + 0.05
+    assert found["advection"]["free/mse"] < 0.6 * found["persistence"]["free/mse"]
 
 
 def test_downscaling_taasrad19(tmp_path: Path) -> None:
     """Interpolation that keeps the block means is nearer the rain than one that does not, or than the means alone."""
     file = DATA / "radar" / "taasrad19_64_2015-10_2016-07.nc"
     (found,) = results("downscaling-taasrad19-held.yaml", file, tmp_path).values()
-    numbers = found.stages["evaluate"].numbers
-    assert numbers["violation/block-mean/free"] > 0.01
-    assert numbers["violation/block-mean/largest/held"] < 1e-5
+    numbers = scalars(found.records())
+    assert numbers["free/violation/block-mean"] > 0.01
+    assert numbers["held/violation/block-mean/largest"] < 1e-5
     data = xr.open_dataset(file, engine="h5netcdf").sel(time=slice("2016-07-01", "2016-07-31"))
     dbz = data["refl"].values.astype(np.float32) * np.float32(0.20588235)
     rain = np.where(dbz >= 10, (10 ** (dbz / 10) / 200) ** (1 / 1.6), 0.0)
     blocks = rain.reshape(-1, 16, 4, 16, 4)
     alone = np.mean((blocks - blocks.mean((2, 4), keepdims=True)) ** 2)
-    assert numbers["mse/held"] < numbers["mse/free"]
-    assert numbers["mse/held"] < alone
-    assert numbers["csi/mean/held"] > numbers["csi/mean/free"] + 0.01
+    assert numbers["held/mse"] < numbers["free/mse"]
+    assert numbers["held/mse"] < alone
+    assert numbers["held/csi/mean"] > numbers["free/csi/mean"] + 0.01
 
 
 def test_nowcast_taasrad19_held(tmp_path: Path) -> None:
     """The budget is kept to rounding; it takes from the squared error, and little from the CSI."""
     file = DATA / "radar" / "taasrad19_64_2015-10_2016-07.nc"
     (found,) = results("nowcast-taasrad19-held.yaml", file, tmp_path).values()
-    numbers = found.stages["evaluate"].numbers
-    assert numbers["violation/advection-budget/held"] < 1e-7 * numbers["violation/advection-budget/free"]
-    assert numbers["violation/nonnegative/largest/held"] == 0.0
-    assert numbers["mse/held"] < numbers["mse/free"]
-    assert numbers["csi/mean/held"] > numbers["csi/mean/free"] - 0.01
+    numbers = scalars(found.records())
+    assert numbers["held/violation/advection-budget"] < 1e-7 * numbers["free/violation/advection-budget"]
+    assert numbers["held/violation/nonnegative/largest"] == 0.0
+    assert numbers["held/mse"] < numbers["free/mse"]
+    assert numbers["held/csi/mean"] > numbers["free/csi/mean"] - 0.01

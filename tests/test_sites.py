@@ -26,6 +26,7 @@ from thalweg import (
     Training,
     WholeMetric,
     hookimpl,
+    scalars,
 )
 from thalweg.pipeline import Execution, execute
 from thalweg.recipes.plan import Plan
@@ -185,9 +186,9 @@ LOSS = {"train": {"method": "levelled", "epochs": 2}, "constrain": [{"hold": "ze
 
 def test_a_law_in_the_loss_has_a_free_twin(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
     done = ran(world, recipe(**LOSS), tmp_path)
-    numbers = done.stages["evaluate"].numbers
-    assert numbers["violation/zero/free"] == 1
-    assert numbers["violation/zero/held"] == 0
+    numbers = scalars(done.records())
+    assert numbers["free/violation/zero"] == 1
+    assert numbers["held/violation/zero"] == 0
     told = ["train 0 1", "train 1 0.5", "train-held 0 1", "train-held 1 0.5"]
     assert world.watcher.told == ["ingest", "preprocess", *told, "train", "constrain", "evaluate"]
     # The free twin is the training of a recipe without `constrain`.
@@ -199,14 +200,14 @@ def test_a_law_in_the_loss_has_a_free_twin(world: SimpleNamespace, recipe: Recip
 def test_the_free_twin_can_be_left_out(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
     done = ran(world, recipe(**LOSS), tmp_path, only="held")
     assert [line for line in world.watcher.told if line.startswith("train ")] == []
-    assert "rmse/free" not in done.stages["evaluate"].numbers
-    assert done.stages["evaluate"].numbers["violation/zero/held"] == 0
+    assert "free/rmse" not in scalars(done.records())
+    assert scalars(done.records())["held/violation/zero"] == 0
 
 
 def test_a_sampler_is_steered_for_the_held_estimate(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
     sections = {"train": {"method": "drawn"}, "constrain": [{"hold": "zero", "by": "while-sampling"}]}
-    numbers = ran(world, recipe(**sections), tmp_path).stages["evaluate"].numbers
-    assert (numbers["violation/zero/free"], numbers["violation/zero/held"]) == (1, 0)
+    numbers = scalars(ran(world, recipe(**sections), tmp_path).records())
+    assert (numbers["free/violation/zero"], numbers["held/violation/zero"]) == (1, 0)
 
 
 def test_a_site_that_a_method_has_not_is_refused(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
@@ -220,11 +221,11 @@ def test_an_oracle_needs_the_word_and_carries_it(world: SimpleNamespace, recipe:
     with pytest.raises(HandshakeError, match="true looks at the truth"):
         planned(world, recipe(constrain=[hold]), tmp_path)
     done = ran(world, recipe(constrain=[{**hold, "oracle": True}]), tmp_path)
-    assert done.stages["evaluate"].numbers["rmse/held"] < 1e-6
+    assert scalars(done.records())["held/rmse"] < 1e-6
     assert done.run.tags["thalweg.oracle"] == "true"
     assert {row["metric"] for row in done.table()} >= {"rmse (oracle)"}
 
 
 def test_a_whole_metric_sees_all_batches(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
     done = ran(world, recipe(train={"method": "drawn"}, constrain=None, evaluate=["median-error", "mae"]), tmp_path)
-    assert 0 < done.stages["evaluate"].numbers["median-error/free"] < 2
+    assert 0 < scalars(done.records())["free/median-error"] < 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from thalweg import Registry
+from thalweg import Registry, scalars
 from thalweg.commands.cli import app
 from thalweg.errors import CorruptError
 from thalweg.pipeline import Execution, execute
@@ -33,7 +33,7 @@ VICTIMS = {
     "the metadata of a group": ("ingest/*/attempt-*/data/zarr.json", "--from ingest"),
     "an estimate's metadata": ("estimate/*/attempt-*/data/zarr.json", "--from constrain"),
     "the table of scores": ("evaluate/*/attempt-*/data/scores.parquet", "--from evaluate"),
-    "the scores by lead": ("evaluate/*/attempt-*/data/curves.json", "--from evaluate"),
+    "the layout of the sums by sample": ("evaluate/*/attempt-*/sums/zarr.json", "--from evaluate"),
     "a figure": ("evaluate/*/attempt-*/data/figures/scores.png", "--from evaluate"),
 }
 CHUNKS = {
@@ -71,7 +71,7 @@ def again(file: Path, store: Path, *redo: str) -> Execution:
 
 
 def scores(execution: Execution) -> dict[str, float]:
-    return {key: value for key, value in execution.stages["evaluate"].numbers.items() if "seconds" not in key}
+    return {key: value for key, value in scalars(execution.records()).items() if "seconds" not in key}
 
 
 def flip(file: Path, at: int | None = None) -> None:
@@ -87,7 +87,7 @@ def test_a_flipped_byte_is_named_and_its_stage_made_again(done: tuple[Path, Path
     file, store = done
     pattern, advice = VICTIMS[victim]
     broken = sorted(store.glob(pattern))[0]
-    spots = {"a manifest": '"sha256": "', "a manifest's number": '"rmse/free": 0.'}
+    spots = {"a manifest": '"sha256": "', "a manifest's number": '"seconds": '}
     flip(broken, broken.read_text().index(spots[victim]) + 16 if victim in spots else None)
     name = (
         str(broken.relative_to(store))
@@ -139,7 +139,7 @@ def test_an_empty_manifest_is_named_and_replaced(done: tuple[Path, Path]) -> Non
 def test_a_run_record_that_was_changed_is_not_compared(done: tuple[Path, Path]) -> None:
     _, store = done
     (record,) = store.glob("runs/*/run.json")
-    flip(record, record.read_text().index('"free": 0.') + 11)
+    flip(record, record.read_text().index('"value": 0.') + 12)
     refused = CliRunner().invoke(app, ["compare", str(record.parent)])
     assert refused.exit_code == 1
     assert f"{record} is not what was written" in refused.output

@@ -10,6 +10,8 @@ import venv
 from pathlib import Path
 
 import pytest
+from thalweg import Record
+from thalweg.results.report import table
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted(each.parent for each in (ROOT / "examples").glob("*/pyproject.toml"))
@@ -56,7 +58,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 def tables(store: Path) -> list[list[dict[str, float]]]:
     """The scores of every run in a store."""
-    return [json.loads(each.read_text())["table"] for each in sorted(store.glob("runs/*/run.json"))]
+    found = [json.loads(each.read_text())["records"] for each in sorted(store.glob("runs/*/run.json"))]
+    return [table(map(Record.of, records)) for records in found]
 
 
 def test_a_new_plugin_works_at_once(environment: Environment, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ from .errors import (
 )
 from .recipes.registry import Named, Registry
 from .results.folders import links, tracker_uri
+from .results.records import Record, curves, scalars
 from .results.run import STAGES, Run, Stage
 from .results.scoring import KEPT, Score, score
 from .results.solved import Solved, load
@@ -83,6 +84,7 @@ __all__ = [
     "OutputEnforcer",
     "Pairs",
     "Parts",
+    "Record",
     "Register",
     "Registry",
     "Rows",
@@ -110,6 +112,7 @@ __all__ = [
     "boundaries",
     "chosen",
     "credentials",
+    "curves",
     "has_index",
     "hookimpl",
     "index_of",
@@ -118,6 +121,7 @@ __all__ = [
     "pair",
     "quantities",
     "read_fitted",
+    "scalars",
     "score",
     "shake",
     "stores",

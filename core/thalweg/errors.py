@@ -130,6 +130,10 @@ class CorruptError(StoreError):
     """What is stored is not what was written."""
 
 
+class CompareError(RunError):
+    """Runs that do not compare: they were scored on different data."""
+
+
 class SupersededError(StoreError):
     """Another run took over a stage from this one, which had been paused past its lease."""
 

@@ -21,6 +21,7 @@ from .recipes.plan import Plan
 from .recipes.registry import Registry
 from .results import report
 from .results.folders import publish
+from .results.records import Record
 from .results.run import STAGES, Stage
 from .samples import Prepared
 from .stages import constrain, evaluate, ingest, preprocess, train
@@ -103,8 +104,12 @@ class Execution:
         return self._begun().made.prepared
 
     def table(self) -> list[dict[str, Any]]:
-        """Scores as rows: metric, free, held, and whether higher is better."""
-        return report.table(self.plan, self.stages["evaluate"].numbers)
+        """Scores as rows: metric, free, held, whether higher is better, count and coverage by variant."""
+        return report.table(self.records())
+
+    def records(self) -> tuple[Record, ...]:
+        """Every number of the evaluation, in the order of the recipe."""
+        return self.stages["evaluate"].records
 
     def markdown(self) -> str:
         """The table of scores."""

@@ -93,7 +93,7 @@ def test_a_scheduled_run_fires_by_itself_and_ends_in_mlflow(recipe: Path, tmp_pa
         _wait(lambda: bool(_completed(own["PREFECT_API_URL"])))
     runs = _mlflow_runs(store)
     assert [run.info.status for run in runs] == ["FINISHED"], "several flow runs of one recipe are one MLflow run"
-    assert runs[0].data.metrics["rmse/free"] > 0
+    assert runs[0].data.metrics["free/rmse"] > 0
     assert runs[0].data.tags["thalweg.flow_run"]
 
 

@@ -128,6 +128,25 @@ class First(WholeMetric):
         return abs(estimate["field"] - truth["field"]).isel(sample=0, drop=True).astype("float64").mean(("lat", "lon"))
 
 
+class InfiniteIsMissing(Near):
+    """An infinite estimate is no answer."""
+
+    higher_is_better: ClassVar[bool | None] = False
+    best: ClassVar[float | None] = 0.0
+
+    def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, Any]:
+        error = abs(estimate["field"] - truth["field"])
+        return {"near": error.where(error < np.inf)}
+
+
+class OtherMembers(InfiniteIsMissing):
+    """A member that is missing is left out of its ensemble."""
+
+    def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, Any]:
+        field = estimate["field"]
+        return {"near": abs((field.mean("member") if "member" in field.dims else field) - truth["field"])}
+
+
 KEPT = Near
 
 
@@ -138,6 +157,8 @@ MUTANTS: Mapping[str, Any] = {
     "perfect_is_best": WrongBest,
     "wrong_is_worse": (Always, WrongSign),
     "order_of_samples_does_not_matter": First,
+    "infinite_is_no_better": InfiniteIsMissing,
+    "a_missing_member_is_a_missing_point": OtherMembers,
     "cuts_do_not_matter": ByCut,
     "chunks_do_not_matter": ByBlock,
     "stays_lazy": ReadsValues,

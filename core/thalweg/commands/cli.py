@@ -79,8 +79,10 @@ def run(
     from ..pipeline import execute
     from ..recipes.planning import plans
     from ..recipes.registry import Registry
-    from ..results.folders import links
-    from .console import Progress, console, log_to_console, scores
+    from ..results.folders import links, read_run
+    from ..results.scored import options_of
+    from .comparing import comparison, show, titles
+    from .console import Progress, console, log_to_console
 
     for stage in (each for each in (from_, to) if each):
         if stage not in STAGES:
@@ -105,16 +107,20 @@ def run(
             at = masked(execution.stages[to].store) or "nothing to store"
             console.print(f"{execution.run.title}: {to} at {at}", soft_wrap=True)
         return
-    several = len(finished) > 1
-    title = {id(each): each.plan.method.name if several else each.plan.recipe.name for each in finished}
-    console.print(scores({title[id(each)]: each.table() for each in finished}))
+    scored = [each.plan for each in finished]
+    names = [each.method.name for each in scored] if len(scored) > 1 else [scored[0].recipe.name]
+    columns = titles(names, [options_of(each.method) for each in scored], [each.digest for each in scored])
+    accounts = {
+        title: read_run(each.run.folder, each.plan.store) for title, each in zip(columns, finished, strict=True)
+    }
+    show(comparison(accounts, registry, intervals=False))
     console.print()
     shown = [f"{name:<10}{line}" for each in finished for name, line in links(each.run.folder).items()]
     for link in dict.fromkeys(shown):
         console.print(link, soft_wrap=True)
-    names = [Path(execution.run.folder).name for execution in finished]
+    folders = [Path(execution.run.folder).name for execution in finished]
     console.print(f"figures   {Path(finished[-1].run.folder) / 'figures'}", soft_wrap=True)
-    line = shlex.join(["thalweg", "compare", *names])
+    line = shlex.join(["thalweg", "compare", *folders])
     console.print(f"compare   {line}{_store_option(made[0].store.root)}", soft_wrap=True)
 
 
@@ -138,20 +144,27 @@ def forecast(
 
 @app.command()
 def compare(runs: Runs, store: StoreOption = None) -> None:
-    """Put the scores of runs side by side."""
+    """Put the scores of runs side by side, on the points that all answered, with paired differences.
+
+    Refused where the runs were scored on different truths. What differs between their recipes is printed.
+    """
     from ..recipes.limits import check_place
+    from ..recipes.registry import Registry
     from ..results.folders import read_run
-    from .console import console, scores
+    from .comparing import comparison, show, show_differences, show_what_differs
 
     place = check_place(store or STORE)
-    records = {record["digest"]: record for record in (read_run(name, place) for name in runs)}
-    names = [record["name"] for record in records.values()]
-    tables = {}
-    for digest, record in records.items():
-        # Two runs of one recipe are told apart by their digests.
-        several = names.count(record["name"]) > 1
-        tables[f"{record['name']}/{digest[:10]}" if several else record["name"]] = record["table"]
-    console.print(scores(tables))
+    found = {record["digest"]: record for record in (read_run(name, place) for name in runs)}
+    names = [record["name"] for record in found.values()]
+    # Two runs of one recipe are told apart by their digests.
+    accounts = {
+        f"{record['name']}/{digest[:10]}" if names.count(record["name"]) > 1 else record["name"]: record
+        for digest, record in found.items()
+    }
+    made = comparison(accounts, Registry.installed(), intervals=True)
+    show(made)
+    show_differences(made)
+    show_what_differs(accounts)
 
 
 @app.command()

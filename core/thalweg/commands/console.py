@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from rich.table import Table
 from ..components import Component
 from ..credentials import mask_logs
 from ..recipes.registry import Registry, described
-from ..results.report import cell
+from ..results.report import cell, counted, covered
 
 # Paths and names are printed as they are: `[x]` is no markup, `:x:` no symbol.
 console = Console(
@@ -23,7 +24,10 @@ console = Console(
 
 
 def scores(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
-    """The scores of several runs side by side; `held` only where a law was held."""
+    """The scores of several runs side by side, a column for each variant; how much was counted, and coverage.
+
+    A row is one metric with one set of options. Below full coverage a score has its coverage beside it.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     columns: list[tuple[str, str]] = []
@@ -34,16 +38,35 @@ def scores(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
                 # A run's name stands over its first column only.
                 title = run if not any(each == run for each, _ in columns[:-1]) else ""
                 table.add_column(f"{title}\n{version}", justify="right")
-    values = {
-        (run, version, row["metric"]): row[version]
-        for run, rows in tables.items()
-        for row in rows
-        for version in ("free", "held")
-    }
-    metrics = dict.fromkeys(row["metric"] for rows in tables.values() for row in rows)
-    for metric in metrics:
-        table.add_row(metric, *(cell(values.get((run, version, metric))) for run, version in columns))
+    table.add_column("\ncount", justify="right", style="dim")
+    table.add_column("\ncoverage", justify="right", style="dim")
+    known = {(run, row["metric"], row["options"]): row for run, rows in tables.items() for row in rows}
+    names = dict.fromkeys((row["metric"], row["options"]) for rows in tables.values() for row in rows)
+    for metric, options in names:
+        cells, counts, coverages = [], [], []
+        for run, version in columns:
+            row = known.get((run, metric, options))
+            if row is None or row[version] is None:
+                cells.append("")
+                continue
+            part = row["coverage"][version]
+            cells.append(cell(row[version]) + (f" ({covered([part])})" if part < 1 else ""))
+            counts.append(row["count"][version])
+            coverages.append(part)
+        alike = [other for other in names if other[0] == metric]
+        title = metric if len(alike) == 1 else f"{metric} {differing(options, [each for _, each in alike])}"
+        table.add_row(title, *cells, counted(counts), covered(coverages))
     return table
+
+
+def differing(options: str, among: Sequence[str]) -> str:
+    """The options of a metric that are not the same in all of `among`: `(pool: 4)`."""
+    own, *others = [json.loads(each or "{}") for each in (options, *among)]
+    none: dict[str, Any] = {}
+    ours = next(iter(own.values()), none)
+    theirs = [next(iter(each.values()), none) for each in others]
+    shown = {key: value for key, value in ours.items() if any(each.get(key) != value for each in theirs)}
+    return f"({', '.join(f'{key}: {json.dumps(value)}' for key, value in shown.items()) or next(iter(own), '')})"
 
 
 def parts(registry: Registry, kind: str) -> Table:

@@ -80,7 +80,10 @@ def progressed(run: Run, stage: str, numbers: Mapping[str, float], step: int) ->
 
 @hookspec
 def stage_finished(run: Run, stage: Stage) -> None:
-    """A stage is committed, or was found committed; `stage.store` is a URL, `stage.numbers` a dict."""
+    """A stage is committed, or was found committed; `stage.store` is a URL.
+
+    `stage.records` has the scores, `stage.numbers` what it cost.
+    """
 
 
 @hookspec

@@ -31,7 +31,8 @@ class Metric(_Scored):
     """
 
     overall: ClassVar[Literal["pooled", "mean"]] = "pooled"
-    """The score over all leads: the value of the pooled means, or the mean of the values by lead."""
+    """The score over all leads: the value of the pooled means, or the mean of the values by lead (NaN where a lead has
+    no value: the mean of the others is another score)."""
 
     @abstractmethod
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray | Totals]:
@@ -40,6 +41,13 @@ class Metric(_Scored):
     @abstractmethod
     def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
         """The score, from the means of the statistics."""
+
+    def beside(self, mean: Mapping[str, xr.DataArray]) -> Mapping[str, xr.DataArray]:  # noqa: ARG002
+        """Other values of the same means that are to be read with the score, by name: the bias beside a correlation.
+
+        Over all leads they are values of the pooled means. `attrs` may have `units` and `better` (higher, lower).
+        """
+        return {}
 
 
 class WholeMetric(_Scored):

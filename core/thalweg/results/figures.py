@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..recipes.plan import Plan
@@ -11,6 +11,7 @@ from ..samples.prepared import Prepared
 from ..stores.arrays import read, reading
 from ..stores.attempt import Attempt
 from ..stores.files import write_bytes
+from .records import Record
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,10 +25,10 @@ def draw(
     plan: Plan,
     prepared: Prepared,
     urls: Mapping[str, str],
-    curves: Mapping[str, Mapping[int, float]],
+    records: Sequence[Record],
 ) -> None:
     """Draw what this run's data allow, as `figures/*.png`."""
-    figure = by_lead(curves)
+    figure = by_lead(records)
     if figure is not None:
         _save(figure, attempt, "scores", plan)
     figure = maps(prepared, urls)
@@ -35,15 +36,15 @@ def draw(
         _save(figure, attempt, "maps", plan)
 
 
-def by_lead(curves: Mapping[str, Mapping[int, float]]) -> Figure | None:
+def by_lead(records: Sequence[Record]) -> Figure | None:
     """Scores against lead, free and held; one panel per metric (its mean over thresholds where it has some)."""
     from matplotlib.figure import Figure
 
-    metrics: dict[str, dict[str, Mapping[int, float]]] = {}
-    for key, curve in curves.items():
-        metric, version = key.removesuffix("/lead").rsplit("/", 1)
-        if len(curve) > 1:
-            metrics.setdefault(metric, {})[version] = curve
+    metrics: dict[str, dict[str, dict[int, float]]] = {}
+    for each in records:
+        if each.lead is not None:
+            metrics.setdefault(each.row, {}).setdefault(each.variant, {})[each.lead] = each.value
+    metrics = {row: lines for row, lines in metrics.items() if any(len(line) > 1 for line in lines.values())}
     means = {metric.removesuffix("/mean") for metric in metrics if metric.endswith("/mean")}
     shown = {m: c for m, c in metrics.items() if m.endswith("/mean") or m.rpartition("/")[0] not in means}
     if not shown:

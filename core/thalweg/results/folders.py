@@ -21,6 +21,7 @@ from ..errors import CorruptError, SourceError, ThalwegError
 from ..stores.files import filesystem, read_json, write_bytes
 from ..stores.sealed import read_sealed
 from ..stores.store import Store
+from .records import Record
 
 
 def local_root(store: Store) -> Path:
@@ -77,13 +78,13 @@ def read_run(name: str, store: Store) -> dict[str, Any]:
 def _record(url: str) -> dict[str, Any]:
     advice = "run its recipe again: what is committed is reused"
     record = read_sealed(url, advice=advice) or {}
-    kinds = {"name": str, "digest": str, "table": list, "cite": list}
-    whole = all(isinstance(record.get(key), kind) for key, kind in kinds.items())
-    if not whole or not all(
-        isinstance(row, dict) and row.keys() >= {"metric", "free", "held"} for row in record["table"]
-    ):
-        raise CorruptError(f"{url} is not what a run wrote", advice=advice)
-    return dict(record)
+    kinds = {"name": str, "digest": str, "records": list, "cite": list}
+    try:
+        if not all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
+            raise TypeError
+        return {**record, "records": tuple(map(Record.of, record["records"]))}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise CorruptError(f"{url} is not what this version of a run writes", advice=advice) from None
 
 
 def _names(folder: str) -> list[str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -22,11 +20,10 @@ from ..stores.files import write_bytes, writing
 from ..stores.references import refer
 from ..stores.sealed import write_sealed
 from .folders import local_root, publish
+from .records import Record, from_parquet
 from .run import Run, Stage
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+SCORES = "scores.parquet"
 VERSIONED = ("thalweg", "numpy", "xarray", "zarr", "dask", "torch")
 
 
@@ -57,7 +54,7 @@ def run_of(plan: Plan, registry: Registry, tags: Mapping[str, str]) -> Run:
         plan.recipe.experiment,
         plan.digest,
         str(folder),
-        plan.recipe.resolved(),
+        plan.resolved(),
         hidden({**own, **tags}),
         files,
     )
@@ -67,54 +64,84 @@ def write_run_files(run: Run, plan: Plan) -> None:
     """The recipe and the plan, in the run's folder."""
     with writing(run.folder):
         Path(run.folder).mkdir(parents=True, exist_ok=True)
-    write_bytes(run.files["recipe.yaml"], yaml.safe_dump(dict(run.recipe), sort_keys=False).encode())
+    write_bytes(run.files["recipe.yaml"], yaml.safe_dump(plan.recipe.resolved(), sort_keys=False).encode())
     write_bytes(run.files["plan.txt"], (plan.text() + "\n").encode(errors="backslashreplace"))
     refer(plan.store.root, Path(run.folder).name, plan.stages())
     publish(run.folder, plan.store, list(run.files))
 
 
-def with_files(stage: Stage, committed: Committed, run: Run, plan: Plan) -> Stage:
-    """The finished evaluation with its curves, its files as local ones, and a record of it in the run's folder."""
+def with_files(stage: Stage, committed: Committed, run: Run, plan: Plan, stores: Mapping[str, Any]) -> Stage:
+    """The finished evaluation with its records, its files as local ones, and an account of it in the run's folder.
+
+    `stores` says where the stages lie from which it can be scored again.
+    """
     folder = Path(run.folder)
-    local = {}
+    local: dict[str, str] = {}
+    records: tuple[Record, ...] = ()
     for each in committed.files():
         name = each.removeprefix("data/")
         local[name] = str(folder / name)
-        write_bytes(local[name], committed.content(each), sync=False)
-    curves = json.loads(Path(local["curves.json"]).read_text())
-    rows = table(plan, stage.numbers)
-    write_bytes(str(folder / "card.md"), card(plan, rows).encode(errors="backslashreplace"))
+        content = committed.content(each)
+        write_bytes(local[name], content, sync=False)
+        if name == SCORES:
+            records = from_parquet(content)
+    write_bytes(str(folder / "card.md"), card(plan, table(records)).encode(errors="backslashreplace"))
     local["card.md"] = str(folder / "card.md")
     summary = {
         "name": run.name,
         "experiment": run.experiment,
         "digest": run.digest,
+        "recipe": dict(run.recipe),
         "tags": dict(run.tags),
-        "table": rows,
+        "records": [each.plain() for each in records],
+        "stores": dict(stores),
     }
     write_sealed(str(folder / "run.json"), {**summary, "cite": list(plan.cites)})
     publish(run.folder, plan.store, ["run.json", *local])
-    by_lead = {key: {int(lead): value for lead, value in curve.items()} for key, curve in curves.items()}
-    return replace(stage, curves=by_lead, files=local)
+    return replace(stage, records=records, files=local)
 
 
-def table(plan: Plan, numbers: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Scores, violations and costs as rows of metric, free, held."""
-    rows: dict[str, dict[str, Any]] = {}
-    for key, value in numbers.items():
-        metric, _, version = key.rpartition("/")
-        if version not in ("free", "held") or metric.startswith("cost/"):
+def table(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Values over all leads as rows, in the order of the records: one metric with one set of options a row.
+
+    A row has `metric`, the value of each variant (None where there is none), `higher_is_better`, `options`, and by
+    variant `count` and `coverage`.
+    """
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for each in records:
+        if each.lead is not None:
             continue
-        part = (
-            plan.metrics.get(metric)
-            or plan.metrics.get(metric.rpartition("/")[0])
-            or plan.metrics.get(metric.split("/")[0])
+        row = rows.setdefault(
+            (each.row, each.options),
+            {
+                "metric": f"{each.row} (oracle)" if each.oracle else each.row,
+                "free": None,
+                "held": None,
+                "higher_is_better": {"higher": True, "lower": False}.get(each.better),
+                "options": each.options,
+                "count": {},
+                "coverage": {},
+            },
         )
-        better = getattr(part, "higher_is_better", False if metric.startswith("violation/") else None)
-        name = f"{metric} (oracle)" if any(hold.oracle for hold in plan.holds) else metric
-        row = rows.setdefault(metric, {"metric": name, "free": None, "held": None, "higher_is_better": better})
-        row[version] = value
+        row[each.variant] = each.value
+        row["count"][each.variant], row["coverage"][each.variant] = each.count, each.coverage
     return list(rows.values())
+
+
+def counted(counts: Iterable[float]) -> str:
+    """How much was counted, for a table: one number, or the least and the most."""
+    known = sorted({each for each in counts if each == each})
+    shown = [f"{each:,.0f}" if each == int(each) else f"{each:,.1f}" for each in known]
+    return "-".join(dict.fromkeys([shown[0], shown[-1]])) if shown else ""
+
+
+def covered(coverages: Iterable[float]) -> str:
+    """Coverage for a table: of the least covered; never rounded up to all."""
+    known = [each for each in coverages if each == each]
+    if not known:
+        return ""
+    least = min(known)
+    return "100 %" if least == 1 else f"{min(int(least * 1000) / 10, 99.9):.1f} %"
 
 
 def cell(value: float | None) -> str:
@@ -126,9 +153,15 @@ def cell(value: float | None) -> str:
 
 def markdown(run: Run, rows: Sequence[Mapping[str, Any]]) -> str:
     """A table of scores in Markdown."""
-    lines = [f"**{run.title}**", "", "| metric | free | held |", "|---|---:|---:|"]
-    lines += [f"| {row['metric']} | {cell(row['free'])} | {cell(row['held'])} |" for row in rows]
-    return "\n".join(lines)
+    return "\n".join([f"**{run.title}**", "", *_lines(rows)])
+
+
+def _lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = ["| metric | free | held | count | coverage |", "|---|---:|---:|---:|---:|"]
+    for row in rows:
+        beside = f"{counted(row['count'].values())} | {covered(row['coverage'].values())}"
+        lines.append(f"| {row['metric']} | {cell(row['free'])} | {cell(row['held'])} | {beside} |")
+    return lines
 
 
 def card(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -138,8 +171,7 @@ def card(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [f"# {plan.recipe.name}", "", f"Data: {plan.dataset.name}. Method: {learned}.", ""]
     lines += [*laws, ""] if laws else []
     if rows:
-        lines += ["| metric | free | held |", "|---|---:|---:|"]
-        lines += [f"| {row['metric']} | {cell(row['free'])} | {cell(row['held'])} |" for row in rows] + [""]
+        lines += [*_lines(rows), ""]
     lines += ["Cite: " + ", ".join(f"https://doi.org/{doi}" for doi in plan.cites), ""] if plan.cites else []
     lines += ["```", plan.text(), "```", ""]
     return "\n".join(lines)
@@ -148,13 +180,6 @@ def card(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
 def versions() -> dict[str, str]:
     """Versions of what computed a stage."""
     return {name: metadata.version(name) for name in VERSIONED}
-
-
-def write_scores(url: str, scores: pd.DataFrame) -> None:
-    """A long table of scores as Parquet."""
-    buffer = io.BytesIO()
-    scores.to_parquet(buffer, index=False)
-    write_bytes(url, buffer.getvalue())
 
 
 def _commit() -> str:

@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .records import Record
+
 STAGES = ("ingest", "preprocess", "train", "constrain", "evaluate")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage that is committed. `numbers` are plain: seconds, bytes, scores; `figures` are files by name."""
+    """A stage that is committed. `numbers` are plain: seconds, bytes; scores are records."""
 
     name: str
     store: str
     digest: str
     reused: bool
     numbers: Mapping[str, float] = field(default_factory=dict)
-    curves: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
-    """Numbers by step: scores by lead."""
+    records: tuple[Record, ...] = ()
+    """Scores, in the order of the recipe; of `evaluate`."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Local files to be kept with the run, by their path in it (`figures/estimate.png`)."""
 

@@ -9,7 +9,7 @@ up in int64: counts are exact at any size.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..components.totals import Totals
@@ -32,13 +32,18 @@ class Score:
 
     by_lead: xr.DataArray
     overall: xr.DataArray
+    beside: Mapping[str, Score] = field(default_factory=dict)
+    """What a metric tells beside its value, by name."""
+    counts: tuple[xr.DataArray, xr.DataArray] | None = None
+    """How much was counted, by lead and overall; None for a measure that does not say."""
 
 
 def tally(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset) -> dict[str, Totals]:
     """Totals per sample and lead of a metric's statistics; lazy where its arguments are.
 
     A statistic given as a field per point is added up over the truth's dims other than `sample` and `lead`;
-    points that are NaN are not counted. A dim that the statistic brings itself (threshold, bin) is kept.
+    points that are NaN are not counted. Of `Totals` a sum of which nothing was counted is 0, also where it is NaN. A
+    dim that the statistic brings itself (threshold, bin) is kept.
     """
     points = {str(dim) for array in truth.data_vars.values() for dim in array.dims} - set(KEPT)
     return {name: _totals(each, points) for name, each in metric.statistics(estimate, truth).items()}
@@ -49,7 +54,7 @@ def _totals(statistic: Any, points: set[str]) -> Totals:
     import xarray as xr
 
     if isinstance(statistic, Totals):
-        return statistic.over(*points)
+        return _emptied(statistic).over(*points)
     dims = [dim for dim in statistic.dims if dim in points]
     if statistic.dtype.kind == "f":
         valid = statistic.notnull()
@@ -58,6 +63,13 @@ def _totals(statistic: Any, points: set[str]) -> Totals:
     size = int(np.prod([statistic.sizes[dim] for dim in dims], dtype="int64"))
     total = statistic.sum(dims, dtype="int64")
     return Totals(total, xr.full_like(total, size))
+
+
+def _emptied(totals: Totals) -> Totals:
+    """With 0 for the sums of nothing: a metric that averages itself may leave NaN there, which would spoil all."""
+    if totals.sum.dtype.kind != "f":
+        return totals
+    return Totals(totals.sum.where(totals.count > 0, 0.0), totals.count)
 
 
 def concatenate(parts: Sequence[Tally], dim: str = "sample") -> dict[str, Totals]:
@@ -86,10 +98,16 @@ def add(parts: Sequence[Tally]) -> dict[str, Totals]:
 
 def finish(metric: Metric, totals: Tally) -> Score:
     """The score of a metric from the totals of all its chunks."""
-    by_lead = metric.value({name: each.over("sample").mean() for name, each in totals.items()})
-    if metric.overall == "mean":
-        return Score(by_lead, by_lead.mean([dim for dim in by_lead.dims if dim == "lead"]))
-    return Score(by_lead, metric.value({name: each.over("sample", "lead").mean() for name, each in totals.items()}))
+    each_lead, pooled = (
+        {name: each.over(*dims).mean() for name, each in totals.items()} for dims in (("sample",), ("sample", "lead"))
+    )
+    by_lead = metric.value(each_lead)
+    overall = _over_leads(by_lead) if metric.overall == "mean" else metric.value(pooled)
+    first = next(iter(totals.values()))
+    counts = first.over("sample").count, first.over("sample", "lead").count
+    whole = metric.beside(pooled)
+    beside = {name: Score(each, whole[name], counts=counts) for name, each in metric.beside(each_lead).items()}
+    return Score(by_lead, overall, beside, counts)
 
 
 def score(metric: Metric | WholeMetric, estimate: xr.Dataset, truth: xr.Dataset) -> Score:
@@ -99,4 +117,9 @@ def score(metric: Metric | WholeMetric, estimate: xr.Dataset, truth: xr.Dataset)
     if isinstance(metric, Metric):
         return finish(metric, tally(metric, estimate, truth))
     value = metric.value(estimate, truth)
-    return Score(value, value.mean([dim for dim in value.dims if dim == "lead"]))
+    return Score(value, _over_leads(value))
+
+
+def _over_leads(value: xr.DataArray) -> xr.DataArray:
+    # A lead without a value marks the mean: a mean of the other leads is not comparable.
+    return value.mean([dim for dim in value.dims if dim == "lead"], skipna=False)

@@ -30,8 +30,9 @@ def pair(
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """The estimate and the truth of a variable, dims in the truth's order.
 
-    An ensemble counts as its mean, and a point of it is missing where any member is; with `members` it is kept, along
-    `member`, last. Raises `EstimateError` where the two do not lie on one grid.
+    An ensemble counts as its mean, and a point of it is missing where any member is (infinite where members are, and
+    none is missing); with `members` it is kept, along `member`, last. Raises `EstimateError` where the two do not lie
+    on one grid.
     """
     import xarray as xr
 
@@ -40,7 +41,7 @@ def pair(
         raise EstimateError(f"the estimate has no {name!r}", allowed=", ".join(map(str, estimate.data_vars)))
     left, right = estimate[name], truth[name]
     if "member" in left.dims and "member" not in right.dims and not members:
-        left = left.mean("member", dtype="float64", skipna=False)
+        left = _mean(left)
     extra = set(left.dims) - {"member"} if members else set(left.dims)
     if extra != set(right.dims):
         raise EstimateError(
@@ -57,3 +58,12 @@ def pair(
             advice="keep the coordinates of the inputs, or leave them out",
         ) from error
     return left.transpose(*right.dims, ...), right
+
+
+def _mean(members: xr.DataArray) -> xr.DataArray:
+    """The mean of an ensemble: NaN where a member is missing, infinite where infinite members cancel."""
+    mean = members.mean("member", dtype="float64", skipna=False)
+    if mean.chunks is None and not mean.isnull().any():
+        return mean
+    # inf - inf is NaN, which a metric would take for a point without an answer.
+    return mean.where(mean.notnull() | members.isnull().any("member"), float("inf"))

@@ -33,7 +33,7 @@ def run(work: Work) -> Stage:
     urls = {variant: work.made.solvers[variant].url() for variant in variants}
     remember(plan, Path(work.run.folder), work.made.prepared, work.registry, urls)
     numbers = {
-        key if len(variants) == 1 else f"{key}/{variant}": value
+        key if len(variants) == 1 else f"{variant}/{key}": value
         for variant in variants
         for key, value in _numbers(work.made.solvers[variant]).items()
     }

@@ -54,6 +54,11 @@ class Case:
     def gives(self) -> Signature:
         return self.method.gives(self.samples.given, self.wanted)
 
+    def part(self, *, uncertain: bool) -> Signature:
+        """The fields that it gives, or what stands beside them for their uncertainty."""
+        fields = (each for each in self.gives.fields if self.gives.is_uncertainty(each.name) == uncertain)
+        return Signature(tuple(fields), self.gives.sizes)
+
     @cached_property
     def solver(self) -> Solver:
         return self.solver_of(self.data)
@@ -118,8 +123,9 @@ def learns_what_it_declares(case: Case) -> None:
 
 
 def estimate_is_what_is_wanted(case: Case) -> None:
-    estimate = checked(case.estimate(), case.gives, by=case.method.name)
-    for wanted in case.gives.fields:
+    fields = case.part(uncertain=False)
+    estimate = checked(case.estimate(), fields, by=case.method.name, strict=False)
+    for wanted in fields.fields:
         array = estimate[wanted.name]
         dims, said = (tuple(dim for dim in each if dim != "member") for each in (array.dims, wanted.dims))
         ensure(dims == said, f"{wanted.name} has dims {array.dims}, not {wanted.dims}")
@@ -148,9 +154,11 @@ def estimate_is_finite(case: Case) -> None:
 
 
 def uncertainty_is_what_it_declares(case: Case) -> None:
-    """`gives` says which variance, factor or members an estimate has: the plan counts by it."""
-    estimate = checked(case.estimate(), case.gives, by=case.method.name)
+    """`gives` says which variance or factor an estimate has: the plan counts by it."""
+    estimate = checked(case.estimate(), case.part(uncertain=True), by=case.method.name, strict=False)
     for name in case.wanted.names:
+        for beside in (f"{name}_variance", f"{name}_factor"):
+            ensure(beside in case.gives or beside not in estimate, f"{beside} is there, and `gives` does not say so")
         if f"{name}_variance" in case.gives:
             ensure(bool((estimate[f"{name}_variance"] >= 0).all()), f"{name}_variance is negative")
 

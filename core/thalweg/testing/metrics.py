@@ -168,6 +168,9 @@ def missing_truth_is_not_counted(metric: AnyMetric, estimate: xr.Dataset, truth:
                     ensure(not found, f"{how} the score by lead is another: {found}")
                     last = right.drop_sel(lead=left["lead"].values).values
                     ensure(np.isnan(last).all(), f"with {which} missing at a lead, the score there is {last}")
+                    if metric.overall == "mean":
+                        whole = score(metric, *holed).overall.values
+                        ensure(np.isnan(whole).all(), f"with {which} missing at a lead, the mean over leads is {whole}")
             else:
                 _same(score(metric, *small), score(metric, *holed), how)
 
@@ -224,6 +227,57 @@ def missing_is_missing_in_either(metric: AnyMetric, estimate: xr.Dataset, truth:
     ensure(not spoiled.any(), "points that are NaN make the whole score NaN: leave them out of sums and counts")
 
 
+def infinite_is_no_better(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    """An estimate (or a member) that is infinite, in cells, whole leads or whole samples, never has a better score."""
+    if metric.higher_is_better is None or any(each.dtype.kind != "f" for each in _scored(estimate, truth)):
+        return
+    known = score(metric, estimate, truth).overall.values
+    for how, at in _parts(estimate, truth):
+        for value in (np.inf, -np.inf):
+            wild = estimate.assign({name: each.where(~at, value) for name, each in _floats(estimate)})
+            with np.errstate(all="ignore"):
+                made = score(metric, wild, truth).overall.values
+            better = made > known if metric.higher_is_better else made < known
+            better &= ~np.isclose(made, known, rtol=1e-9, atol=1e-12)
+            ensure(not better.any(), f"with {value} in {how} the estimate scores {made}, before {known}: no better")
+
+
+def _parts(estimate: xr.Dataset, truth: xr.Dataset) -> Iterator[tuple[str, xr.DataArray]]:
+    """Parts of an estimate: its worst cells, others, the last lead and sample; of an ensemble, of one member."""
+    name, one = next(iter(_floats(estimate)))
+    error = abs(one - truth[name]).reset_coords(drop=True)
+    cells = xr.DataArray(np.random.default_rng(23).random(one.shape) < 0.1, dims=one.dims)
+    found = [("its worst cells", error > error.median()), ("some cells", cells)]
+    for dim in ("sample", "lead"):
+        if estimate.sizes.get(dim, 0) > 1:
+            last = np.arange(estimate.sizes[dim]) == estimate.sizes[dim] - 1
+            found.append((f"the last {dim}", xr.DataArray(last, dims=dim)))
+    for how, at in found:
+        yield how, at
+        if "member" in one.dims:
+            yield f"{how} of a member", at & xr.DataArray(np.arange(one.sizes["member"]) == 0, dims="member")
+
+
+def a_missing_member_is_a_missing_point(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
+    """An ensemble without one of its members is another ensemble: its score would not be comparable."""
+    if isinstance(metric, WholeMetric) or any(each.dtype.kind != "f" for each in _scored(estimate, truth)):
+        return
+    cells, shift = np.random.default_rng(29), xr.DataArray([-0.1, 0.0, 0.2], dims="member")
+    one, whole = estimate, estimate
+    for name, each in _floats(estimate):
+        members = each if "member" in each.dims else each + shift
+        first = xr.DataArray(np.arange(members.sizes["member"]) == 0, dims="member")
+        gone = xr.DataArray(cells.random(truth[name].shape) < 0.1, dims=truth[name].dims)
+        one, whole = one.assign({name: members.where(~(gone & first))}), whole.assign({name: members.where(~gone)})
+    try:
+        known = score(metric, whole, truth)
+    except ThalwegError:
+        return  # It takes no ensembles.
+    if "member" in known.overall.dims:
+        return  # It scores each member by itself.
+    _same(known, score(metric, one, truth), "with NaN in a member, not in all,")
+
+
 def data_are_left_alone(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
     before = [each.copy(deep=True) for each in (estimate, truth)]
     score(metric, estimate, truth)
@@ -244,6 +298,8 @@ CHECKS: tuple[Check, ...] = (
     stays_lazy,
     missing_is_missing_in_either,
     missing_truth_is_not_counted,
+    infinite_is_no_better,
+    a_missing_member_is_a_missing_point,
 )
 
 

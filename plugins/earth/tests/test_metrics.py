@@ -139,11 +139,52 @@ def test_pooling_scores_maxima_and_drops_the_remainder() -> None:
     assert score(metric, estimate, truth).overall == score(make("csi", {"thresholds": [74]}), *pooled).overall
 
 
-def test_nothing_to_count_is_zero_or_nan() -> None:
-    dry = xr.Dataset({"refl": (("sample", "x"), np.zeros((2, 3)))})
-    for name in ("csi", "pod", "success-ratio", "frequency-bias"):
-        assert score(make(name, {"thresholds": [16]}), dry, dry).overall == 0
-        assert np.isnan(score(make(name, {"thresholds": [16], "empty": "nan"}), dry, dry).overall)
+def test_nothing_to_count_is_nan_or_zero() -> None:
+    dry = xr.Dataset({"refl": (("sample", "y", "x"), np.zeros((2, 3, 3)))})
+    for name in ("csi", "pod", "success-ratio", "frequency-bias", "fss"):
+        options = {"thresholds": [16], **({"window": 2} if name == "fss" else {})}
+        assert np.isnan(score(make(name, options), dry, dry).overall)
+        assert score(make(name, {**options, "empty": "zero"}), dry, dry).overall == 0
+        gone = score(make(name, {**options, "empty": "zero"}), dry, dry * np.nan).overall
+        assert np.isnan(gone), "no point was there: not even 0/0"
+
+
+@pytest.mark.parametrize("name", ["csi", "pod", "success-ratio", "frequency-bias"])
+def test_ratios_without_events_are_those_of_the_libraries(name: str) -> None:
+    from scores.categorical import BinaryContingencyManager
+
+    theirs = {"csi": "critical_success_index", "pod": "probability_of_detection", "success-ratio": "success_ratio"}
+    dry, wet = (xr.DataArray(np.full((2, 3), value), dims=("sample", "x"), name="refl") for value in (0.0, 20.0))
+    for one, other in ((dry, dry), (wet, dry), (dry, wet), (wet, wet), (dry, dry * np.nan)):
+        table = BinaryContingencyManager((one >= 16).where(other.notnull()), (other >= 16).where(other.notnull()))
+        want = float(getattr(table, theirs.get(name, "frequency_bias"))())
+        ours = score(make(name, {"thresholds": [16]}), one.to_dataset(), other.rename("refl").to_dataset()).overall
+        np.testing.assert_equal(ours.values, [want])
+
+
+def test_crps_of_a_variance_is_that_of_its_gaussian() -> None:
+    import xskillscore
+
+    estimate, truth = fields("float64")
+    said = estimate.assign(refl_variance=estimate.refl * 0 + 25.0)
+    want = xskillscore.crps_gaussian(truth.refl, estimate.refl, np.sqrt(said.refl_variance))
+    assert float(score(make("crps", {"estimator": "ecdf"}), said, truth).overall) == pytest.approx(float(want))
+    gone = said.assign(refl_variance=said.refl_variance.where(said.refl < 100))
+    part = score(make("crps", {"estimator": "ecdf"}), gone, truth).overall
+    assert float(part) == pytest.approx(
+        float(score(make("crps", {"estimator": "ecdf"}), said, truth.where(said.refl < 100)).overall)
+    )
+
+
+@pytest.mark.parametrize("estimator", ["ecdf", "fair"])
+def test_an_infinite_member_has_the_worst_crps(estimator: str) -> None:
+    estimate, truth = fields("float64", members=4)
+    for value in (np.inf, -np.inf):
+        estimate.refl[0, 0, 0, 0, 3] = value
+        assert score(make("crps", {"estimator": estimator}), estimate, truth).overall == np.inf
+        assert score(make("rmse", {}), estimate, truth).overall == np.inf
+    estimate.refl[0, 0, 0, 0, 2] = np.inf
+    assert score(make("rmse", {}), estimate, truth).overall == np.inf, "inf - inf is no point without an answer"
 
 
 def test_an_unknown_variable_is_refused() -> None:

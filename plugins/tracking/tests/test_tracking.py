@@ -16,11 +16,13 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import thalweg_tracking as plugin
+from thalweg import Record
 from thalweg.errors import EstimateError
 from thalweg.results.run import Run, Stage
 from thalweg_tracking import observer
@@ -64,6 +66,10 @@ def _run(store: Path, name: str = "wave", **recipe: Any) -> Run:
     )
 
 
+def _record(value: float, *, lead: int | None = None) -> Record:
+    return Record("rmse", (), "free", lead, value, 40.0, 0.75, "K", "lower", "{}", 8, "2001-01", "2001-08")
+
+
 def _scored(run: Run, rmse: float = 0.5) -> Stage:
     folder = Path(run.folder)
     (folder / "figures").mkdir(exist_ok=True)
@@ -74,8 +80,13 @@ def _scored(run: Run, rmse: float = 0.5) -> Stage:
         "/stores/evaluate/abc",
         "e" * 32,
         reused=False,
-        numbers={"rmse/free": rmse, "seconds": 1.5, "csi/74/held": math.nan},
-        curves={"rmse/free/lead": {1: 0.25, 2: 0.75}},
+        numbers={"seconds": 1.5},
+        records=(
+            _record(rmse),
+            _record(0.25, lead=1),
+            _record(0.75, lead=2),
+            replace(_record(math.nan), metric="csi", variant="held", entry=(("threshold", 74.0),)),
+        ),
         files={"figures/scores.png": str(folder / "figures" / "scores.png"), "card.md": str(folder / "card.md")},
     )
 
@@ -117,10 +128,11 @@ def test_a_run_is_one_flat_mlflow_run(store: Path) -> None:
         "train.epochs": "3",
         "cluster": "threads",
     }
-    assert run.data.metrics["rmse/free"] == 0.5
+    assert run.data.metrics["free/rmse"] == 0.5
+    assert (run.data.metrics["free/rmse/count"], run.data.metrics["free/rmse/coverage"]) == (40, 0.75)
     assert run.data.metrics["cost/seconds/evaluate"] == 1.5
-    assert math.isnan(run.data.metrics["csi/74/held"])
-    assert _history(store, run, "rmse/free/lead") == [(1, 0.25), (2, 0.75)]
+    assert math.isnan(run.data.metrics["held/csi/74"])
+    assert _history(store, run, "free/rmse/lead") == [(1, 0.25), (2, 0.75)]
     assert _history(store, run, "loss/train") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
     tags = run.data.tags
     assert tags["thalweg.digest"].startswith("0123456789wave")
@@ -162,10 +174,10 @@ def test_the_same_run_again_repeats_nothing(store: Path) -> None:
     for rmse in (0.5, 0.5, 0.25):
         _whole(_run(store), rmse=rmse)
     (run,) = _runs(store)
-    assert _history(store, run, "rmse/free") == [(0, 0.5), (0, 0.25)]
-    assert run.data.metrics["rmse/free"] == 0.25
+    assert _history(store, run, "free/rmse") == [(0, 0.5), (0, 0.25)]
+    assert run.data.metrics["free/rmse"] == 0.25
     assert len(_history(store, run, "loss/train")) == 3
-    assert len(_history(store, run, "csi/74/held")) == 1
+    assert len(_history(store, run, "held/csi/74")) == 1
 
 
 def test_an_interrupted_run_is_killed_not_failed(store: Path) -> None:
@@ -180,7 +192,7 @@ def test_the_twin_under_a_law_has_a_curve_of_its_own(store: Path) -> None:
     plugin.progressed(run, "train-held", {"loss/train": 2.0}, 1)
     plugin.run_finished(run, None)
     metrics = _runs(store)[0].data.metrics
-    assert (metrics["loss/train"], metrics["loss/train/held"]) == (1.0, 2.0)
+    assert (metrics["loss/train"], metrics["held/loss/train"]) == (1.0, 2.0)
 
 
 def test_other_threads_open_no_runs(store: Path) -> None:
@@ -203,7 +215,7 @@ def test_a_process_that_died_after_sending_repeats_nothing(store: Path) -> None:
     assert observer.drain(run.folder) == 0
     (after,) = _runs(store)
     assert after.info.run_id == before[0].info.run_id
-    for key in ("loss/train", "rmse/free", "rmse/free/lead"):
+    for key in ("loss/train", "free/rmse", "free/rmse/lead"):
         assert _history(store, after, key) == _history(store, before[0], key)
         assert len({step for step, _ in _history(store, after, key)}) == len(_history(store, after, key))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import getpass
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from thalweg import credentials
+from thalweg import credentials, curves, scalars
 
 if TYPE_CHECKING:
-    from thalweg import Run, Stage
+    from thalweg import Record, Run, Stage
 
 Event = dict[str, Any]
 
@@ -34,13 +34,16 @@ def started(run: Run) -> Event:
 def progressed(stage: str, numbers: Mapping[str, float], step: int) -> Event:
     # The twin that learns under a law reports as `train-held`: its curve stands beside the free one.
     twin = stage.partition("-")[2]
-    named = {f"{key}/{twin}" if twin else key: float(value) for key, value in numbers.items()}
+    named = {f"{twin}/{key}" if twin else key: float(value) for key, value in numbers.items()}
     return _event("progressed", numbers=named, step=int(step))
 
 
 def stage(run: Run, stage: Stage) -> Event:
     numbers = {key if "/" in key else f"cost/{key}/{stage.name}": float(value) for key, value in stage.numbers.items()}
-    curves = {key: {str(step): float(value) for step, value in curve.items()} for key, curve in stage.curves.items()}
+    numbers |= {**scalars(stage.records), **_of_what(stage.records)}
+    lines = {
+        key: {str(step): float(value) for step, value in curve.items()} for key, curve in curves(stage.records).items()
+    }
     return _event(
         "stage",
         name=stage.name,
@@ -48,9 +51,19 @@ def stage(run: Run, stage: Stage) -> Event:
         store=credentials.masked(stage.store),
         digest=stage.digest,
         numbers=numbers,
-        curves=curves,
+        curves=lines,
         files=dict(stage.files),
     )
+
+
+def _of_what(records: Iterable[Record]) -> dict[str, float]:
+    """How much each metric counted, and which part of the truth's points was answered: once a metric and variant."""
+    found: dict[str, float] = {}
+    for each in records:
+        if each.lead is None and each.options:
+            found.setdefault(f"{each.variant}/{each.metric}/count", each.count)
+            found.setdefault(f"{each.variant}/{each.metric}/coverage", each.coverage)
+    return found
 
 
 def finished(error: BaseException | None) -> Event:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, FiniteFloat, PositiveInt
 from thalweg import Field as SignatureField
 from thalweg import Metric, OptionError, Signature, Totals, chosen, pair
 
-from ._fields import fits, missing, plane, points
+from ._fields import fits, infinite, missing, plane, points
 from ._sums import sums
 
 OUTCOMES = ("hits", "misses", "false_alarms")
@@ -50,8 +50,8 @@ def told_apart(thresholds: tuple[float, ...], given: Signature, variable: str) -
 class Contingency(Metric):
     """A ratio of hits, misses and false alarms, which are counted in int64 at every threshold.
 
-    A point that is missing in the estimate or the truth counts nowhere. `empty` is the value of 0/0: the published
-    tables have 0, which keeps a mean over thresholds defined.
+    A point that is missing in the estimate or the truth counts nowhere; an estimate that is infinite is wrong, whatever
+    the truth. A score of which nothing was counted (0/0) is NaN; `empty: zero` makes it 0, as some published tables do.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"thresholds": [0.3, 0.6]}
@@ -62,7 +62,7 @@ class Contingency(Metric):
         1, description="side of the squares of cells whose maximum is scored; a remainder is dropped"
     )
     dims: tuple[str, str] | None = Field(None, description="the dims that are pooled; the last two if not given")
-    empty: Empty = Field("zero", description="value of 0/0, where neither has an event: 0, or missing")
+    empty: Empty = Field("nan", description="value of 0/0, where nothing was counted: NaN, or 0 as in some tables")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""
@@ -87,9 +87,9 @@ class Contingency(Metric):
 
 
 def ratio(above: xr.DataArray, below: xr.DataArray, empty: Empty) -> xr.DataArray:
-    """`above / below`, and `empty` where there is nothing below; NaN where nothing was counted."""
-    value = above / below.where(below > 0)
-    return value if empty == "nan" else value.where(below != 0, 0.0)
+    """`above / below`: infinite where only `below` is 0, `empty` where both are, NaN where no point was there."""
+    value = above / below
+    return value if empty == "nan" else value.where((above != 0) | (below != 0), 0.0)
 
 
 def count(
@@ -102,6 +102,9 @@ def count(
         np.greater_equal(field, levels(thresholds, field.dtype)[:, None, None], out=flags)
         if absent is not None:
             flags &= ~absent
+    wild = infinite(estimate)
+    if wild is not None:
+        np.copyto(events[0], ~events[1] if absent is None else ~events[1] & ~absent, where=wild)
     # One bit per event: counting set bits reads an eighth of what adding up booleans would.
     bits = np.packbits(events, axis=-1)
     if bits.shape[-1] % 8 == 0:
@@ -132,7 +135,10 @@ def _pooled(
     for each in (estimate, truth):
         if either is not None:
             # A missing cell is below every threshold; a square of nothing else is missing again.
-            each = each.astype(np.result_type(each.dtype, np.float32)).where(either, -np.inf)
+            wide = each.astype(np.result_type(each.dtype, np.float32))
+            # An estimate that is infinite, to either side, is the largest of its square, and counts as wrong.
+            wide = wide.where(wide > -np.inf, np.inf) if each is estimate else wide
+            each = wide.where(either, -np.inf)
         each = each.drop_vars([name for name, at in each.coords.items() if set(at.dims) & set(dims)])
         # xarray's own types say `max` is not there: it is added when the class is made.
         largest: Any = each.coarsen(dict.fromkeys(dims, size), boundary="trim")

@@ -65,3 +65,11 @@ def missing(estimate: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]) -> np.n
     """Where either is NaN; None if neither can be."""
     flags = [np.isnan(each) for each in (estimate, truth) if each.dtype.kind == "f"]
     return None if not flags else flags[0] if len(flags) == 1 else flags[0] | flags[1]
+
+
+def infinite(estimate: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """Where an estimate is infinite; None if it is nowhere."""
+    if estimate.dtype.kind != "f":
+        return None
+    flags = np.isinf(estimate)
+    return flags if flags.any() else None

@@ -15,8 +15,8 @@ class FrequencyBias(Contingency):
 
         bias = (H + F) / (H + M)        H hits, M misses, F false alarms
 
-    Dimensionless, 0 to infinity, along `threshold`. Where the truth has no event it is `empty`, whatever the
-    estimate has.
+    Dimensionless, 0 to infinity, along `threshold`. Of false alarms only it is infinite; NaN (or
+    `empty`) where neither has an event.
     """
 
     cite: ClassVar[str] = "10.1175/2008WAF2222159.1"

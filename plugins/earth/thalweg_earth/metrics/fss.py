@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt
 from thalweg import Metric, Signature, Totals, pair
 
 from ._contingency import Empty, Thresholds, levels, ratio, told_apart
-from ._fields import fits, missing, plane
+from ._fields import fits, infinite, missing, plane
 
 Boundary = Literal["inside", "zeros"]
 
@@ -24,8 +24,9 @@ class FSS(Metric):
         FSS = 1 - sum (f_e - f_t)^2 / sum (f_e^2 + f_t^2)        f fraction of a window's cells with an event
 
     `boundary: inside` takes every window that lies in the field; `zeros` takes one around every cell, without events
-    outside the field. Cells that are missing in either have no event in both. Dimensionless, 0 to 1, along `threshold`;
-    `empty` where there is no event at all.
+    outside the field. Cells that are missing in either have no event in both; a field of an estimate that is infinite
+    somewhere is wrong everywhere. Dimensionless, 0 to 1, along `threshold`; NaN where there is no event at all, or 0 by
+    `empty`.
     """
 
     cite: ClassVar[str] = "10.1175/2007MWR2123.1 10.1175/MWR-D-18-0106.1"
@@ -40,7 +41,7 @@ class FSS(Metric):
         "inside", description="windows inside the field only, or around every cell with nothing outside"
     )
     dims: tuple[str, str] | None = Field(None, description="the dims of the window; the last two if not given")
-    empty: Empty = Field("zero", description="value where there is no event at all: 0, or missing")
+    empty: Empty = Field("nan", description="value where there is no event at all: NaN, or 0 as in some tables")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""
@@ -81,12 +82,17 @@ def _powers(
     """Sums over windows of (f_e - f_t)^2 and f_e^2 + f_t^2: `(..., y, x) x 2 -> (..., 2, thresholds)`."""
     found = np.zeros((*truth.shape[:-2], 2, len(thresholds)))
     for at in np.ndindex(truth.shape[:-2]):
-        absent = missing(estimate[at], truth[at])
+        absent, wild = missing(estimate[at], truth[at]), infinite(estimate[at])
         for k in range(len(thresholds)):
             e, t = (
                 _windows((each >= levels(thresholds, each.dtype)[k]) & (absent is None or ~absent), window, padded)
                 for each in (estimate[at], truth[at])
             )
+            if wild is not None:
+                # The worst that a field can score: events everywhere, none of them right.
+                worst = np.full_like(t, window**2)
+                found[at][:, k] = np.vdot(worst, worst) + np.vdot(t, t)
+                continue
             # Whole numbers until the end: exact, whatever the chunks.
             found[at][:, k] = np.vdot(e - t, e - t), np.vdot(e, e) + np.vdot(t, t)
     return found / window**4

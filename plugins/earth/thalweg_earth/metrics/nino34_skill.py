@@ -27,7 +27,9 @@ class Nino34Skill(Metric):
 
     Overall it is the mean of w(l) r(l) over leads. w is 1, or that of the ICAR-ENSO challenge: ln(l) times 1.5 for
     leads 1-4, 2 for 5-11, 3 for 12-18 and 4 from 19 on; its best value then is the mean of w, 3.41 for 12 leads.
-    Cells that are missing (land) are left out of the box; an ensemble counts as its mean. Dimensionless.
+    Cells that are missing (land) are left out of the box; an ensemble counts as its mean. Dimensionless. Beside it
+    stand the `bias` and the `rmse` of the index, in the field's units, over all leads of the pooled errors: a
+    correlation does not see a wrong mean or a wrong size.
     Raises `HandshakeError` for a grid without a cell in the box, too few leads, or leads whose dates are not a month
     apart, of which no running mean over months can be made.
     """
@@ -60,13 +62,19 @@ class Nino34Skill(Metric):
         left, right = (each.isel(cells).astype("float64") for each in (left, right))
         valid = left.notnull() & right.notnull()
         e, t = (self._index(each.where(valid), tuple(cells)) for each in (left, right))
-        return {"estimate": e, "truth": t, "estimate_squared": e * e, "truth_squared": t * t, "product": e * t}
+        moments = {"estimate": e, "truth": t, "estimate_squared": e * e, "truth_squared": t * t, "product": e * t}
+        error = (e - t).assign_attrs(units=right.attrs.get("units", "1"))
+        return {**moments, "error": error, "squared_error": error**2}
 
     def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
         skill = correlation(mean)
         if self.weights == "none":
             return skill
         return skill * xr.DataArray(icar_weights(skill.sizes["lead"]), dims="lead")
+
+    def beside(self, mean: Mapping[str, xr.DataArray]) -> Mapping[str, xr.DataArray]:
+        rmse = mean["squared_error"] ** 0.5
+        return {"bias": mean["error"], "rmse": rmse.assign_attrs(better="lower")}
 
     def _enough(self, leads: int) -> None:
         needed = self.months + (self.leads or 1) - 1

@@ -41,13 +41,27 @@ def position(field: xr.DataArray, dim: str) -> xr.DataArray:
 
 
 def spread(estimate: xr.Dataset, name: str) -> xr.DataArray:
-    """The variance of an estimate: `NAME_variance`, or the unbiased one of its members. Raises `HandshakeError`."""
+    """The variance of an estimate: `NAME_variance`, or the unbiased one of its members. Raises `HandshakeError`.
+
+    NaN where it is negative; infinite where members are.
+    """
     if f"{name}_variance" in estimate:
-        return estimate[f"{name}_variance"].astype("float64")
+        given = estimate[f"{name}_variance"].astype("float64")
+        return given.where(given >= 0)
     if estimate[name].sizes.get("member", 1) > 1:
-        return estimate[name].astype("float64").var("member", ddof=1, skipna=False)
+        members = estimate[name].astype("float64")
+        found = members.var("member", ddof=1, skipna=False)
+        return found.where(found.notnull() | members.isnull().any("member"), np.inf)
     raise HandshakeError(
         f"the estimate of {name!r} says nothing of its uncertainty",
         allowed=f"{name}_variance, or two members or more",
         advice="score a method with a variance, such as deep-ensemble",
     )
+
+
+def infinite(*fields: xr.DataArray) -> xr.DataArray:
+    """Where any of them is infinite and none is missing: inf - inf is NaN, which would count as no answer."""
+    wild, there = fields[0].isnull() & False, fields[0].notnull()
+    for each in fields:
+        wild, there = wild | (abs(each) == np.inf), there & each.notnull()
+    return wild & there

@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import Field
 from thalweg import Metric, Signature, chosen
 
-from ._fields import across, known, position
+from ._fields import across, infinite, known, position
 
 
 class ConservationError(Metric):
@@ -43,6 +43,7 @@ class ConservationError(Metric):
         weights = xr.DataArray((np.append(steps, 0.0) + np.append(0.0, steps)) / 2, dims=dim)
         gap = left - right
         error = (gap * weights).sum(dim).where(gap.notnull().any(dim))
+        error = xr.where(infinite(gap).any(dim), np.inf, error)
         return {"error": {"signed": error, "absolute": abs(error), "squared": error**2}[self.kind]}
 
     def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:

@@ -10,13 +10,14 @@ import xarray as xr
 from pydantic import Field
 from thalweg import Metric, Signature, chosen
 
-from ._fields import known, spread
+from ._fields import infinite, known, spread
 
 
 class GaussianCRPS(Metric):
     r"""Mean of $\sigma \, (z (2 \Phi(z) - 1) + 2 \phi(z) - 1 / \sqrt \pi)$ with $z = (y - \mu) / \sigma$ over points.
 
-    $\sigma^2$ is `NAME_variance`, or the unbiased variance of the members; where it is 0, the absolute error. `crps`
+    $\sigma^2$ is `NAME_variance`, or the unbiased variance of the members; where it is 0, the absolute error; NaN where
+    it is negative or missing. `crps`
     scores the members themselves. In the variable's units. Raises `HandshakeError` for an estimate with neither.
     """
 
@@ -41,7 +42,8 @@ class GaussianCRPS(Metric):
         below = xr.apply_ufunc(ndtr, z, dask="parallelized", output_dtypes=[np.float64])
         density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
         score = scale * (z * (2 * below - 1) + 2 * density - 1 / np.sqrt(np.pi))
-        return {"crps": xr.where(scale > 0, score, abs(error))}
+        found = xr.where(scale > 0, score, abs(error).where(scale == 0))
+        return {"crps": xr.where(infinite(mean, scale), np.inf, found)}
 
     def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
         return mean["crps"]

@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import Field, PositiveFloat
 from thalweg import Metric, Signature, chosen
 
-from ._fields import known, spread
+from ._fields import infinite, known, spread
 
 
 class LogLikelihood(Metric):
@@ -36,7 +36,8 @@ class LogLikelihood(Metric):
         mean, right = known(estimate, truth, variable=self.variable)
         variance = spread(estimate, name).clip(min=self.floor, keep_attrs=False)
         misfit = (right - mean) ** 2 / variance
-        return {"log_density": -0.5 * (misfit + np.log(2 * np.pi * variance))}
+        density = -0.5 * (misfit + np.log(2 * np.pi * variance))
+        return {"log_density": xr.where(infinite(mean, variance), -np.inf, density)}
 
     def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
         return mean["log_density"]

@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import Field
 from thalweg import Metric, Signature, chosen
 
-from ._fields import across, known, position
+from ._fields import across, infinite, known, position
 
 
 class ShockLocation(Metric):
@@ -39,7 +39,9 @@ class ShockLocation(Metric):
         left, right = known(estimate, truth, variable=self.variable, members=True)
         along = position(truth[field.name], dim)
         distance = abs(self._place(left, along) - self._place(right, along))
-        return {"distance": distance.mean("member") if "member" in distance.dims else distance}
+        # A field that is infinite somewhere has no front that could be right.
+        distance = xr.where(infinite(left).any(dim) & distance.notnull(), np.inf, distance)
+        return {"distance": distance.mean("member", skipna=False) if "member" in distance.dims else distance}
 
     def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
         return mean["distance"]

@@ -1,0 +1,129 @@
+"""What `compare` prints: scores on shared points, what differs between runs, paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from ..components import Parts
+from ..results.comparing import Comparison, Difference, Side, compared, sides_of
+from ..results.report import cell, counted, table
+from .console import console, differing, scores
+
+LONGEST = 20
+"""Lines of what differs between two recipes."""
+
+
+def comparison(accounts: Mapping[str, Mapping[str, Any]], registry: Parts, *, intervals: bool) -> Comparison:
+    """The columns of runs, by title, scored on shared points."""
+    sides = [
+        side for title, each in accounts.items() for side in sides_of(title, each["records"], each.get("stores", {}))
+    ]
+    return compared(sides, registry=registry, intervals=intervals)
+
+
+def show(found: Comparison) -> None:
+    """Print the scores, and on what they are scored."""
+    by_title: dict[str, list[Side]] = {}
+    for side in found.sides:
+        by_title.setdefault(side.title, []).append(side)
+    console.print(
+        scores({title: table(each for side in sides for each in side.records) for title, sides in by_title.items()})
+    )
+    for line in _notes(found):
+        console.print(line, soft_wrap=True)
+
+
+def _notes(found: Comparison) -> Iterator[str]:
+    sizes = {each.samples for side in found.sides for each in side.records}
+    if sizes and max(sizes) > found.samples:
+        yield f"scored on the {found.samples:,} test samples that all have, of {counted(sizes)}"
+    if found.read_again:
+        yield (
+            f"scored on the points that all answered: of {found.read_again:,} of {found.samples:,} samples they were "
+            "not the same; `coverage` is what each answered by itself"
+        )
+    for (label, _), why in found.apart.items():
+        yield f"{label}: not on shared points, each on its own ({why})"
+
+
+def show_differences(found: Comparison) -> None:
+    """Print the paired differences from the first column."""
+    if not found.differences:
+        return
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    first = found.sides[0]
+    shown.add_column(f"\nless {first.title} {first.variant}")
+    for i in found.differences:
+        shown.add_column(f"{found.sides[i].title}\n{found.sides[i].variant}", justify="right")
+    shown.add_column("\nblocks", justify="right", style="dim")
+    rows: dict[tuple[str, str, str], dict[int, Difference]] = {}
+    for i, of in found.differences.items():
+        for (label, options), entries in of.items():
+            for each in entries:
+                rows.setdefault((label, options, each.row), {})[i] = each
+    labels = {(label, options) for label, options, _ in rows}
+    for (label, options, entry), cells in rows.items():
+        alike = [other for name, other in labels if name == label]
+        title = "/".join(filter(None, [label, entry]))
+        title = title if len(alike) == 1 else f"{title} {differing(options, alike)}"
+        fewest = min(cells.values(), key=lambda each: each.blocks)
+        blocks = f"{fewest.blocks:.0f} of {fewest.block}{' (few)' if fewest.few else ''}"
+        shown.add_row(title, *(_difference(cells.get(i)) for i in found.differences), blocks)
+    console.print()
+    console.print(shown)
+    console.print(
+        "paired differences on the same samples, with 95 % intervals: blocks of so many samples in a row, drawn anew; "
+        "Student's t with the number of blocks",
+        soft_wrap=True,
+    )
+
+
+def _difference(each: Difference | None) -> str:
+    if each is None:
+        return ""
+    sign = "" if each.value < 0 else "+"
+    return f"{sign}{cell(each.value)} ± {cell(each.half)}"
+
+
+def show_what_differs(accounts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the options that are not the same in all recipes, one a line."""
+    leaves = [dict(_leaves(each.get("recipe", {}))) for each in accounts.values()]
+    if len(leaves) < 2:
+        return
+    lines = []
+    for key in dict.fromkeys(key for each in leaves for key in each):
+        values = [each.get(key) for each in leaves]
+        if key.split(".")[0] not in ("name", "store", "cluster") and any(each != values[0] for each in values):
+            lines.append(f"  {key}: {' | '.join('-' if each is None else str(each)[:60] for each in values)}")
+    if lines:
+        console.print("\nwhat differs (" + " | ".join(accounts) + ")", soft_wrap=True)
+        for line in [*lines[:LONGEST], *([f"  ... ({len(lines)} in all)"] if len(lines) > LONGEST else [])]:
+            console.print(line, soft_wrap=True)
+
+
+def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(tree, list | tuple) and any(isinstance(each, Mapping) for each in tree):
+        for i, value in enumerate(tree):
+            yield from _leaves(value, f"{path}[{i}]")
+    else:
+        yield path, tree
+
+
+def titles(names: Sequence[str], options: Sequence[str], digests: Sequence[str]) -> list[str]:
+    """A name for each column: two of one name are told apart by their options, or by their digests."""
+    found = []
+    for name, own, digest in zip(names, options, digests, strict=True):
+        alike = [other for each, other in zip(names, options, strict=True) if each == name]
+        if len(alike) == 1:
+            found.append(name)
+        elif alike.count(own) == 1:
+            found.append(f"{name} {differing(own, alike)}")
+        else:
+            found.append(f"{name}/{digest[:10]}")
+    return found

@@ -1,0 +1,131 @@
+"""From what `evaluate` kept of every sample to records, in the order of the recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ..components import Component, Metric, WholeMetric
+from ..components.calls import call
+from ..components.totals import Totals
+from ..credentials import hidden
+from .records import Coverage, Record, records_of
+from .scoring import Score, Tally, finish
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+VIOLATION = "violation/"
+
+
+@dataclass(frozen=True)
+class TestWindows:
+    """How many test windows were scored, and the reference times of the first and the last."""
+
+    samples: int
+    first: str = ""
+    last: str = ""
+
+    @classmethod
+    def of(cls, keys: Mapping[Any, xr.DataArray], samples: int) -> TestWindows:
+        """From the coordinates of the samples."""
+        times = keys.get("reference_time")
+        if times is None or not times.size:
+            return cls(samples)
+        ordered = times.values.ravel()
+        return cls(samples, *(str(each)[:19] for each in (ordered.min(), ordered.max())))
+
+
+def options_of(part: Component) -> str:
+    """A part and its options, defaults included, as JSON."""
+    return json.dumps(hidden({part.name: part.model_dump(mode="json")}), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the scores of one run are made from."""
+
+    metrics: Mapping[str, Metric | WholeMetric]
+    laws: Mapping[str, Component]
+    tallies: Mapping[str, Mapping[str, Tally]]
+    """By variant, then by metric or `violation/LAW`."""
+    whole: Mapping[tuple[str, str], Score]
+    """Scores of the metrics that take all data at once, by metric and variant."""
+    answered: Mapping[str, Mapping[str, Mapping[str, xr.DataArray]]]
+    """By variant, then by field: `points` and `answered`."""
+    units: Mapping[str, str]
+    """Of the fields of the truth."""
+    windows: TestWindows
+    oracle: bool = False
+
+    def records(self) -> tuple[Record, ...]:
+        """All records: metrics in their order, then laws; of each, the variants in theirs."""
+        found: list[Record] = []
+        told: dict[tuple[str, str], Record] = {}
+        for label, metric in self.metrics.items():
+            for variant in self.tallies:
+                score = self._score(label, metric, variant)
+                about, coverage, units = self._about(label, metric, variant)
+                found += records_of(score, about, coverage=coverage, units=units)
+                # What a score tells beside its value (how many points it is of, whether a solver converged).
+                for key, value in score.by_lead.attrs.get("told", {}).items():
+                    plain = replace(about, metric=key, value=float(value), units="", better="", options="")
+                    told.setdefault((key, variant), plain)
+        found += told.values()
+        for label, law in self.laws.items():
+            for variant in self.tallies:
+                found += self._violations(label, law, variant)
+        return tuple(found)
+
+    def _score(self, label: str, metric: Metric | WholeMetric, variant: str) -> Score:
+        if isinstance(metric, WholeMetric):
+            return self.whole[label, variant]
+        return call(metric, finish, metric, self.tallies[variant][label])
+
+    @property
+    def _windows(self) -> tuple[int, str, str, bool]:
+        return self.windows.samples, self.windows.first, self.windows.last, self.oracle
+
+    def _about(self, label: str, metric: Metric | WholeMetric, variant: str) -> tuple[Record, Coverage, str]:
+        named = getattr(metric, "variable", "")
+        fields = self.answered[variant]
+        scored = [fields[named]] if named in fields else list(fields.values())
+        coverage = Coverage.of([(each["points"], each["answered"]) for each in scored])
+        known = [self.units.get(named, "")] if named in self.units else list(self.units.values())
+        units = known[0] if len(known) == 1 else "the variable's units"
+        own = metric.units.replace("the variable's units", units)
+        better: Any = {True: "higher", False: "lower", None: ""}[metric.higher_is_better]
+        options = options_of(metric)
+        about = Record(
+            label, (), variant, None, 0.0, coverage.answered, coverage.overall, own, better, options, *self._windows
+        )
+        return about, coverage, units
+
+    def _violations(self, label: str, law: Component, variant: str) -> list[Record]:
+        tally = self.tallies[variant][f"{VIOLATION}{label}"]
+        mean, largest, rows = tally["mean"], tally["largest"], tally["rows"]
+        count, all_rows = float(mean.count.sum()), float(rows.sum.sum())
+        values = ((), float(mean.over("sample").mean())), ((("statistic", "largest"),), float(largest.sum.max()))
+        name, said = f"{VIOLATION}{label}", count / all_rows if all_rows else float("nan")
+        return [
+            Record(name, entry, variant, None, value, count, said, "", "lower", options_of(law), *self._windows)
+            for entry, value in values
+        ]
+
+
+def violation(residual: xr.Dataset) -> dict[str, Totals]:
+    """Absolute residuals of all variables added up per sample, the largest, and how many rows there are."""
+    import xarray as xr
+
+    sizes = [abs(each).astype("float64") for each in residual.data_vars.values()]
+    dims = [[dim for dim in each.dims if dim != "sample"] for each in sizes]
+    mean = [Totals(each.sum(over), each.notnull().sum(over)) for each, over in zip(sizes, dims, strict=True)]
+    rows = [xr.ones_like(each, dtype="int64").sum(over) for each, over in zip(sizes, dims, strict=True)]
+    total, count, largest = mean[0], rows[0], sizes[0].max(dims[0])
+    for each, over, one, more in zip(sizes[1:], dims[1:], mean[1:], rows[1:], strict=True):
+        largest = xr.where(each.max(over) > largest, each.max(over), largest)
+        total, count = Totals(total.sum + one.sum, total.count + one.count), count + more
+    ones = xr.ones_like(largest, dtype="int64")
+    return {"mean": total, "largest": Totals(largest, ones), "rows": Totals(count, ones)}

@@ -1,0 +1,234 @@
+"""Runs are compared on what all of them answered; silence does not win, and other truths are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from thalweg import Registry, score
+from thalweg.errors import CompareError
+from thalweg.pipeline import Execution, execute
+from thalweg.recipes.planning import plans
+from thalweg.results.answered import answers, hashes
+from thalweg.results.bootstrap import Series, half_width, length, weights
+from thalweg.results.comparing import Side, compared, difference, sides_of
+from thalweg.results.folders import read_run
+from thalweg.results.records import Record
+from thalweg.results.report import table
+from thalweg.results.scoring import Totals, tally
+from thalweg.results.sums import Sums, Writer, flat, parted, per_sample
+from typer.testing import CliRunner
+
+from .conftest import Recipes
+
+REGISTRY = Registry.installed()
+
+
+def ran(file: Path, store: Path, *overrides: str) -> list[Execution]:
+    return [
+        execute(plan, registry=REGISTRY)
+        for plan in plans(file, registry=REGISTRY, store=str(store), overrides=overrides)
+    ]
+
+
+def sides(done: list[Execution]) -> list[Side]:
+    accounts = [read_run(each.run.folder, each.plan.store) for each in done]
+    return [side for i, each in enumerate(accounts) for side in sides_of(str(i), each["records"], each["stores"])]
+
+
+def test_sums_by_sample_give_the_scores(recipe: Recipes, tmp_path: Path) -> None:
+    (done,) = ran(recipe(), tmp_path / "store")
+    (free, held) = sides([done])
+    for side in (free, held):
+        at = np.arange(free.sums.data.sizes["sample"])
+        estimate, truth = side.estimate(at), side.truth(at)
+        for name in ("rmse", "mae"):
+            metric = REGISTRY.make("metrics", name)
+            (kept,) = [each.value for each in side.records if each.metric == name and each.lead is None]
+            direct = score(metric, estimate, truth)  # type: ignore[arg-type]
+            assert kept == float(direct.overall)
+            by_lead = [each.value for each in side.records if each.metric == name and each.lead is not None]
+            assert by_lead == direct.by_lead.values.tolist()
+        wanted = answers(estimate, truth)["temperature"]
+        for part, found in side.sums.answered(side.variant)["temperature"].items():
+            np.testing.assert_array_equal(found.values, wanted[part].values)
+    np.testing.assert_array_equal(free.sums.truth()["temperature"].values, hashes(truth)["temperature"].values)
+    every = [each for side in (free, held) for each in side.records]
+    assert {each.coverage for each in every} == {1.0}
+    assert {each.units for each in every if each.metric == "rmse"} == {"degC"}
+    assert all(each.samples == len(at) and each.first < each.last for each in every)
+
+
+def test_rows_keep_the_order_of_the_recipe(recipe: Recipes, tmp_path: Path) -> None:
+    file = recipe(evaluate=["rmse", "mae", "mse"])
+    (first,), (again,) = ran(file, tmp_path / "store"), ran(file, tmp_path / "store")
+    assert again.stages["evaluate"].reused
+    rows = [row["metric"] for row in first.table()]
+    assert rows[:3] == ["rmse", "mae", "mse"]
+    assert [row["metric"] for row in again.table()] == rows
+    assert again.records() == first.records()
+
+
+def test_another_truth_is_refused(recipe: Recipes, tmp_path: Path) -> None:
+    made = ran(recipe(constrain=None), tmp_path / "store")
+    made += ran(recipe(constrain=None), tmp_path / "store", "preprocess[0].anomaly.baseline=[2000,2001]")
+    with pytest.raises(CompareError, match="the truths of 'temperature' in 0 and 1 differ in 42 of 42"):
+        compared(sides(made), registry=REGISTRY)
+    names = [Path(each.run.folder).name for each in made]
+    from thalweg.commands.cli import app
+
+    done = CliRunner().invoke(app, ["compare", *names, "--store", str(tmp_path / "store")])
+    assert done.exit_code == 1
+    assert "the truths of 'temperature'" in done.output
+
+
+def test_other_test_periods_are_compared_where_both_have_samples(recipe: Recipes, tmp_path: Path) -> None:
+    made = ran(recipe(constrain=None), tmp_path / "store")
+    made += ran(recipe(constrain=None), tmp_path / "store", "preprocess[2].split.test=[2008,2009]")
+    found = compared(sides(made), registry=REGISTRY)
+    ours, theirs = ({each.row: each.value for each in side.records} for side in found.sides)
+    assert found.samples == made[1].records()[0].samples < made[0].records()[0].samples
+    assert ours == pytest.approx(theirs)
+    assert all(each.value == 0 for each in found.differences[1][next(iter(found.differences[1]))])
+
+
+def test_two_variants_of_one_method_are_two_columns(recipe: Recipes, tmp_path: Path) -> None:
+    from thalweg.commands.cli import app
+
+    methods = [{"linear-inverse-model": {"modes": modes}} for modes in (2, 3)]
+    file = recipe(train={"method": methods}, constrain=None)
+    done = CliRunner().invoke(app, ["run", str(file), "--store", str(tmp_path / "store")])
+    assert "linear-inverse-model (modes: 2)" in done.output
+    assert "linear-inverse-model (modes: 3)" in done.output
+    assert done.output.index("rmse") < done.output.index("mae")
+
+
+class _Kept:
+    """Two columns whose stages are made here."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        rng = np.random.default_rng(3)
+        self.truth = xr.Dataset(
+            {"v": (("sample", "x"), rng.normal(size=(60, 5)))},
+            {"reference_time": ("sample", np.arange(60).astype("datetime64[M]").astype("datetime64[ns]"))},
+        )
+        self.folder = folder
+        self.estimates: dict[str, xr.Dataset] = {}
+        monkeypatch.setattr(Side, "truth", lambda _, at: self.truth.isel(sample=at))
+        monkeypatch.setattr(Side, "estimate", lambda side, at: self.estimates[side.title].isel(sample=at))
+
+    def side(self, title: str, estimate: xr.Dataset) -> Side:
+        self.estimates[title] = estimate
+        metric = REGISTRY.make("metrics", "rmse")
+        tallies, _ = per_sample({"rmse": tally(metric, estimate, self.truth)})  # type: ignore[arg-type]
+        arrays: dict[str, Any] = {
+            "free": tallies,
+            "answered_free": {
+                (name, "", part): each
+                for name, of in answers(estimate, self.truth).items()
+                for part, each in of.items()
+            },
+            "truth": {(name, "", "values"): each for name, each in hashes(self.truth).items()},
+        }
+        writer = Writer(str(self.folder / title), 60)
+        keys = {"reference_time": self.truth["reference_time"]}
+        writer.lay_out(arrays, keys, samples=60)
+        writer.put(arrays, slice(0, 60))
+        value = float(score(metric, estimate, self.truth).overall)  # type: ignore[arg-type]
+        options = '{"rmse": {}}'
+        records = (Record("rmse", (), "free", None, value, 300.0, 0.9, "1", "lower", options, 60, "", ""),)
+        return Side(title, "free", records, {"sums": writer.url, "batch": 7})
+
+
+def test_a_method_that_is_silent_where_it_is_wrong_gains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = _Kept(tmp_path, monkeypatch)
+    error = np.random.default_rng(5).normal(size=(60, 5))
+    whole = world.truth + xr.Dataset({"v": (("sample", "x"), error)})
+    silent = whole.where(abs(whole.v - world.truth.v) < 1)
+    other = world.truth + 0.9
+    columns = [world.side("whole", whole), world.side("silent", silent), world.side("other", other)]
+    found = compared(columns, registry=REGISTRY)
+    there = silent.v.notnull()
+    by_hand = [float(np.sqrt((((each - world.truth).v.where(there)) ** 2).mean())) for each in (whole, silent, other)]
+    assert [side.records[0].value for side in found.sides] == pytest.approx(by_hand, rel=1e-12)
+    assert columns[1].records[0].value < 0.9 * columns[0].records[0].value, "alone, silence pays"
+    assert found.sides[0].records[0].value == pytest.approx(found.sides[1].records[0].value)
+    assert found.read_again == int((~there).any("x").sum()) > 30
+    (against,) = found.differences[1]["rmse", '{"rmse": {}}']
+    assert against.value == pytest.approx(0, abs=1e-12)
+    (worse,) = found.differences[2]["rmse", '{"rmse": {}}']
+    assert worse.value == pytest.approx(by_hand[2] - by_hand[0])
+    assert worse.half > 0
+
+
+def test_columns_give_back_what_was_laid_into_them(tmp_path: Path) -> None:
+    arrays = {
+        ("csi", "hits", "sum"): xr.DataArray(
+            np.arange(24).reshape(2, 3, 4),
+            {"lead": [1, 2, 3], "threshold": [0.5, 1, 2, 4]},
+            ("sample", "lead", "threshold"),
+        ),
+        ("rmse", "squared_error", "count"): xr.DataArray(np.array([2.5, 3.5]), dims="sample"),
+    }
+    columns, values = flat(arrays)
+    for of, array in parted(columns, values).items():
+        xr.testing.assert_identical(array, arrays[of])
+    writer = Writer(str(tmp_path / "sums"), 2)
+    writer.lay_out({"free": arrays}, {}, samples=2)
+    writer.put({"free": arrays}, slice(0, 2))
+    for of, array in Sums(writer.url)._parts("free").items():
+        xr.testing.assert_identical(array, arrays[of])
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.5, 0.8])
+def test_an_interval_holds_a_null(memory: float) -> None:
+    """Of 100 differences whose mean is zero about 95 intervals hold it; 1 in 8 may not, of blocks that are few."""
+    rng, count, held = np.random.default_rng(1), 240, 0
+    for _ in range(100):
+        noise = rng.normal(size=count + 100)
+        for i in range(1, noise.size):
+            noise[i] += memory * noise[i - 1]
+        values = noise[100:]
+        series = Series((np.arange(count),), 1)
+        drawn, blocks = weights(series, length(values - values.mean(), series), draws=100, seed=0)
+        means = drawn @ values / drawn.sum(1)
+        held += bool(abs(values.mean()) <= half_width(means[:, None], blocks)[0])
+    assert 88 <= held <= 99
+
+
+def test_blocks_stay_inside_a_series_and_cross_no_gap() -> None:
+    time = np.array([0, 1, 2, 3, 10, 11, 12, 0, 1, 2]).astype("datetime64[D]").astype("datetime64[ns]")
+    keys = xr.Dataset({"reference_time": ("sample", time), "event": ("sample", list("aaaaaaabbb"))})
+    series = Series.of(keys, 10)
+    assert [each.tolist() for each in series.segments] == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    drawn, blocks = weights(series, 3, draws=400, seed=0)
+    assert blocks == pytest.approx(10 / 3)
+    assert drawn.sum(1).tolist() == [9.0] * 400
+    np.testing.assert_allclose(drawn.mean(0), 0.9, atol=0.15)
+    one, _ = weights(Series(series.segments, 1), 4, draws=1, seed=3)
+    assert one.sum() <= 4 * 3
+
+
+def test_windows_that_overlap_make_longer_blocks() -> None:
+    time = np.arange(20).astype("datetime64[D]").astype("datetime64[ns]")
+    valid = time[:, None] + np.arange(1, 7).astype("timedelta64[D]")
+    keys = xr.Dataset({"reference_time": ("sample", time), "valid_time": (("sample", "lead"), valid)})
+    assert Series.of(keys, 20).overlap == 6
+
+
+def test_a_difference_of_a_score_that_is_no_mean_is_that_of_the_scores() -> None:
+    metric = REGISTRY.make("metrics", {"csi": {"thresholds": [0.0, 0.5]}})
+    rng = np.random.default_rng(2)
+    truth, one, other = (xr.Dataset({"v": (("sample", "lead", "x"), rng.normal(size=(40, 2, 6)))}) for _ in range(3))
+    tallies = [tally(metric, each, truth) for each in (one, other)]  # type: ignore[arg-type]
+    found = list(difference(metric, *tallies, keys=xr.Dataset(), draws=50))  # type: ignore[arg-type, misc]
+    assert [each.row for each in found] == ["0", "0.5", "mean"]
+    values = [score(metric, each, truth).overall.values for each in (one, other)]  # type: ignore[arg-type]
+    assert [each.value for each in found[:2]] == pytest.approx((values[1] - values[0]).tolist())
+    assert isinstance(tallies[0]["hits"], Totals)
+    assert table([]) == []
