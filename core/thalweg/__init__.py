@@ -6,6 +6,9 @@ Beside the names below, a plugin may use what these modules export: `boundaries`
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import boundaries, credentials, quantities, stores
 from .components import (
     Component,
@@ -57,6 +60,12 @@ from .results.solver import read_fitted, write_fitted
 from .samples import SPLITS, Pairs, SampleIndex, Samples, Windows, has_index, index_of
 from .samples.fields import chosen, pair
 
+if TYPE_CHECKING:
+    from .api import Finished, Plans, Runs, compare, forecast, open_scores, plan, run
+
+_LATER = ("Finished", "Plans", "Runs", "compare", "forecast", "open_scores", "plan", "run")
+"""What `api` gives: the pipeline is imported when one of them is asked for."""
+
 __all__ = [
     "KEPT",
     "SPLITS",
@@ -67,6 +76,7 @@ __all__ = [
     "Enforcer",
     "EstimateError",
     "Field",
+    "Finished",
     "Fitted",
     "HandshakeError",
     "Hold",
@@ -84,12 +94,14 @@ __all__ = [
     "OutputEnforcer",
     "Pairs",
     "Parts",
+    "Plans",
     "Record",
     "Register",
     "Registry",
     "Rows",
     "Run",
     "RunError",
+    "Runs",
     "SampleIndex",
     "Samples",
     "SamplingEnforcer",
@@ -111,16 +123,21 @@ __all__ = [
     "Windows",
     "boundaries",
     "chosen",
+    "compare",
     "credentials",
     "curves",
+    "forecast",
     "has_index",
     "hookimpl",
     "index_of",
     "links",
     "load",
+    "open_scores",
     "pair",
+    "plan",
     "quantities",
     "read_fitted",
+    "run",
     "scalars",
     "score",
     "shake",
@@ -128,3 +145,9 @@ __all__ = [
     "tracker_uri",
     "write_fitted",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(".api", __name__), name)
