@@ -119,7 +119,7 @@ def test_only_a_run_goes_on_from_a_stage(monkeypatch: pytest.MonkeyPatch) -> Non
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("thalweg.recipes.plan.plans", interrupted)
+    monkeypatch.setattr("thalweg.recipes.registry.Registry.installed", interrupted)
     assert CliRunner().invoke(app, ["plan", "recipe.yaml"]).output == "interrupted\n"
     run = CliRunner().invoke(app, ["run", "recipe.yaml"])
     assert (run.exit_code, run.output) == (130, f"interrupted: {GOES_ON}\n")
