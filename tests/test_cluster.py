@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import re
@@ -18,7 +19,7 @@ import pytest
 import yaml
 from thalweg.cluster import Workers, cluster_from
 from thalweg.cluster.dask_workers import DaskWorkers
-from thalweg.errors import ClusterError, OptionError, StoreError
+from thalweg.errors import ClusterError, CorruptError, OptionError, StoreError
 
 LOCAL = {"local": {"workers": 2, "memory": "1GiB"}}
 
@@ -50,6 +51,10 @@ def _refuse(number: int) -> int:
     if number == 3:
         raise StoreError("no 3", advice="count differently")
     return number
+
+
+def _corrupt(_: int) -> int:
+    raise CorruptError("s3://b/a: chunk t/c/0 is corrupt", advice="run the same command with `--from constrain`")
 
 
 def _pid(_: int) -> int:
@@ -115,6 +120,32 @@ def test_an_error_of_the_function_is_raised_as_itself(local: Workers) -> None:
         local.map(_refuse, range(10))
     assert str(caught.value) == "no 3\n  do: count differently"
     assert local.map(_square, [2]) == [4]
+
+
+def _listen() -> None:
+    heard: list[str] = []
+    setattr(logging, "heard", heard)  # noqa: B010
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("distributed.worker").addHandler(handler)
+
+
+def _heard() -> list[str]:
+    return list(getattr(logging, "heard"))  # noqa: B009
+
+
+@pytest.mark.fault("stores", "a worker process reads a chunk that is not what was written: its error ends the run")
+@pytest.mark.slow
+def test_an_error_of_a_worker_neither_ends_it_nor_is_logged_by_it(local: Workers) -> None:
+    assert local.client is not None
+    client: Any = local.client
+    before = set(local.map(_pid, range(20)))
+    client.run(_listen)
+    with pytest.raises(CorruptError, match="is corrupt") as caught:
+        local.map(_corrupt, range(4))
+    assert caught.value.advice == "run the same command with `--from constrain`"
+    assert set(local.map(_pid, range(20))) == before
+    assert not [line for lines in client.run(_heard).values() for line in lines if "is corrupt" in line]
 
 
 @pytest.mark.slow

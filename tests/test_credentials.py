@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from thalweg import Registry
+from thalweg.boundaries.access import opening
 from thalweg.credentials import bare, hidden, literals, mask_logs, masked, without
 from thalweg.errors import OptionError, ThalwegError
 from thalweg.recipes.planning import plans
@@ -45,6 +46,9 @@ TEXTS = {
     "an assignment of a shell": ("export AWS_SECRET_ACCESS_KEY={}; ls", "export AWS_SECRET_ACCESS_KEY=***; ls"),
     "an entry of a dict": ("{{'secret_key': '{}', 'anon': False}}", "{{'secret_key': ***, 'anon': False}}"),
     "a header": ("Authorization: Bearer {}", "Authorization: ***"),
+    "a header as a pair": ("('X-Api-Key', '{}')", "('X-Api-Key', ***)"),
+    "a header as a pair of bytes": ("(b'X-Api-Key', b'{}')", "(b'X-Api-Key', b***)"),
+    "the header of a login as a pair": ("[b'Authorization', b'Bearer {}']", "[b'Authorization', b***]"),
     "a connection string": ("AccountKey={};EndpointSuffix=x", "AccountKey=***;EndpointSuffix=x"),
 }
 
@@ -169,6 +173,22 @@ def test_a_reference_to_nothing_is_refused(recipe: Recipes, monkeypatch: pytest.
     file.write_text(yaml.safe_dump(tree))
     with pytest.raises(OptionError, match="needs the environment variable 'NO_SUCH_KEY', which is not set"):
         plans(file, registry=REGISTRY)
+
+
+@pytest.mark.bad_input("servers", "`${{NAME}}` of a variable that is not set, in a URL: {id}")
+@pytest.mark.parametrize(
+    "name", ["MY_SECRET", "API_TOKEN", "DB_PASSWORD", "AUTHORIZATION", "SESSION_COOKIE", "access_key_id"]
+)
+@pytest.mark.parametrize("url", ["http://me:${%s}@127.0.0.1:9/x.nc", "http://127.0.0.1:9/x.nc?appid=${%s}&v=1"])
+def test_words_after_the_name_of_a_secret_are_no_secret(monkeypatch: pytest.MonkeyPatch, url: str, name: str) -> None:
+    monkeypatch.delenv(name, raising=False)
+    with pytest.raises(OptionError) as caught:
+        opening(url % name)
+    assert str(caught.value).splitlines() == [
+        f"{url % name!r} needs the environment variable {name!r}, which is not set",
+        "  allowed: `${NAME}` with the name of a variable that is set",
+        f"  do: set {name}, or name another variable",
+    ]
 
 
 @pytest.mark.bad_input("command line", "a credential in a value that is refused: the error does not repeat it")

@@ -8,12 +8,14 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from thalweg.commands.cli import app
-from thalweg.commands.ending import answering_sigterm
+from thalweg.commands.ending import GOES_ON, answering_sigterm
 from thalweg.errors import CorruptError, Terminated
 from thalweg.results.folders import links, local_root, read_run, tracker_uri
 from thalweg.stores.sealed import sealed
@@ -70,6 +72,57 @@ def test_a_signal_ends_a_run_in_one_line(
     assert b"Traceback" not in stderr
     spool = next(store.glob("runs/*/spool.jsonl"))
     assert json.loads(spool.read_text().splitlines()[-1])["status"] == "KILLED"
+
+
+ALL = """
+import signal, sys, threading, time
+import cloudpickle
+from thalweg.cluster import cluster_from
+from thalweg.commands.ending import answering_sigterm
+from thalweg.commands.console import log_to_console
+from thalweg.errors import Terminated
+def rest(seconds):
+    import numcodecs.blosc  # makes a lock of multiprocessing
+    print("begun", flush=True)
+    time.sleep(seconds)
+if __name__ == "__main__":
+    cloudpickle.register_pickle_by_value(sys.modules["__main__"])
+    log_to_console(verbose=False)
+    try:
+        with answering_sigterm(), cluster_from({"local": {"workers": 2}}).open() as workers:
+            workers.map(rest, [600, 600])
+    except Terminated:
+        sys.exit(143)
+"""
+
+
+@pytest.mark.fault("command line", "SIGTERM to a run and its workers, as `timeout` sends it: no word of the engine's")
+@pytest.mark.slow
+def test_a_signal_to_all_processes_ends_a_cluster_in_silence(tmp_path: Path) -> None:
+    script = tmp_path / "all.py"
+    script.write_text(ALL)
+    running = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert running.stdout is not None
+        assert [running.stdout.readline() for _ in range(2)] == [b"begun\n"] * 2
+        for worker in psutil.Process(running.pid).children():
+            worker.terminate()
+        time.sleep(1)  # a worker that ended would be started again
+        running.terminate()
+        _, stderr = running.communicate(timeout=120)
+    finally:
+        running.kill()
+    assert (running.returncode, stderr) == (143, b"")
+
+
+def test_only_a_run_goes_on_from_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("thalweg.recipes.registry.Registry.installed", interrupted)
+    assert CliRunner().invoke(app, ["plan", "recipe.yaml"]).output == "interrupted\n"
+    run = CliRunner().invoke(app, ["run", "recipe.yaml"])
+    assert (run.exit_code, run.output) == (130, f"interrupted: {GOES_ON}\n")
 
 
 def test_sigterm_is_answered_once_and_handed_back() -> None:

@@ -66,12 +66,20 @@ _NO_PASSWORD = ("", "x-oauth-basic")
 _USER = re.compile(r"(?P<scheme>\b[a-zA-Z][\w+.-]*://)(?P<user>[^\s/?#'\"<>@:]*):(?P<password>[^\s/?#'\"<>]*)@")
 _QUERY = re.compile(r"(?P<before>[?&;])(?P<name>[\w.-]+)=(?P<value>\$\{\w+\}|[^\s&;'\"<>#,)\]}]+)")
 _ASSIGNED = re.compile(
-    rf"(?P<before>\b[\w-]*?(?:{_TELLING}|_TOKEN\b)[\w-]*['\"]?\s*(?:=|(?<=['\"]):|(?<=['\"])\s*,)\s*)"
+    rf"(?P<before>\b[\w-]*?(?:{_TELLING}|_TOKEN\b)[\w-]*['\"]?\s*(?:=|(?<=['\"]):)\s*)"
     r"(?P<value>\$\{\w+\}|\"[^\"]*\"|'[^']*'|[^\s&;,'\"<>)\]}]+)",
     re.IGNORECASE,
 )
+# A pair, as a library shows a header. Words after a name and a comma are a sentence: `'MY_SECRET', which is not set`.
+_PAIR = re.compile(
+    rf"(?P<before>\b[\w-]*?(?:{_TELLING}|_TOKEN\b)[\w-]*['\"]\s*,\s*b?)"
+    r"(?P<value>\"[^\"]*\"|'[^']*'|\d+(?=\s*[)\]]))",
+    re.IGNORECASE,
+)
 _HEADER = re.compile(
-    r"(?P<before>\b(?:Authorization|Cookie)['\"]?\s*[:=,]\s*['\"]?)(?P<value>[^'\"\n]+)", re.IGNORECASE
+    r"(?P<before>\b(?:Authorization|Cookie)(?:['\"]?\s*[:=]\s*['\"]?|['\"]\s*,\s*b?['\"]"
+    r"|['\"]?\s*,\s*(?=(?:Basic|Bearer|Digest|Token)\b)))(?P<value>[^'\"\n]+)",
+    re.IGNORECASE,
 )
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
 
@@ -90,6 +98,7 @@ def masked(text: str) -> str:
         )
     if _NAME.search(text) or "_TOKEN" in text.upper():
         text = _HEADER.sub(lambda m: f"{m['before']}{_mask(m['value'])}", text)
+        text = _PAIR.sub(lambda m: f"{m['before']}{_mask(m['value'])}", text)
         text = _ASSIGNED.sub(lambda m: f"{m['before']}{_mask(m['value'])}", text)
     for value in sorted(_GIVEN | _of_environment(), key=len, reverse=True):
         text = text.replace(value, MASK)

@@ -19,6 +19,8 @@ from ..errors import ClusterError
 from .dask_workers import DaskWorkers
 from .workers import Workers
 
+NOTHING = logging.CRITICAL + 1
+"""A level that no line has."""
 Memory = Annotated[ByteSize, Field(gt=0)]
 
 
@@ -113,14 +115,16 @@ class DaskCluster(Cluster):
         quiet()
         # A daemon cannot have children, and data loaders want some.
         with dask.config.set({"distributed.worker.daemon": False}):
+            track()
             try:
                 engine = self._start(import_module(self.module))
             except (KeyboardInterrupt, SystemExit):
+                quiet(NOTHING)
                 raise
             except BaseException as error:
                 raise self._failed(f"{type(error).__name__}: {error}".split("\n", 1)[0]) from error
             count, seconds = self._wait
-            with engine, connect(engine, timeout=30) as client:
+            with engine, connect(engine, timeout=30) as client, silent_end():
                 try:
                     client.wait_for_workers(count, timeout=seconds)
                 except TimeoutError as error:
@@ -153,9 +157,40 @@ def memory() -> int:
     return machine
 
 
-def quiet() -> None:
-    """Keep the INFO lines of distributed out of the run's log."""
-    logging.getLogger("distributed").setLevel(logging.WARNING)
+def quiet(level: int = logging.WARNING) -> None:
+    """Keep the lines of distributed that are below a level out of the run's log: at first those of INFO."""
+    logging.getLogger("distributed").setLevel(level)
+
+
+@contextmanager
+def silent_end() -> Iterator[None]:
+    """Keep out of the log what Dask says of workers that are being ended; after an interrupt, also its errors."""
+    level = logging.ERROR
+    try:
+        yield
+    except KeyboardInterrupt:
+        level = NOTHING
+        raise
+    finally:
+        quiet(level)
+
+
+def track() -> None:
+    """Start the process that frees what ended workers leave, without its warning that they left something.
+
+    A worker that is ended in a task leaves the locks of the libraries that it loaded.
+    """
+    from multiprocessing import resource_tracker
+
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def connect(engine: object, *, timeout: float) -> Any:

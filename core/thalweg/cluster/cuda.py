@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 
 from ..errors import ClusterError
 from .base import DaskCluster, Memory, memory
-from .local import INTERRUPT
+from .local import PRELOAD
 
 
 class Cuda(DaskCluster):
@@ -32,7 +32,7 @@ class Cuda(DaskCluster):
             CUDA_VISIBLE_DEVICES=None if self.devices is None else list(self.devices),
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
-            preload=[INTERRUPT],
+            preload=[PRELOAD],
         )
 
     def _failed(self, why: str) -> ClusterError:

@@ -9,8 +9,7 @@ from pydantic import Field, PositiveInt
 
 from .base import DaskCluster, Memory, memory, processors
 
-INTERRUPT = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-"""Ctrl-C reaches every process of a terminal; only the one that waits for the others answers it."""
+PRELOAD = "thalweg.cluster.preload"
 
 
 class Local(DaskCluster):
@@ -28,5 +27,5 @@ class Local(DaskCluster):
             memory_limit=int(self.memory),
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
-            preload=[INTERRUPT],
+            preload=[PRELOAD],
         )

@@ -3,13 +3,14 @@
     0    done
     1    the run failed, or a check did
     2    the recipe is wrong, and nothing was started
-    130  interrupted (SIGINT); 143: terminated (SIGTERM); the same command goes on
+    130  interrupted (SIGINT); 143: terminated (SIGTERM); the same `run` goes on
 
 A traceback is for our own faults; its credentials are masked too.
 """
 
 from __future__ import annotations
 
+import logging
 import signal
 import traceback
 from collections.abc import Iterator
@@ -35,10 +36,11 @@ class Ending(TyperGroup):
         try:
             with answering_sigterm():
                 return super().invoke(ctx)
-        except Terminated:
-            _end(f"terminated: {GOES_ON}", 143)
-        except KeyboardInterrupt:
-            _end(f"interrupted: {GOES_ON}", 130)
+        except KeyboardInterrupt as error:
+            word, code = ("terminated", 143) if isinstance(error, Terminated) else ("interrupted", 130)
+            # What was cut short is told by asyncio when it is freed, after our line.
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
+            _end(f"{word}: {GOES_ON}" if ctx.invoked_subcommand == "run" else word, code)
         except ThalwegError as error:
             _end(f"{type(error).__name__}: {error}", 2 if isinstance(error, RecipeError) else 1)
         except MemoryError as error:

@@ -12,6 +12,7 @@ from ..components.transform import divided
 from ..credentials import hidden, masked
 from ..stores.store import Store
 from .limits import human
+from .lines import beside, cut
 from .provenance import components, digest, record, recorded, stage_code
 from .recipe import Recipe
 
@@ -164,8 +165,9 @@ class Plan:
             state = "-" if step.note == NOTHING else state
             size = f"{human(step.nbytes):>9}" if step.nbytes else f"{'':>9}"
             work = f"{step.tasks} tasks, {human(step.peak)} each" if step.tasks else ""
-            lines.append(f"  {step.name:<11}{step.digest[:10]}  {state:<7}{size}  {work:<26}{step.gives}".rstrip())
-            lines += [f"  {'':<11}{line}" for line in (step.note, step.broken) if line]
+            before = f"  {step.name:<11}{step.digest[:10]}  {state:<7}{size}  {work:<26}"
+            lines += [*beside(before, step.gives, indent=13), *(cut(step.note, indent=13) if step.note else ())]
+            lines += [f"  {'':<11}{step.broken}"] if step.broken else []
         return masked("\n".join(lines))
 
 

@@ -119,7 +119,7 @@ def reading(*urls: str) -> Iterator[None]:
         for url in urls:
             for chunk in corrupt_chunks(url):
                 raise CorruptError(
-                    f"{url}: chunk {chunk} is corrupt ({error})",
+                    f"{url}: chunk {chunk} is corrupt: its checksum (CRC-32C) is not that of its bytes",
                     advice=repair(url.rpartition("/")[0]),
                 ) from error
         raise

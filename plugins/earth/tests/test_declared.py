@@ -280,6 +280,18 @@ def test_units_are_converted_by_meaning(tmp_path: Path, caplog: pytest.LogCaptur
     assert "units 'mb' are read as 'hPa'" in caplog.text
 
 
+@pytest.mark.bad_input("sources", "a source with two faults: units to convert, and a time that is there twice")
+def test_nothing_is_said_of_conversions_of_what_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good = grid([50.0, 59.0, 68.0], units="degF")
+    twice = good.assign_coords(time=good["time"].values[[0, 1, 1]])
+    with pytest.raises(SourceError):
+        read(saved(twice, tmp_path, "twice.nc"), declared={"units": "K"})
+    assert not caplog.text
+    # The same words, once the source is mended.
+    read(saved(good, tmp_path, "twice.nc"), declared={"units": "K"})
+    assert "is converted from 'degF' to 'K'" in caplog.text
+
+
 @pytest.mark.bad_input("sources", "units that cannot be what the recipe asks for: {id}")
 @pytest.mark.parametrize(
     ("held", "wanted"),

@@ -59,8 +59,8 @@ def test_no_more_points_than_coefficients_are_refused_before_a_field_is_read(
     lazy = (
         given.data["t"].chunk().copy(data=given.data["t"].chunk().data.map_blocks(fail, dtype="f4", meta=np.empty(0)))
     )
-    unread = Samples(given.data.assign(t=lazy), given.numbers, given.spec)
-    with pytest.raises(HandshakeError, match=f"fit {coefficients} coefficients to {points} points: ") as caught:
+    unread = Samples(given.data.assign(t=lazy), given.numbers, given.index)
+    with pytest.raises(HandshakeError, match=f"fit {coefficients} coefficients to {points} points(:| per)") as caught:
         learner(part).check_samples(unread)
     assert "lengthen the training period" in str(caught.value)
     assert f"more than {coefficients} points" in str(caught.value)
@@ -89,7 +89,8 @@ def test_few_points_are_warned_of_where_they_are_fitted(tmp_path: Path, caplog: 
             )
         return caplog.text
 
-    assert "damped-persistence fits 2 coefficients to 4 points: 't', training samples whose inputs end in" in logged(56)
+    said = "fits 2 coefficients to 4 points per calendar month: 't', training samples whose inputs end in month"
+    assert said in logged(56)
     assert not logged(124 + 12)
 
 
@@ -119,5 +120,5 @@ def test_the_plan_refuses_it_with_its_place(part: Any, tmp_path: Path) -> None:
         plans_of(Recipe.parse(recipe, file="few.yaml"), REGISTRY, store=str(tmp_path / "store"))
     name = part if isinstance(part, str) else next(iter(part))
     text = str(caught.value)
-    assert text.startswith(f"train.method.{name}: damped-persistence would fit 2 coefficients to 2 points: training")
+    assert text.startswith(f"train.method.{name}: damped-persistence would fit 2 coefficients to 2 points per ")
     assert text.endswith("do: lengthen the training period, or fit one line for all months with `by: none`")

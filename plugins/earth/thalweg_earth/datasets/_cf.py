@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from math import prod
 from typing import Any, Literal
@@ -22,6 +24,9 @@ CHUNK = 8 << 20
 
 NAMED = "named"
 """Where the encoding of a variable has its name in the source, which says what it is; the recipe's name does not."""
+
+_HELD: ContextVar[list[str] | None] = ContextVar("_HELD", default=None)
+"""What `say` was told of a source that is not yet accepted."""
 
 Missing = Literal["allow", "refuse", "zero"]
 
@@ -215,9 +220,27 @@ def alike(source: str) -> str:
     return "/".join(filter(None, (folder, re.sub(r"\d+", "*", name))))
 
 
-@lru_cache(maxsize=256)
 def say(text: str) -> None:
-    """A word to the reader of a plan, once."""
+    """A word to the reader of a plan, once; inside `said_if_accepted` at its end."""
+    held = _HELD.get()
+    _log(text) if held is None else held.append(text)
+
+
+@contextmanager
+def said_if_accepted() -> Iterator[None]:
+    """Hold back what `say` is told until a source is accepted: of one that is refused, the refusal is all."""
+    held: list[str] = []
+    token = _HELD.set(held)
+    try:
+        yield
+    finally:
+        _HELD.reset(token)
+    for text in held:
+        say(text)
+
+
+@lru_cache(maxsize=256)
+def _log(text: str) -> None:
     logging.getLogger("thalweg.sources").warning(text)
 
 

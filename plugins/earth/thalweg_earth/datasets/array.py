@@ -10,7 +10,16 @@ import xarray as xr
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from thalweg import Dataset, OptionError
 
-from ._cf import Missing, chunked, finished, name_axes, pick, refuse_missing_at_first, say_if_emptied_at_first
+from ._cf import (
+    Missing,
+    chunked,
+    finished,
+    name_axes,
+    pick,
+    refuse_missing_at_first,
+    said_if_accepted,
+    say_if_emptied_at_first,
+)
 from ._listing import is_many, listing
 from ._source import (
     fetched,
@@ -88,6 +97,7 @@ class Array(Dataset):
     decode_times: bool = Field(True, description="read times as dates; otherwise they stay numbers")
     storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
 
+    @said_if_accepted()
     def open(self) -> xr.Dataset:
         if not is_many(self.path, storage_options=self.storage_options):
             (url,) = self._files

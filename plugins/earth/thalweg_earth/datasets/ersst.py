@@ -9,6 +9,7 @@ from pydantic import Field
 from thalweg import Dataset
 
 from .._dates import Dates
+from ._cf import said_if_accepted
 from ._files import dated, dated_fingerprint
 
 
@@ -28,6 +29,7 @@ class ERSST(Dataset):
     period: Dates = Field(None, description="first and last month, such as [1871, 2014]")
     storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
 
+    @said_if_accepted()
     def open(self) -> xr.Dataset:
         array = dated(
             self.path,

@@ -9,7 +9,7 @@ import xarray as xr
 from pydantic import Field
 from thalweg import Dataset
 
-from ._cf import chunked, finished, name_axes, pick
+from ._cf import chunked, finished, name_axes, pick, said_if_accepted
 from ._source import fingerprint_of, open_netcdf
 
 
@@ -27,6 +27,7 @@ class Kaplan(Dataset):
     path: str = Field(description="file or URL of the source")
     variable: str = Field("ssta", description="the name of the anomalies in the file")
 
+    @said_if_accepted()
     def open(self) -> xr.Dataset:
         data = name_axes(open_netcdf(self.path))
         array = chunked(pick(data, self.variable, self.path).to_dataset(name="sst_anomaly"))["sst_anomaly"]

@@ -9,6 +9,7 @@ from pydantic import Field
 from thalweg import Dataset
 
 from .._dates import Dates
+from ._cf import said_if_accepted
 from ._files import dated, dated_fingerprint
 
 _NCEI = "https://www.ncei.noaa.gov/data/sea-surface-temperature-optimum-interpolation/v2.1/access/avhrr/"
@@ -30,6 +31,7 @@ class OISST(Dataset):
     period: Dates = Field(None, description='first and last date, such as [1982, "2019-06"]')
     storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
 
+    @said_if_accepted()
     def open(self) -> xr.Dataset:
         array = dated(
             self.path,

@@ -8,7 +8,7 @@ from typing import ClassVar
 import xarray as xr
 from thalweg import Dataset, SourceError
 
-from ._cf import chunked, finished, name_axes, pick
+from ._cf import chunked, finished, name_axes, pick, said_if_accepted
 from ._source import fingerprint_of, open_netcdf
 
 
@@ -21,6 +21,7 @@ class OSTIASample(Dataset):
 
     cite: ClassVar[str] = "10.1016/j.rse.2010.10.017"
 
+    @said_if_accepted()
     def open(self) -> xr.Dataset:
         path = _path()
         data = name_axes(open_netcdf(path))

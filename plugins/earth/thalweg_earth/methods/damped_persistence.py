@@ -78,10 +78,14 @@ class DampedPersistence(Learner):
         labels = _groups(xr.Dataset(coords=train.coordinates("inputs")), self.by, len(train))
         for group, count in enumerate(np.bincount(labels)):
             if count:
-                refuse_too_few(int(count), 2, taker=self.name, of=self._points(group), advice=_ADVICE)
+                refuse_too_few(int(count), 2, taker=self.name, of=self._points(group), advice=_ADVICE, per=self._per)
+
+    @property
+    def _per(self) -> str:
+        return "calendar month" if self.by == "month" else ""
 
     def _points(self, group: int) -> str:
-        return f"training samples whose inputs end in calendar month {group + 1}" if self.by == "month" else "samples"
+        return f"training samples whose inputs end in month {group + 1}" if self.by == "month" else "training samples"
 
     def fit(self, training: Training) -> DampedPersistenceSolver:
         train = training.train
@@ -104,9 +108,8 @@ class DampedPersistence(Learner):
             seen = np.flatnonzero(count)
             if seen.size:
                 fewest = int(seen[count[seen].argmin()])
-                warn_of_few(
-                    int(count[fewest]), 2, taker=self.name, of=f"{name!r}, {self._points(fewest)}", advice=_ADVICE
-                )
+                points = f"{name!r}, {self._points(fewest)}"
+                warn_of_few(int(count[fewest]), 2, taker=self.name, of=points, advice=_ADVICE, per=self._per)
             state[f"{name}.seen"] = np.asarray(sums[name][0].any(axis=tuple(range(1, sums[name].ndim - 1))))
         solver = DampedPersistenceSolver(average=self.average, by=self.by, box=self.box)
         solver.with_state(state)

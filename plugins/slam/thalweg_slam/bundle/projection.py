@@ -10,6 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from .. import compiling  # noqa: F401
 from .problem import Array
 
 TILE = 128

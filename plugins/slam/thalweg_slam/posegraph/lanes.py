@@ -19,6 +19,8 @@ from numba import types
 from numba.core import cgutils as typed_cgutils
 from numba.extending import intrinsic
 
+from .. import compiling  # noqa: F401
+
 # An intrinsic's first parameter is the compiler's; its arguments are types here, and values where it is called.
 # ruff: noqa: ARG001
 cgutils: Any = typed_cgutils
