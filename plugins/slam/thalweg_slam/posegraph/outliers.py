@@ -20,7 +20,7 @@ ROUGH: dict[str, Any] = {"tolerance": 1e-6, "iterations": 40}
 ON_THE_WAY: dict[str, Any] = {"tolerance": 1e-2, "iterations": 3}
 """Of a loss that is wider than the one that is wanted."""
 AGAIN = (6.0, 3.0, 2.0, 1.5)
-"""Losses, by how much wider, from which the best start is followed once more."""
+"""The best poses are solved once more with losses this much wider, and from there with the one that is wanted."""
 NARROWER = 1.5
 """How much narrower a loss is than the one before."""
 MOST = 24
@@ -91,7 +91,7 @@ class _Starts:
         return dataclasses.replace(self.graph, rotation=part.rotation, translation=part.translation, given=True)
 
     def narrowed(self, graph: Graph) -> Graph:
-        """The poses, followed from the loss that nothing exceeds towards the one that is wanted."""
+        """The poses, solved with a loss so wide that it is the square, then with narrower ones, each from the last."""
         robust = self.robust
         numbers = np.flatnonzero(graph.kind == LOOP) if robust.loops_only else np.arange(len(graph.edges))
         if not len(numbers):
@@ -104,7 +104,7 @@ class _Starts:
         return graph
 
     def widened(self, graph: Graph, factor: float) -> Graph:
-        """The poses where a wider loss leads from poses that outliers have not pulled."""
+        """Poses solved with a wider loss."""
         return self._followed(graph, dataclasses.replace(self.robust, scale=factor * self.robust.scale))[1]
 
     def _followed(self, graph: Graph, robust: Robust, until: dict[str, Any] = ROUGH) -> tuple[float, Graph]:
