@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -57,6 +57,12 @@ class Graph:
 
     def __len__(self) -> int:
         return len(self.translation)
+
+
+def without(graph: Graph, edges: Array) -> Graph:
+    """The graph without some of its edges, (M,) bool."""
+    names = ("edges", "edge_translation", "edge_rotation", "information", "kind")
+    return replace(graph, **{name: getattr(graph, name)[~edges] for name in names})
 
 
 def kinds(edges: Array, *, ids: Array, priors: Array, chi2: Array | None = None) -> Array:

@@ -44,12 +44,12 @@ log = logging.getLogger("thalweg")
 class PoseGraph(Dataset):
     """Pose graphs from files: g2o, TORO, or a zarr store of many; or trajectories, as graphs of their steps.
 
-    The truth is a trajectory (KITTI, TUM, EuRoC), or a graph whose poses are the truth (TORO, g2o). Of trajectories
-    with times the poses at the same time belong together, of graphs those of the same id; rows without times or ids
-    belong to graphs whose ids have no gap and are as many, or, to ids with gaps (keyframes), as the rows that they
-    count. How many poses have a truth is said, and scored (`ate`): others have none. A truth in 3-D of a graph in 2-D
-    is seen from above, in a plane of its world. Without a truth errors are NaN, and violations are still counted.
-    Raises `SourceError` that names the line.
+    The truth is a trajectory (KITTI, TUM, EuRoC), or a graph whose poses are the truth (TORO, g2o). Trajectories
+    with times are paired by time; a graph and a truth with ids, by id. Of a truth without ids the rows belong to the
+    poses in the order of their ids, if these have no gap and there is one row for each; if the ids have gaps
+    (keyframes), an id is the number of a row, from 0. How many poses have a truth is said, and scored (`ate`): others
+    have none. A truth in 3-D of a graph in 2-D is seen from above, in a plane of its world. Without a truth errors are
+    NaN, and violations are still counted. Raises `SourceError` that names the line.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"path": "sphere2500.g2o"}

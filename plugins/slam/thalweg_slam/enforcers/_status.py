@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..graph import LOOP
 from ..poses import Array
 
 if TYPE_CHECKING:
     from ..posegraph.result import Result
 
 SHOWN = 3
+NOTHING = 0.01
+"""As `posegraph.result` has it."""
 
 
 @dataclass
@@ -26,6 +29,10 @@ class Status:
     freedom: list[int] = field(default_factory=list)
     iterations: list[int] = field(default_factory=list)
     products: list[int] = field(default_factory=list)
+    rejected: list[int] = field(default_factory=list)
+    """Edges that weigh nothing by the robust loss."""
+    loops: list[tuple[int, int]] = field(default_factory=list)
+    """Loops that weigh nothing, of how many."""
 
     def add(self, found: Result | None, *, source: str) -> None:
         """One more graph."""
@@ -35,15 +42,23 @@ class Status:
         self.freedom.append(0 if found is None else found.freedom)
         self.iterations.append(0 if found is None else len(found.history))
         self.products.append(0 if found is None else found.products)
+        self.rejected.append(0 if found is None else int(found.rejected.sum()))
+        among = None if found is None else found.graph.kind == LOOP
+        self.loops.append(
+            (0, 0) if found is None or among is None else (int((found.rejected & among).sum()), int(among.sum()))
+        )
 
     def arrays(self) -> dict[str, Array]:
         """By name, each along samples."""
-        names = ("converged", "chi2", "freedom", "iterations", "products")
+        names = ("converged", "chi2", "freedom", "iterations", "products", "rejected")
         made = {name: np.array(getattr(self, name)) for name in names}
         return {**made, "converged": made["converged"].astype(np.uint8)}
 
     def say(self, log: logging.Logger) -> None:
-        """One line: how many converged, in how many iterations, at which chi2; a warning names those that did not."""
+        """One line: how many converged, in how many iterations, at which chi2.
+
+        Warnings name those that did not, and how many loops a robust loss rejects.
+        """
         lost = [i for i, each in enumerate(self.converged) if not each]
         for i in lost[:SHOWN]:
             log.warning(
@@ -51,6 +66,7 @@ class Status:
             )
         if len(lost) > SHOWN:
             log.warning("and %d more did not converge", len(lost) - SHOWN)
+        self._say_rejected(log)
         solved = [i for i, each in enumerate(self.converged) if each and self.iterations[i]]
         if len(solved) == 1:
             log.info(
@@ -66,6 +82,22 @@ class Status:
             log.info(
                 "%d of %d graphs converged, in %d iterations at most%s", len(solved), len(self.sources), most, ratio
             )
+
+    def _say_rejected(self, log: logging.Logger) -> None:
+        some = [i for i, each in enumerate(self.rejected) if each]
+        for i in some[:SHOWN]:
+            (few, many), others = self.loops[i], self.rejected[i] - self.loops[i][0]
+            beside = f", and {others} other edges" if others else ""
+            every = "; the poses are those of odometry: try a larger `scale`" if few == many else ""
+            log.warning(
+                "%s: by the robust loss %d of %d loops%s weigh nothing (less than %g)%s",
+                self.sources[i], few, many, beside, NOTHING, every,
+            )  # fmt: skip
+        if len(some) > SHOWN:
+            log.warning(
+                "and of %d more graphs %d edges weigh nothing", len(some) - SHOWN,
+                sum(self.rejected[i] for i in some[SHOWN:]),
+            )  # fmt: skip
 
     def _chi2(self, i: int) -> str:
         ratio = f", {self.chi2[i] / self.freedom[i]:.3g} per degree of freedom" if self.freedom[i] > 0 else ""

@@ -27,9 +27,9 @@ class PoseGraphOptimisation(OutputEnforcer):
 
     The first pose (or what else the graph fixes) stays where the estimate has it. An estimate that says how sure it is
     of its steps (`step_information`) has them in the graph in place of the odometry that was measured. Beside the poses
-    the estimate gets `converged`, `chi2`, `freedom` (measurements less unknowns), `iterations` and `products` (of
-    conjugate gradients) along `sample`; the log says them, with a warning where a solve did not converge, and `ate` and
-    `rpe` record them.
+    the estimate gets `converged`, `chi2`, `freedom` (measurements less unknowns), `iterations`, `products` (of
+    conjugate gradients) and `rejected` (edges that weigh less than 0.01 by the robust loss) along `sample`; the log
+    says them, with a warning where a solve did not converge or loops are rejected; `ate` and `rpe` record the first.
     """
 
     cite: ClassVar[str] = "10.1109/MITS.2010.939925 10.1109/ICRA.2015.7139836"
@@ -43,7 +43,10 @@ class PoseGraphOptimisation(OutputEnforcer):
     robust: Literal["none", "huber", "cauchy", "geman-mcclure"] = Field(
         "none", description="a loss that grows more slowly than the square, for loops that may be false"
     )
-    scale: PositiveFloat = Field(1.345, description="of the robust loss: standard deviations beyond which it does")
+    scale: PositiveFloat = Field(
+        1.345,
+        description="of the robust loss, in standard deviations of a loop's residual: where the loss leaves the square",
+    )
     loops_only: bool = Field(True, description="whether the robust loss is of loops alone, not of odometry and priors")
     gauge: Literal["first", "each"] = Field(
         "first", description="a graph in loose parts is refused; or the first pose of each is fixed"

@@ -25,6 +25,7 @@ from thalweg import SourceError
 from ..graph import LOOP, POSITION, PRIOR, Convention, Graph
 from ._assembly import Part, Parts, Unknown, assemble, triangle, unit, upper
 from ._offsets import Offsets, between_poses
+from ._order import check_order
 from ._tables import Lines, by_tag, place, read_bytes, table, write_text
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -221,6 +222,7 @@ def write_g2o(path: str | Path, graph: Graph) -> None:
 
     `FIX` comes last: GTSAM reads no further than the first line that it does not know.
     """
+    check_order(path, graph, kind=Graph, call="write_g2o(path, graph)")
     names = graph.ids[graph.edges]
     lines = _vertices(graph)
     measured = _measured(graph)

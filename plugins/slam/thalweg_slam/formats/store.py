@@ -20,6 +20,7 @@ from ..poses import Array
 from ..problem import Problem
 from ..trajectory import Trajectory
 from ._assembly import triangle, upper
+from ._order import check_order
 
 SCHEMA = "pgo/1"
 NODES, EDGES = 65_536, 16_384
@@ -30,6 +31,8 @@ def write_store(url: str | Path, problems: Sequence[Problem]) -> None:
     """Write graphs of one convention, in as many dims. Raises `SourceError` for others."""
     import zarr
 
+    for each in problems if isinstance(problems, Sequence) else [problems]:
+        check_order(url, each, kind=Problem, call="write_store(path, [Problem(graph), ...])")
     graphs = [each.graph for each in problems]
     kinds = {(each.dims, each.convention) for each in graphs}
     if len(kinds) != 1:

@@ -18,6 +18,7 @@ from thalweg import SourceError
 from ..graph import Graph
 from ..poses import Array, euler_of_quaternion, quaternion_of_euler
 from ._assembly import Part, Parts, Unknown, assemble, triangle, upper
+from ._order import check_order
 from ._tables import by_tag, place, read_bytes, table, write_text
 
 _TAGS = {2: (("VERTEX2", "VERTEX"), ("EDGE2", "EDGE", "ODOMETRY")), 3: (("VERTEX3",), ("EDGE3",))}
@@ -68,6 +69,7 @@ def write_toro(path: str | Path, graph: Graph) -> None:
 
     TORO holds the first pose; a graph whose gauge is another is read back with that of the first.
     """
+    check_order(path, graph, kind=Graph, call="write_toro(path, graph)")
     if graph.priors.any():
         raise SourceError(
             f"{int(graph.priors.sum())} priors", allowed="edges between poses", advice="write them with `write_g2o`"

@@ -9,6 +9,7 @@ from thalweg import OptionError
 
 from ..trajectory import Trajectory
 from ._gate import Rows, Unit, clock, gate, rows_of
+from ._order import check_order
 from ._tables import table, write_text
 
 
@@ -27,6 +28,7 @@ def read_tum(path: str | Path, *, rows: Rows = "refuse", unit: Unit = "s") -> Tr
 
 def write_tum(path: str | Path, trajectory: Trajectory) -> None:
     """Write a trajectory in 3-D; its poses are numbered if they have no times. Times keep their last ns."""
+    check_order(path, trajectory, kind=Trajectory, call="write_tum(path, trajectory)")
     if trajectory.dims != 3:
         raise OptionError("a trajectory in 2-D", allowed="poses in 3-D, as TUM has them")
     rows = np.column_stack([trajectory.translation, trajectory.rotation]).tolist()

@@ -93,7 +93,8 @@ class Certificate:
     def __str__(self) -> str:
         proof = "the best there is is known" if self.optimal else "a bound, not the best there is"
         return (
-            f"chordal cost {self.given:.9g} of the poses handed in; none costs less than {self.bound:.9g} ({proof}): "
+            f"by plain squares of all {len(self.graph.edges)} edges: chordal cost {self.given:.9g} of the poses "
+            f"handed in; none costs less than {self.bound:.9g} ({proof}): "
             f"at most {self.absolute:.3g} too much, {self.relative:.3g} of it; chi2 {self.chi2:.9g}, and "
             f"{self.chi2_best:.9g} where least squares lead from the poses that cost least"
         )
@@ -124,8 +125,17 @@ def certify(graph: Graph, *, iterations: int = 30) -> Certificate:
     """How far the poses of the graph are from the best there are, by the chordal cost.
 
     Newton's method goes from them to a stationary point; the least eigenvalue of S there says whether that is the best,
-    and else by how much less poses may cost. Raises `OptionError` for priors and singular information.
+    and else by how much less poses may cost. The cost is plain least squares of all edges of the graph: of a robust
+    solution certify `result.kept`, without the edges that it rejects (all others weigh fully here, and little less
+    there; `optimise(result.kept).graph` is their least squares). Raises `OptionError` for priors, singular information
+    and a graph without poses.
     """
+    if not isinstance(graph, Graph):
+        raise OptionError(f"{type(graph).__name__} to certify", allowed="a Graph", advice="give certify(result.graph)")
+    if not graph.given:
+        raise OptionError(
+            "a graph without poses", allowed="poses to certify", advice="take certify(optimise(graph).graph)"
+        )
     problem = _Chordal(graph)
     columns = _columns(graph.rotation, graph.translation)
     cost, done = problem.cost(columns), 0
@@ -253,13 +263,21 @@ class _Chordal:
         cross = -np.einsum("erks,ek,erkt->est", moved, self.weight, other)
         cross[self.fixed[self.edges].any(1)] = 0
         diagonal[self.fixed] = np.eye(diagonal.shape[-1])
-        shift = 0.0
-        while shift < 10 * self.scale:
+        # With more than the sum of all entries beside it a matrix is positive.
+        sums = np.abs(diagonal).sum(axis=(1, 2))
+        for side in range(2):
+            np.add.at(sums, self.edges[:, side], np.abs(cross).sum(axis=(1, 2)))
+        shift, most = 0.0, 10 * max(float(sums.max()), self.scale)
+        while shift <= 10 * most:
             matrix = self._matrix(diagonal, cross, tangent.shape[-1])
             if matrix.factorise(shift=shift)[0] < 0:
                 return self._solved(matrix, -slope)
             shift = max(10 * shift, 1e-9 * self.scale)
-        raise RunError("Newton's matrix cannot be made positive", advice="begin nearer: optimise(graph) first")
+        raise RunError(
+            "poses, measurements or information that are not finite, or too large to be squared",
+            allowed="finite numbers",
+            advice="look for them with `validate(graph)`",
+        )
 
     def _matrix(self, diagonal: Array, cross: Array, size: int) -> Matrix:
         """A block matrix of blocks (N, k, k) and, for edges from row i to column j, (M, k, k); k up to `size`."""

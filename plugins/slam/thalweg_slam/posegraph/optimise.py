@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from thalweg import OptionError
 
-from ..graph import Graph
+from ..graph import LOOP, Graph
+from ..residuals import whitened
 from . import diagnose
 from .initial import begin
 from .outliers import unpulled
@@ -85,10 +86,17 @@ def optimise(
         converged=converged,
         factor_bytes=solver.factor_bytes,
         freedom=_freedom(graph, problem),
+        weights=None if robust is None or robust.loss == "none" else _weights(own, (translation, rotation), robust),
     )
     if cost > result.freedom:
         diagnose.check_order(graph)
     return result
+
+
+def _weights(graph: Graph, poses: tuple[Array, Array], robust: Robust) -> Array:
+    square = (whitened(graph, poses, edges=np.arange(len(graph.edges))) ** 2).sum(axis=1)
+    found = robust.weight(square)
+    return np.where(graph.kind == LOOP, found, 1.0) if robust.loops_only else found
 
 
 def _freedom(graph: Graph, problem: Problem) -> int:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Graph
+from ..graph import Graph, without
 from .precision import Precision
 
 Array = np.ndarray[Any, np.dtype[Any]]
+NOTHING = 0.01
+"""An edge that weighs less by a robust loss counts as rejected; one that the loss leaves alone weighs 1."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,25 @@ class Result:
     """Of the factor in the precision of the factorisation."""
     freedom: int = 0
     """Numbers measured less numbers sought: what chi2 is near where noise and information agree."""
+    weights: Array | None = None
+    """(M,): what each edge weighs by the robust loss, from 0 to 1; None without one."""
 
     @property
     def poses(self) -> tuple[Array, Array]:
         """Rotations and translations."""
         return self.graph.rotation, self.graph.translation
+
+    @property
+    def rejected(self) -> Array:
+        """(M,) bool: edges that weigh nothing by the robust loss (less than `NOTHING`)."""
+        if self.weights is None:
+            return np.zeros(len(self.graph.edges), np.bool_)
+        return np.asarray(self.weights < NOTHING)
+
+    @property
+    def kept(self) -> Graph:
+        """The graph with its poses where the optimum is, without the edges that are `rejected`."""
+        return without(self.graph, self.rejected)
 
     @property
     def products(self) -> int:
