@@ -97,4 +97,4 @@ def test_a_recipe_on_s3_is_reused_and_pruned(
         assert {stage.reused for stage in done.stages.values() if stage.store} == {reused}
     assert list(prune(bucket)) == []
     refer(bucket, Path(done.run.folder).name, {"ingest": [done.stages["ingest"].digest]})
-    assert [each.name.split("/")[0] for each in prune(bucket)] == ["preprocess", "estimate", "evaluate"]
+    assert [each.name.split("/")[0] for each in prune(bucket)] == ["preprocess", "index", "estimate", "evaluate"]
