@@ -32,7 +32,7 @@ class ExponentialSmoothing(Solver):
             growth = 1 + self.weight**2 * xr.DataArray(lead - 1, {"lead": lead}, "lead")
             still = xr.ones_like(growth, dtype=level.dtype)
             estimate[name] = (level * still).transpose("sample", "lead", ...).assign_attrs(inputs[name].attrs)
-            estimate[f"{name}_variance"] = (squared * growth).transpose("sample", "lead", ...)
+            estimate[f"{name}_variance"] = (squared * growth).transpose("sample", "lead", ...).drop_attrs(deep=False)
         return estimate
 
     def _smoothed(self, field: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
