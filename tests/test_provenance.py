@@ -119,7 +119,7 @@ def edit(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
 
 EDITS = [
     ("components/totals.py", "self.sum / self.count", "2 * self.sum / self.count", {"evaluate", "judge"}),
-    ("stages/evaluate.py", 'each).astype("float64")', 'each).astype("float32")', {"evaluate"}),
+    ("results/scored.py", 'abs(each).astype("float64")', 'abs(each).astype("float32")', {"evaluate"}),
     (
         "results/estimates.py",
         'range(1, wanted.sizes["lead"] + 1)',
@@ -136,7 +136,12 @@ EDITS = [
         {"train", "estimate", "evaluate"},
     ),
     ("components/totals.py", "up over those of `dims` that are there.", "up over `dims`.", set()),
-    ("results/scoring.py", "return statistic.over(*points)", "return statistic.over(*points)  # all of them", set()),
+    (
+        "results/scoring.py",
+        "_emptied(statistic).over(*points)",
+        "_emptied(statistic).over(*points)  # all of them",
+        set(),
+    ),
     ("results/report.py", "VERSIONED = (", 'VERSIONED = ("scipy", ', set()),
     ("commands/console.py", "width=None", "width=80", set()),
     ("cluster/workers.py", "RETRIES = 3", "RETRIES = 4", set()),

@@ -148,7 +148,7 @@ def test_a_recipe_runs_from_end_to_end_by_changing_a_path(name: str, tmp_path: P
 
 def schedule(name: str) -> tuple[TrainOptions, list[float]]:
     recipe = Recipe.load(RECIPES / f"{name}.yaml")
-    given = {key: value for key, value in recipe.train.items() if key != "method"}
+    given = {key: value for key, value in recipe.train.items() if key not in ("method", "judge")}
     options = TrainOptions.of(given, defaults={})
     steps = {"sevir": 35_718, "icar": 52_350, "nbody": 20_000}[name.split("-")[0]] * options.epochs // options.batch
     return options, [options.learning_rate_at(step, steps=steps) for step in range(steps)]

@@ -31,6 +31,7 @@ NEUTRAL = (
     "thalweg.learning.memory",
     "thalweg.recipes.handshakes",
     "thalweg.recipes.limits",
+    "thalweg.recipes.lines",
     "thalweg.recipes.parts",
     "thalweg.recipes.provenance",
     "thalweg.recipes.recipe",

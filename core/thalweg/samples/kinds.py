@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HandshakeError
+from . import pairs, windows
 from .index import FORM, SampleIndex
 from .pairs import Pairs
 from .windows import Windows
@@ -19,6 +20,14 @@ _KINDS: dict[str, type[Windows] | type[Pairs]] = {"windows": Windows, "pairs": P
 def kind_of(form: Mapping[str, Any]) -> type[Windows] | type[Pairs]:
     """The kind of index that a form describes."""
     return _KINDS[str(form["kind"])]
+
+
+_OWN = frozenset((windows.START, windows.SERIES, windows.SPLIT, windows.FURTHER, pairs.SPLIT))
+
+
+def fields_of(data: xr.Dataset) -> xr.Dataset:
+    """`data` without the variables that say where samples lie."""
+    return data.drop_vars([name for name in data.data_vars if name in _OWN])
 
 
 def has_index(data: xr.Dataset) -> bool:

@@ -9,13 +9,15 @@ import pandas as pd
 import xarray as xr
 
 from ..components import Dataset
+from ..samples.kinds import fields_of
 from .components import check_component
 from .report import Check, ensure
 from .scenes import difference
 
 
 def _fields(data: xr.Dataset) -> dict[str, xr.DataArray]:
-    return {str(name): each for name, each in data.data_vars.items() if each.ndim and "window" not in each.dims}
+    found = fields_of(data).data_vars.items()
+    return {str(name): each for name, each in found if each.ndim and "window" not in each.dims}
 
 
 def opens_lazily(dataset: Dataset) -> None:
