@@ -235,7 +235,11 @@ def known_to(plan: Plan, stage: str) -> set[str]:
     return set(digest_of(places))
 
 
-ORCHESTRATION = {"thalweg.stores.arrays:reading", "thalweg.components.enforcer:Hold"}
+ORCHESTRATION = {
+    "thalweg.stores.arrays:reading",
+    "thalweg.components.enforcer:Hold",
+    "thalweg.results.records:from_parquet",
+}
 """What the pipeline calls around a stage: names a broken chunk, asks a hold for its site."""
 
 
