@@ -18,6 +18,8 @@ from .problem import Array, Problem, State
 
 FIRST, MOST = 1e-6, 1.0
 """Of mu: where it begins, and beyond which steps are those of damped least squares, and not worth their products."""
+SMALLEST = 1e-12
+"""Of mu while whole steps gain: more of it would hold a valley back that is as narrow."""
 PRODUCTS = 100
 """Of one step, at most."""
 PROBE = 1e-5
@@ -66,7 +68,7 @@ class Newton:
                 found = self._along(state, cost, step, -float(gradient @ step))
                 if found is not None:
                     trial, after, part = found
-                    self.mu = max(self.mu / 10, 1e-9) if part == 1 else min(4 * self.mu, MOST)
+                    self.mu = max(self.mu / 10, SMALLEST) if part == 1 else min(4 * self.mu, MOST)
                     return Found(trial, after, products, whole=bowl and part == 1)
             self.mu *= 10
         return None
