@@ -26,9 +26,8 @@ def context_of(inputs: xr.Dataset, wanted: Signature, truth: xr.Dataset | None =
 def checked(estimate: xr.Dataset, gives: Signature, *, by: str, strict: bool = True) -> xr.Dataset:
     """The estimate, if it is what `gives` says: its fields with these dims, sizes and units.
 
-    Units that it does not carry are added. With `strict` an uncertainty that `gives` does not name is refused: the plan
-    did not count it. What else a solver tells beside its estimate (whether it converged) is kept.
-    Raises `EstimateError`.
+    Units that it does not carry are added. With `strict` a field that `gives` does not name is refused: the plan did
+    not count it. Raises `EstimateError`.
     """
     for field in gives.fields:
         if field.name not in estimate:
@@ -52,8 +51,7 @@ def checked(estimate: xr.Dataset, gives: Signature, *, by: str, strict: bool = T
             )
         if field.units:
             estimate[field.name].attrs["units"] = array.attrs.get("units", field.units)
-    beside = {f"{name}_{kind}" for name in gives.names for kind in ("variance", "factor")}
-    more = [str(name) for name in estimate.data_vars if name in beside and name not in gives] if strict else []
+    more = [str(name) for name in estimate.data_vars if name not in gives] if strict else []
     if more:
         raise EstimateError(
             f"{by} gives {', '.join(map(repr, more))} too",

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
+import thalweg
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from thalweg import Signature, Solver, ThalwegError
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from .problem import Bundle
 
 log = logging.getLogger("thalweg")
+
+_TOLD = ("converged", "cost", "iterations", "products", "left_out")
+"""What is said of the windows of a sample: a part, a sum of squares, and counts."""
 
 
 class WindowedBundleAdjustment(Solver):
@@ -51,10 +55,16 @@ class WindowedBundleAdjustment(Solver):
     def check(self, given: Signature) -> None:
         needs_bundles(given, by=self.name)
 
+    def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
+        """The poses, how sure each step is (the upper triangle of 6 x 6), and what the windows told."""
+        steps = thalweg.Field("step_information", ("sample", "node", "triangle"), "float64", "1")
+        told = (thalweg.Field(name, ("sample",), "float64", "1") for name in _TOLD)
+        return Signature((*truth.fields, steps, *told), {**truth.sizes, "triangle": 21})
+
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:  # noqa: ARG002
         poses: list[tuple[Array, Array]] = []
         sure = np.zeros((inputs.sizes["sample"], inputs.sizes["node"], 21))
-        told: dict[str, list[float]] = {"converged": [], "cost": [], "iterations": [], "products": [], "left_out": []}
+        told: dict[str, list[float]] = {name: [] for name in _TOLD}
         for number in range(inputs.sizes["sample"]):
             bundle = bundle_of(inputs, number)
             try:
@@ -76,7 +86,7 @@ class WindowedBundleAdjustment(Solver):
         return estimate_of(poses, inputs).assign(
             {
                 "step_information": (("sample", "node", "triangle"), sure, {"units": "1"}),
-                **{name: ("sample", each, {"units": "1"}) for name, each in told.items()},
+                **{name: ("sample", np.array(each, dtype=np.float64), {"units": "1"}) for name, each in told.items()},
             }
         )
 
