@@ -6,16 +6,15 @@ import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from thalweg import Registry, scalars
+from running import REGISTRY, planned, ran
+from thalweg import scalars
 from thalweg.errors import CorruptError, StoreError
-from thalweg.pipeline import Execution, execute
-from thalweg.recipes.plan import Plan
+from thalweg.pipeline import execute
 from thalweg.recipes.planning import plans
 from thalweg.results.records import Coverage, Record, from_parquet, records_of, to_parquet
 from thalweg.results.run import STAGES
@@ -24,17 +23,7 @@ from thalweg.stores.arrays import read
 from thalweg.stores.store import Store
 from thalweg.testing.crash import run_and_die, run_recipe
 
-REGISTRY = Registry.installed()
 Recipes = Callable[..., Path]
-
-
-def planned(file: Path, store: Path, *overrides: str) -> Plan:
-    (plan,) = plans(file, registry=REGISTRY, store=str(store), overrides=overrides)
-    return plan
-
-
-def ran(file: Path, store: Path, *overrides: str, **options: Any) -> Execution:
-    return execute(planned(file, store, *overrides), registry=REGISTRY, **options)
 
 
 def scores(store: Path) -> pd.DataFrame:

@@ -11,26 +11,15 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from running import REGISTRY, planned, ran
 from thalweg import HandshakeError, IndexTransform, Registry, Samples, Windows, hookimpl, scalars
-from thalweg.pipeline import Execution, execute
 from thalweg.recipes.plan import Plan
 from thalweg.recipes.planning import plans
 from thalweg.recipes.preparation import Preparation
 from thalweg.samples.placed import content, place, placed
 from thalweg.stores.arrays import read
 
-REGISTRY = Registry.installed()
 Recipes = Callable[..., Path]
-
-
-def planned(file: Path, store: Path, *overrides: str) -> Plan:
-    (plan,) = plans(file, registry=REGISTRY, store=str(store), overrides=overrides)
-    return plan
-
-
-def ran(file: Path, store: Path, *overrides: str, **options: Any) -> Execution:
-    return execute(planned(file, store, *overrides), registry=REGISTRY, **options)
-
 
 LATER = "preprocess[2].split.test=[2007, 2009]"
 
