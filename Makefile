@@ -5,6 +5,9 @@ VENV ?= .venv
 INSTALL ?= $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 BIN := $(VENV)/bin
 
+# Tests and runs start many processes: where nothing is kept, each of them compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false

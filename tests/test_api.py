@@ -71,12 +71,13 @@ def test_a_recipe_may_be_plain_data(recipe: Recipes, tmp_path: Path) -> None:
         thalweg.plan(tree, overrides=["name=other"])
 
 
-def test_the_names_are_there_without_the_pipeline() -> None:
-    code = "import sys, thalweg; assert 'thalweg.pipeline' not in sys.modules; thalweg.run; dir(thalweg)"
+def test_every_public_name_is_there_and_loaded_when_asked_for() -> None:
+    code = "import sys, thalweg; assert not {'pydantic', 'numpy', 'thalweg.pipeline'} & set(sys.modules); thalweg.run"
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert set(thalweg._LATER) <= set(thalweg.__all__)
-    with pytest.raises(AttributeError, match="has no attribute 'ran'"):
-        thalweg.ran  # noqa: B018
+    assert thalweg.__all__ == dir(thalweg) == sorted(set(thalweg.__all__))
+    assert all(getattr(thalweg, name) is not None for name in thalweg.__all__)
+    with pytest.raises(AttributeError, match="ran"):
+        thalweg.ran  # type: ignore[attr-defined]  # noqa: B018
 
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "python.md"

@@ -49,8 +49,9 @@ def by_lead(records: Sequence[Record]) -> Figure | None:
     shown = {m: c for m, c in metrics.items() if m.endswith("/mean") or m.rpartition("/")[0] not in means}
     if not shown:
         return None
-    figure = Figure(figsize=(3.6 * min(3, len(shown)), 2.8 * -(-len(shown) // 3)), layout="constrained")
-    axes = figure.subplots(-(-len(shown) // 3), min(3, len(shown)), squeeze=False).ravel()
+    rows, columns = -(-len(shown) // 3), min(3, len(shown))
+    figure = Figure(figsize=(3.6 * columns, 2.8 * rows))
+    axes = _panels(figure, rows, columns, left=0.7, right=0.15, bottom=0.6, top=0.35, gap=(0.7, 0.85)).ravel()
     for axis, (metric, versions) in zip(axes, shown.items(), strict=False):
         for version, curve in versions.items():
             axis.plot(list(curve), list(curve.values()), label=version, marker=".", **STYLE[version])
@@ -88,10 +89,8 @@ def maps(prepared: Prepared, urls: Mapping[str, str]) -> Figure | None:
     y, x = truth.dims[-2:]
     aspect = truth.sizes[y] / truth.sizes[x]
     width = 3.0 if aspect > 0.5 else 4.2
-    figure = Figure(
-        figsize=(width * len(leads) + 1, max(0.9, width * aspect + 0.3) * len(fields) + 0.6), layout="constrained"
-    )
-    axes = figure.subplots(len(fields), len(leads), squeeze=False)
+    figure = Figure(figsize=(width * len(leads) + 1.3, max(0.9, width * aspect + 0.3) * len(fields) + 0.8))
+    axes = _panels(figure, len(fields), len(leads), left=0.35, right=1.05, bottom=0.25, top=0.6, gap=(0.1, 0.1))
     image = None
     for i, (row, field) in enumerate(fields.items()):
         assert field is not None
@@ -105,7 +104,7 @@ def maps(prepared: Prepared, urls: Mapping[str, str]) -> Figure | None:
             if j == 0:
                 axes[i, j].set_ylabel(row)
     assert image is not None
-    figure.colorbar(image, ax=axes, label=f"{name} [{truth.attrs.get('units', '1')}]", shrink=0.8)
+    _colours(figure, image, f"{name} [{truth.attrs.get('units', '1')}]")
     if "reference_time" in truth.coords:
         figure.suptitle(f"from {str(truth['reference_time'].values)[:16]}", fontsize=9)
     return figure
@@ -123,14 +122,14 @@ def forecast_maps(forecast: xr.Dataset) -> bytes | None:
     leads = sorted({round(i * (count - 1) / 3) for i in range(4)})
     y, x = field.dims[-2:]
     aspect = field.sizes[y] / field.sizes[x]
-    figure = Figure(figsize=(3.2 * len(leads) + 1, max(1.6, 3.2 * aspect + 0.8)), layout="constrained")
-    axes = figure.subplots(1, len(leads), squeeze=False)[0]
+    figure = Figure(figsize=(3.2 * len(leads) + 1.3, max(1.6, 3.2 * aspect + 0.8)))
+    axes = _panels(figure, 1, len(leads), left=0.15, right=1.05, bottom=0.15, top=0.6, gap=(0.1, 0.1))[0]
     scale: dict[str, Any] = {"aspect": "auto", "vmin": float(field.min()), "vmax": float(field.max())}
     for axis, lead in zip(axes, leads, strict=True):
         image = axis.imshow(field.isel(lead=lead).values, origin=_origin(field, str(y)), **scale)
         valid = str(field["valid_time"].values[lead])[:16] if "valid_time" in field.coords else f"lead {lead + 1}"
         axis.set(xticks=[], yticks=[], title=valid)
-    figure.colorbar(image, ax=list(axes), label=f"{name} [{field.attrs.get('units', '1')}]", shrink=0.8)
+    _colours(figure, image, f"{name} [{field.attrs.get('units', '1')}]")
     if "reference_time" in field.coords:
         figure.suptitle(f"from {str(field['reference_time'].values)[:16]}", fontsize=9)
     buffer = io.BytesIO()
@@ -155,13 +154,39 @@ def _origin(array: xr.DataArray, y: str) -> Any:
     )
 
 
-def _save(figure: Figure, attempt: Attempt, name: str, plan: Plan) -> None:
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
+def _panels(
+    figure: Figure,
+    rows: int,
+    columns: int,
+    *,
+    left: float,
+    right: float,
+    bottom: float,
+    top: float,
+    gap: tuple[float, float],
+) -> Any:
+    """Axes in a frame of given margins and gaps (inches). matplotlib's own layout takes as long as the drawing."""
+    width, height = figure.get_size_inches()
+    across = (width - left - right + gap[0]) / columns - gap[0]
+    upward = (height - bottom - top + gap[1]) / rows - gap[1]
+    frame = {
+        "left": left / width,
+        "right": 1 - right / width,
+        "bottom": bottom / height,
+        "top": 1 - top / height,
+        "wspace": gap[0] / across,
+        "hspace": gap[1] / upward,
+    }
+    return figure.subplots(rows, columns, squeeze=False, gridspec_kw=frame)
 
-    layout = figure.get_layout_engine()
-    if isinstance(layout, ConstrainedLayoutEngine):
-        # Room below for the small print.
-        layout.set(rect=(0, 0.04, 1, 0.96))
+
+def _colours(figure: Figure, image: Any, label: str) -> None:
+    """The scale, in the margin that `_panels` left on the right."""
+    width, _ = figure.get_size_inches()
+    figure.colorbar(image, cax=figure.add_axes((1 - 0.9 / width, 0.2, 0.15 / width, 0.6)), label=label)
+
+
+def _save(figure: Figure, attempt: Attempt, name: str, plan: Plan) -> None:
     figure.text(
         0.995, 0.005, f"{plan.recipe.name}/{plan.digest[:10]}", ha="right", va="bottom", fontsize=6, color="#999999"
     )
