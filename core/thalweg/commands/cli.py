@@ -143,7 +143,19 @@ def forecast(
 
 
 @app.command()
-def compare(runs: Runs, store: StoreOption = None) -> None:
+def compare(
+    runs: Runs,
+    store: StoreOption = None,
+    missing: Annotated[
+        str,
+        typer.Option(
+            "--missing",
+            metavar="drop|reference",
+            help="what stands for a point that a run does not answer: nothing (it is scored for none), or the value"
+            " of the first run",
+        ),
+    ] = "drop",
+) -> None:
     """Put the scores of runs side by side, on the points that all answered, with paired differences.
 
     Refused where the runs were scored on different truths. What differs between their recipes is printed.
@@ -153,6 +165,8 @@ def compare(runs: Runs, store: StoreOption = None) -> None:
     from ..results.folders import read_run
     from .comparing import comparison, show, show_differences, show_what_differs
 
+    if missing not in ("drop", "reference"):
+        raise OptionError(f"--missing {missing!r}", allowed="drop, reference", advice="give one of them")
     place = check_place(store or STORE)
     found = {record["digest"]: record for record in (read_run(name, place) for name in runs)}
     names = [record["name"] for record in found.values()]
@@ -161,7 +175,9 @@ def compare(runs: Runs, store: StoreOption = None) -> None:
         f"{record['name']}/{digest[:10]}" if names.count(record["name"]) > 1 else record["name"]: record
         for digest, record in found.items()
     }
-    made = comparison(accounts, Registry.installed(), intervals=True)
+    made = comparison(
+        accounts, Registry.installed(), intervals=True, missing="reference" if missing == "reference" else "drop"
+    )
     show(made)
     show_differences(made)
     show_what_differs(accounts)
