@@ -92,11 +92,20 @@ class Plan:
         fields, method = self.steps["preprocess"].digest, self.method
         if not isinstance(method, Learner):
             return digest("train", fields, record(method))
+        return digest("train", fields, self.places.learned, self._learning(method, held=held))
+
+    def learned_from(self, values: str, *, held: bool) -> str:
+        """The digest of a training by the values that it learns from, wherever they come from."""
+        assert isinstance(self.method, Learner)
+        return digest("learned from", values, self._learning(self.method, held=held))
+
+    def _learning(self, method: Learner, *, held: bool) -> Any:
+        """What a training is besides its data."""
         holds = [hold_record(each) for each in self.learning_holds] if held else []
         resolved = method.resolved(self.options)
         judged = any(isinstance(each, Metric | WholeMetric) for each in components(resolved))
         code = [stage_code(each) for each in ("train", "judge") if each == "train" or judged]
-        return digest("train", fields, self.places.learned, record(method), recorded(resolved), holds, code)
+        return [record(method), recorded(resolved), holds, code]
 
     def estimate_digest(self, *, held: bool) -> str:
         """The digest of the free or the held estimate; the free one is the same under any `constrain`."""

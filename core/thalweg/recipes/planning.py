@@ -102,7 +102,9 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
     given = Signature.of(data)
     if not given.fields:
         raise SourceError(f"{dataset.name} gives no variables", advice="declare `variables`", where="ingest")
-    older = [each for each in store.others("ingest", digest(source)) if each["digest"] != mark]
+    # One of them may be of an older source.
+    alike = [each.manifest for each in store.alike("ingest", digest(source))]
+    older = [each for each in alike if each["digest"] != mark]
     cached, broken = known(store, "ingest", mark)
     note = f"the source changed since {older[-1]['created']}: it is read anew" if older and not cached else ""
     ingest = replace(sized("ingest", mark, raw, cached=cached, note=note), broken=broken)
