@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from ..errors import CompareError
+from ..quantities import texts
 from .sides import Side
 from .sums import Sums
 
@@ -43,7 +44,7 @@ def _names(sums: Sums) -> list[str] | None:
     """What identifies each sample in any run; None if nothing does."""
     keys = sums.keys
     plain = [str(name) for name, each in keys.variables.items() if each.dims == ("sample",)]
-    rows = zip(*(keys[name].values.astype(str) for name in sorted(plain)), strict=True)
+    rows = zip(*(texts(keys[name].values) for name in sorted(plain)), strict=True)
     names = ["|".join(each) for each in rows]
     return names if names and len(set(names)) == len(names) else None
 
