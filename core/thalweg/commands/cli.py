@@ -107,6 +107,14 @@ def run(
             at = masked(execution.stages[to].store) or "nothing to store"
             console.print(f"{execution.run.title}: {to} at {at}", soft_wrap=True)
         return
+    option = _store_option(made[0].store.root)
+    if not made[0].tested:
+        for execution in finished:
+            name = Path(execution.run.folder).name
+            line = f"{shlex.join(['thalweg', 'forecast', name])}{option}"
+            console.print(f"{execution.run.title}: trained, not scored (no test period)", soft_wrap=True)
+            console.print(f"forecast  {line}", soft_wrap=True)
+        return
     scored = [each.plan for each in finished]
     names = [each.method.name for each in scored] if len(scored) > 1 else [scored[0].recipe.name]
     columns = titles(names, [options_of(each.method) for each in scored], [each.digest for each in scored])
@@ -121,7 +129,7 @@ def run(
     folders = [Path(execution.run.folder).name for execution in finished]
     console.print(f"figures   {Path(finished[-1].run.folder) / 'figures'}", soft_wrap=True)
     line = shlex.join(["thalweg", "compare", *folders])
-    console.print(f"compare   {line}{_store_option(made[0].store.root)}", soft_wrap=True)
+    console.print(f"compare   {line}{option}", soft_wrap=True)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from .provenance import components, digest, record, recorded, stage_code
 from .recipe import Recipe
 
 NOTHING = "nothing to learn"
+UNTESTED = "no test period: nothing is estimated or scored"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Plan:
     places: Places = Places()
     batch: int = 1
     """Samples that one task of `constrain` or `evaluate` takes."""
+    tested: bool = True
+    """Whether there are test samples; without them a method learns, and is used to forecast."""
     source_record: str = ""
     """Digest of the dataset's options, whatever the state of its source."""
     cites: tuple[str, ...] = ()
@@ -171,7 +174,7 @@ class Plan:
         lines = [f"{self.recipe.name} ({self.recipe.experiment})  store {self.store.root}  on {self.cluster.summary}"]
         for step in self.steps.values():
             state = "broken" if step.broken else "cached" if step.cached else "run"
-            state = "-" if step.note == NOTHING else state
+            state = "-" if step.note in (NOTHING, UNTESTED) else state
             size = f"{human(step.nbytes):>9}" if step.nbytes else f"{'':>9}"
             work = f"{step.tasks} tasks, {human(step.peak)} each" if step.tasks else ""
             before = f"  {step.name:<11}{step.digest[:10]}  {state:<7}{size}  {work:<26}"

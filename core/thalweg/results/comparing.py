@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..components import Metric, Parts
+from ..errors import CompareError
 from .differences import Difference, difference
 from .matching import matched, refuse_other_truths
 from .records import Coverage, Record, entries
@@ -36,6 +37,10 @@ def compared(
     sides: Sequence[Side], *, registry: Parts, intervals: bool = True, missing: Missing = "drop"
 ) -> Comparison:
     """Columns on shared samples and points. Raises `CompareError` where they were scored on different truths."""
+    if not sides:
+        raise CompareError(
+            "no run was scored", allowed="runs with a test period", advice="add `test` to `split`, and run again"
+        )
     at = matched(sides)
     refuse_other_truths(sides, at)
     shared = Shared(tuple(sides), at, registry, missing)

@@ -89,6 +89,21 @@ def with_files(stage: Stage, committed: Committed, run: Run, plan: Plan, stores:
     text = card(plan, table(records), without_value(records))
     write_bytes(str(folder / "card.md"), text.encode(errors="backslashreplace"))
     local["card.md"] = str(folder / "card.md")
+    _summarise(run, plan, records, stores, [*local])
+    return replace(stage, records=records, files=local)
+
+
+def untested(stage: Stage, run: Run, plan: Plan) -> Stage:
+    """The evaluation of a run that has no test samples: its card, and no score."""
+    folder = Path(run.folder)
+    write_bytes(str(folder / "card.md"), card(plan, []).encode(errors="backslashreplace"))
+    _summarise(run, plan, (), {}, ["card.md"])
+    return replace(stage, files={"card.md": str(folder / "card.md")})
+
+
+def _summarise(
+    run: Run, plan: Plan, records: Sequence[Record], stores: Mapping[str, Any], files: Sequence[str]
+) -> None:
     summary = {
         "name": run.name,
         "experiment": run.experiment,
@@ -98,9 +113,8 @@ def with_files(stage: Stage, committed: Committed, run: Run, plan: Plan, stores:
         "records": [each.plain() for each in records],
         "stores": dict(stores),
     }
-    write_sealed(str(folder / "run.json"), {**summary, "cite": list(plan.cites)})
-    publish(run.folder, plan.store, ["run.json", *local])
-    return replace(stage, records=records, files=local)
+    write_sealed(str(Path(run.folder) / "run.json"), {**summary, "cite": list(plan.cites)})
+    publish(run.folder, plan.store, ["run.json", *files])
 
 
 def table(records: Iterable[Record]) -> list[dict[str, Any]]:
