@@ -237,7 +237,7 @@ def test_a_run_deleted_in_mlflow_is_written_anew(store: Path) -> None:
     _whole(_run(store))
     (second,) = _runs(store)
     assert second.info.run_id != first.info.run_id
-    assert len(_history(store, second, "loss/train")) == 3
+    assert len(_history(store, second, "free/loss/train")) == 3
 
 
 def test_another_tracker_gets_the_whole_run(store: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +249,7 @@ def test_another_tracker_gets_the_whole_run(store: Path, empty: Path, monkeypatc
     monkeypatch.setenv("THALWEG_TRACKING_URI", f"sqlite:///{other / 'mlflow.db'}")
     _whole(run, first=3)
     (moved,) = _runs(other)
-    assert [step for step, _ in _history(other, moved, "loss/train")] == [1, 2, 3]
+    assert [step for step, _ in _history(other, moved, "free/loss/train")] == [1, 2, 3]
     assert [each.info.status for each in _runs(store)] == ["FAILED"]
     assert (other / "mlartifacts" / moved.info.run_id / "artifacts" / "recipe.yaml").is_file()
 
@@ -273,7 +273,7 @@ def test_a_tracker_that_is_down_is_reported_and_gets_all_later(
     _whole(_run(store, "ripple"))
     runs = {each.info.run_name: each for each in _runs(store)}
     assert set(runs) == {"wave/0123456789", "ripple/0123456789"}
-    assert len(_history(store, runs["wave/0123456789"], "loss/train")) == 3
+    assert len(_history(store, runs["wave/0123456789"], "free/loss/train")) == 3
     assert {each.info.status for each in runs.values()} == {"FINISHED"}
 
 
