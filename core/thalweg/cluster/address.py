@@ -22,7 +22,9 @@ TIMEOUT = 10.0
 class Address(Cluster):
     """The workers of a scheduler that runs already; they are not stopped."""
 
-    url: str = Field(pattern=r"^(tcp|tls|ws|wss|ucx|inproc)://.", description="the scheduler's address")
+    url: str = Field(
+        pattern=r"^(tcp|tls|ws|wss|ucx|inproc)://.", description="address of the scheduler, such as tcp://10.0.0.1:8786"
+    )
 
     @property
     def memory_per_task(self) -> int:

@@ -15,9 +15,12 @@ PRELOAD = "thalweg.cluster.preload"
 class Local(DaskCluster):
     """Worker processes on this machine."""
 
-    workers: PositiveInt = Field(default_factory=processors)
+    workers: PositiveInt = Field(
+        default_factory=processors, description="worker processes; by default one for each processor"
+    )
     memory: Memory = Field(
-        default_factory=lambda given: memory() // given.get("workers", 1), description="memory of each worker"
+        default_factory=lambda given: memory() // given.get("workers", 1),
+        description="memory of each worker, such as 4GiB; by default an equal share of this machine's",
     )
 
     def _start(self, module: ModuleType) -> Any:

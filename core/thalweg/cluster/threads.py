@@ -16,8 +16,13 @@ from .workers import Item, Result, Workers
 class Threads(Cluster):
     """Threads of this process; nothing is started."""
 
-    threads: PositiveInt = Field(default_factory=processors)
-    memory: Memory = Field(default_factory=lambda: ByteSize(memory()), description="for all threads together")
+    threads: PositiveInt = Field(
+        default_factory=processors, description="threads that work at once; by default one for each processor"
+    )
+    memory: Memory = Field(
+        default_factory=lambda: ByteSize(memory()),
+        description="memory of all threads together, such as 16GiB; by default that of this machine",
+    )
 
     @property
     def memory_per_task(self) -> int:

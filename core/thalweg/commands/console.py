@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import sys
@@ -9,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from ..components import Component
+from ..boundaries.options import in_yaml, option_default, option_words
+from ..components import Component, Learner
 from ..credentials import mask_logs
 from ..recipes.registry import Registry, described
 from ..results.report import cell, counted, covered
@@ -81,20 +84,29 @@ def parts(registry: Registry, kind: str) -> Table:
 
 def part(registry: Registry, kind: str, name: str) -> str:
     """One part: what it does, its options, an example, its sources."""
-    import inspect
-
     found = registry.get(kind, name)
-    lines = [f"{name}  ({registry.plugin_of(kind, name)})", "", inspect.getdoc(found) or "", ""]
-    options = found.model_json_schema()
-    required = set(options.get("required", ()))
-    for option, field in found.model_fields.items():
-        kindly = str(field.annotation).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
-        default = "required" if option in required else f"default {field.default!r}"
-        lines.append(f"  {option}: {kindly}, {default}{f'  {field.description}' if field.description else ''}")
-    lines += ["", "  " + yaml.safe_dump({name: example(found)}, default_flow_style=True).strip()]
+    lines = [f"{name}  ({registry.plugin_of(kind, name)})", "", inspect.getdoc(found) or "", *options(found)]
+    if issubclass(found, Learner) and found.train_options is not None:
+        lines += options(found.train_options, title="Options of `train:`", defaults=getattr(found, "defaults", {}))
+    elif issubclass(found, Learner) and not isinstance(found.trains_on, frozenset):
+        lines += ["", "Options of `train:`: those of the learners that it is made of"]
+    given = yaml.safe_dump({name: example(found)}, default_flow_style=True, width=110).strip()
+    lines += ["", "Example", *(f"  {line}" for line in given.splitlines())]
     if found.cite:
-        lines += ["", *(f"  https://doi.org/{doi}" for doi in found.cite.split())]
+        lines += ["", "Sources", *(f"  https://doi.org/{doi}" for doi in found.cite.split())]
     return "\n".join(lines)
+
+
+def options(model: type[BaseModel], *, title: str = "Options", defaults: Mapping[str, Any] | None = None) -> list[str]:
+    """The options of a model, two lines each: its name, what it may be and its default; what it is."""
+    if not model.model_fields:
+        return []
+    words = option_words(model)
+    lines = ["", title]
+    for name, field in model.model_fields.items():
+        default = f"default {in_yaml(defaults[name])}" if name in (defaults or {}) else option_default(field)
+        lines += [f"  {name}: {words[name]}; {default}", f"      {field.description or ''}".rstrip()]
+    return lines
 
 
 def example(found: type[Component]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from pydantic import PrivateAttr
+from pydantic import BaseModel, PrivateAttr
 
 from ..errors import OptionError
 from .component import Component, Parts, Site
@@ -130,6 +130,8 @@ class Learner(Method):
     """Sites at which it can hold laws while learning (`loss`, `operator`)."""
     trains_on: ClassVar[frozenset[str]] = frozenset()
     """Options of the recipe's `train:` section that it reads; any other is refused."""
+    train_options: ClassVar[type[BaseModel] | None] = None
+    """The model of these options, for `thalweg methods NAME`; None where they are those of learners inside it."""
     nested: ClassVar[Mapping[str, str]] = {}
     """Those of them that are parts, and their kinds: `{"judge": "metrics"}`. The plan makes the parts."""
 

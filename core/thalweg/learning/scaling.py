@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 from ..errors import OptionError
 
@@ -22,8 +22,8 @@ class Affine(BaseModel):
     """`(field - offset) / by`, in the field's units."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    by: PositiveFloat
-    offset: float = 0.0
+    by: PositiveFloat = Field(description="what the field is divided by, in its units")
+    offset: float = Field(0.0, description="what is subtracted first, in the field's units")
 
 
 Scale = Literal["auto", "none", "standard", "unit"] | Affine

@@ -15,6 +15,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..boundaries.documents import DEEPEST, parsed, read
+from ..cluster.switch import KINDS as CLUSTERS
+from ..components import Learner
 from ..credentials import hidden, masked, remember, shown
 from ..errors import OptionError, RecipeError, SourceError
 from .registry import KINDS, SINGULAR, Registry, described, named
@@ -24,27 +26,31 @@ _PARTS = {("ingest",), ("train", "method"), ("cluster",)}
 
 
 class Constraint(BaseModel):
-    """*Hold LAW by ENFORCER.*"""
+    """Hold a law by an enforcer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    hold: Any
-    by: Any
-    oracle: bool = False
+    hold: Any = Field(description="the law, by name")
+    by: Any = Field(description="the enforcer that holds the estimate to the law, by name")
+    oracle: bool = Field(False, description="whether the law may read the truth: a bound on what is possible")
 
 
 class Recipe(BaseModel):
     """A parsed recipe; its parts are still names and options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
-    experiment: Annotated[str, Field(min_length=1, max_length=200)] = "default"
-    ingest: Any
-    preprocess: tuple[Any, ...] = ()
-    train: dict[str, Any]
-    constrain: tuple[Constraint, ...] = ()
-    evaluate: tuple[Any, ...] = ()
-    cluster: Any = "threads"
-    store: str = ""
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)] = Field(
+        description="name of the runs: lower-case words joined by '-'"
+    )
+    experiment: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        "default", description="the question that the runs answer: an experiment of MLflow"
+    )
+    ingest: Any = Field(description="the dataset, by name")
+    preprocess: tuple[Any, ...] = Field((), description="transforms, by name, in order")
+    train: dict[str, Any] = Field(description="`method`, one or a list, and the options of its training")
+    constrain: tuple[Constraint, ...] = Field((), description="laws, each with its enforcer, in order")
+    evaluate: tuple[Any, ...] = Field((), description="metrics, by name")
+    cluster: Any = Field("threads", description="where the stages run: a kind of cluster, by name")
+    store: str = Field("", description="where stages are kept: a path or URL; thalweg-store if empty")
     file: str = Field("", exclude=True)
 
     @classmethod
@@ -207,38 +213,68 @@ def _inside(node: Any, key: str) -> Any:
 
 def schema(registry: Registry) -> dict[str, Any]:
     """The JSON schema of recipes that use the installed plugins."""
-    choices: dict[str, Any] = {}
     definitions: dict[str, Any] = {}
+    training: dict[str, Any] = {}
     for kind in KINDS:
         options: list[dict[str, Any]] = []
         for name, part in registry.parts(kind).items():
-            inner = part.model_json_schema(mode="validation", ref_template="#/$defs/{model}")
-            definitions.update(inner.pop("$defs", {}))
+            inner = _schema_of(part, name, definitions)
             inner["description"] = described(part)
             options.append({"const": name, "description": described(part)})
-            options.append(
-                {"type": "object", "properties": {name: inner}, "required": [name], "additionalProperties": False}
-            )
-        choices[kind] = {"anyOf": options} if options else {}
-    definitions.update({SINGULAR[kind]: choice for kind, choice in choices.items()})
+            options.append(_named_schema(name, inner))
+            if issubclass(part, Learner) and part.train_options is not None:
+                training |= _schema_of(part.train_options, "train", definitions)["properties"]
+        definitions[SINGULAR[kind]] = {"anyOf": options} if options else {}
+    clusters = [_named_schema(name, _schema_of(kind, name, definitions)) for name, kind in CLUSTERS.items()]
+    definitions["cluster"] = {"anyOf": [{"enum": list(CLUSTERS)}, *clusters]}
+    definitions["cluster"]["anyOf"].append(_named_schema("address", {"type": "string"}))
     here = {kind: {"$ref": f"#/$defs/{SINGULAR[kind]}"} for kind in KINDS}
     tree = Recipe.model_json_schema()
-    tree["properties"] |= {
-        "ingest": here["datasets"],
-        "preprocess": {"type": "array", "items": here["transforms"]},
-        "train": {
-            "type": "object",
-            "properties": {"method": {"anyOf": [here["methods"], {"type": "array", "items": here["methods"]}]}},
-        },
-        "evaluate": {"type": "array", "items": here["metrics"]},
+    sections = tree["properties"]
+    sections |= {
+        "ingest": sections["ingest"] | here["datasets"],
+        "preprocess": sections["preprocess"] | {"items": here["transforms"]},
+        "evaluate": sections["evaluate"] | {"items": here["metrics"]},
+        "cluster": sections["cluster"] | {"$ref": "#/$defs/cluster"},
         "extends": {"type": "string", "description": "another recipe that this one changes"},
+    }
+    method = {"anyOf": [here["methods"], {"type": "array", "items": here["methods"]}]}
+    sections["train"] = {
+        "type": "object",
+        "description": sections["train"]["description"],
+        "properties": {"method": {**method, "description": "the method, by name, or a list of them"}, **training},
     }
     # What an overlay leaves out, the recipe that it extends gives.
     whole = {"required": tree.pop("required"), "properties": {"train": {"required": ["method"]}}}
     tree["anyOf"] = [{"required": ["extends"]}, whole]
     constraint = tree["$defs"]["Constraint"]["properties"]
-    constraint["hold"], constraint["by"] = here["laws"], here["enforcers"]
+    constraint["hold"] |= here["laws"]
+    constraint["by"] |= here["enforcers"]
     tree["$defs"] |= definitions
+    tree = _without_titles(tree)
     tree["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     tree["title"] = "thalweg recipe"
     return tree
+
+
+def _schema_of(model: type[BaseModel], name: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a part's options. The models inside them go to `definitions`, under a name of the part's own."""
+    inner = model.model_json_schema(mode="validation", ref_template=f"#/$defs/{name}.{{model}}")
+    definitions |= {f"{name}.{key}": each for key, each in inner.pop("$defs", {}).items()}
+    return inner
+
+
+def _named_schema(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """`{NAME: options}`."""
+    return {"type": "object", "properties": {name: options}, "required": [name], "additionalProperties": False}
+
+
+def _without_titles(tree: Any) -> Any:
+    """A schema without the titles that are names of classes, and with the parts that its options name by reference."""
+    if isinstance(tree, list):
+        return [_without_titles(each) for each in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if isinstance(tree.get("part"), str):
+        tree = {**{key: tree[key] for key in tree.keys() - {"part", "anyOf"}}, "$ref": f"#/$defs/{tree['part']}"}
+    return {key: _without_titles(each) for key, each in tree.items() if key != "title" or not isinstance(each, str)}
