@@ -59,7 +59,8 @@ def in_words(option: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if "$ref" in option:
         return _mapping(definitions[option["$ref"].rpartition("/")[2]], definitions)
     if "part" in option:
-        return f"{option['part']}: NAME, or {{NAME: {{option: value}}}}"
+        article = "an" if option["part"] == "enforcer" else "a"
+        return f"NAME of {article} {option['part']}, or {{NAME: {{option: value}}}}"
     if "anyOf" in option:
         return _either([in_words(each, definitions) for each in option["anyOf"]])
     if "const" in option or "enum" in option:
@@ -81,8 +82,7 @@ def option_error(
 
     `options` are those that were given, `where` the place of the model in a recipe: `train.method.unet`.
     """
-    first = error.errors()[0]
-    keys = list(_keys(first["loc"], options, named=first["type"] in ("missing", "extra_forbidden")))
+    first, keys = _finding(error, options)
     path = ".".join(map(str, keys))
     place = ".".join(filter(None, (where, path)))
     cause = first.get("ctx", {}).get("error")
@@ -103,6 +103,17 @@ def option_error(
     complaint = _complaint(first, several=len(first["loc"]) > len(keys))
     advice = f"change {path!r}" if path else ""
     return OptionError(f"{_given(first['input'], keys)} {complaint}", allowed=allowed, advice=advice, where=place)
+
+
+def _finding(error: ValidationError, options: Mapping[str, Any]) -> tuple[Any, list[int | str]]:
+    """The finding to tell, and its place: of the first option that does not fit, what lies deepest in it."""
+    findings = error.errors()
+    places = [
+        (each, list(_keys(each["loc"], options, named=each["type"] in ("missing", "extra_forbidden"))))
+        for each in findings
+        if each["loc"][:1] == findings[0]["loc"][:1]
+    ]
+    return max(places, key=lambda each: len(each[1]))
 
 
 def _allowed(model: type[BaseModel], option: str) -> str:
@@ -131,10 +142,11 @@ def _keys(location: Sequence[int | str], options: Mapping[str, Any], *, named: b
     """
     node: Any = options
     for depth, key in enumerate(location):
-        if (isinstance(node, Mapping) and key in node) or (
-            isinstance(node, list | tuple) and isinstance(key, int) and key < len(node)
-        ):
+        if isinstance(node, Mapping) and key in node:
             node = node[key]
+            yield key
+        elif isinstance(node, list | tuple) and isinstance(key, int) and key < len(node):
+            node = node[int(key)]
             yield key
         elif depth == 0 or (named and depth == len(location) - 1):
             yield key
@@ -211,5 +223,7 @@ def in_yaml(value: Any) -> str:
     plain = value.model_dump(mode="json", exclude_defaults=True) if isinstance(value, BaseModel) else value
     if isinstance(plain, tuple | set | frozenset):
         plain = list(plain)
-    text = yaml.safe_dump(json.loads(json.dumps(plain, default=str)), default_flow_style=True, width=10_000)
+    text = yaml.safe_dump(
+        json.loads(json.dumps(plain, default=str)), default_flow_style=True, width=10_000, sort_keys=False
+    )
     return text.removesuffix("\n...\n").strip()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ TIMEOUT = 10.0
 
 class Address(Cluster):
     """The workers of a scheduler that runs already; they are not stopped."""
+
+    example: ClassVar[Mapping[str, Any]] = {"url": "tcp://10.0.0.1:8786"}
 
     url: str = Field(
         pattern=r"^(tcp|tls|ws|wss|ucx|inproc)://.", description="address of the scheduler, such as tcp://10.0.0.1:8786"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +30,9 @@ class Cluster(BaseModel, ABC):
     """How many workers, of what size; fields are a recipe's options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Options to begin with, for `thalweg clusters NAME`."""
 
     @property
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from .local import PRELOAD
 class Cuda(DaskCluster):
     """One worker process for each GPU of this machine."""
 
+    example: ClassVar[Mapping[str, Any]] = {"workers": 2}
     module: ClassVar[str] = "dask_cuda"
     extra: ClassVar[str] = "cuda"
 

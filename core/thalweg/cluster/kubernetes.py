@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ from .base import DaskCluster
 class Kubernetes(DaskCluster):
     """Workers as pods, by the Dask operator."""
 
+    example: ClassVar[Mapping[str, Any]] = {"image": "registry.example/thalweg:1", "workers": 4, "memory": "8GiB"}
     module: ClassVar[str] = "dask_kubernetes.operator"
     extra: ClassVar[str] = "kubernetes"
     patience: ClassVar[float] = 600.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, PositiveInt
 
@@ -14,6 +15,8 @@ PRELOAD = "thalweg.cluster.preload"
 
 class Local(DaskCluster):
     """Worker processes on this machine."""
+
+    example: ClassVar[Mapping[str, Any]] = {"workers": 2, "memory": "4GiB"}
 
     workers: PositiveInt = Field(
         default_factory=processors, description="worker processes; by default one for each processor"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from .base import DaskCluster
 class Slurm(DaskCluster):
     """Workers as jobs of a SLURM queue, one worker a job."""
 
+    example: ClassVar[Mapping[str, Any]] = {"workers": 8, "memory": "64GiB", "partition": "gpu", "gpu": True}
     module: ClassVar[str] = "dask_jobqueue"
     extra: ClassVar[str] = "slurm"
     patience: ClassVar[float] = 600.0

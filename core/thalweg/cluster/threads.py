@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ByteSize, Field, PositiveInt
 
@@ -15,6 +15,8 @@ from .workers import Item, Result, Workers
 
 class Threads(Cluster):
     """Threads of this process; nothing is started."""
+
+    example: ClassVar[Mapping[str, Any]] = {"threads": 4, "memory": "8GiB"}
 
     threads: PositiveInt = Field(
         default_factory=processors, description="threads that work at once; by default one for each processor"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
 import logging
@@ -15,8 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ..boundaries.options import in_yaml, option_default, option_words
+from ..cluster.switch import KINDS as CLUSTERS
 from ..components import Component, Learner
 from ..credentials import mask_logs
+from ..errors import UnknownNameError
 from ..recipes.registry import Registry, described
 from ..results.report import cell, counted, covered
 
@@ -97,14 +100,36 @@ def part(registry: Registry, kind: str, name: str) -> str:
     return "\n".join(lines)
 
 
+def clusters() -> Table:
+    """The kinds of cluster."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("clusters", ""):
+        table.add_column(column)
+    for name, kind in CLUSTERS.items():
+        table.add_row(name, (inspect.getdoc(kind) or "").split("\n", 1)[0])
+    return table
+
+
+def cluster(name: str) -> str:
+    """One kind of cluster: what it is, its options, an example. Raises `UnknownNameError` for a name that is none."""
+    if name not in CLUSTERS:
+        near = difflib.get_close_matches(name, CLUSTERS, n=1)
+        advice = f"did you mean {near[0]!r}?" if near else "see `thalweg clusters`"
+        raise UnknownNameError(f"no cluster is called {name!r}", allowed=", ".join(CLUSTERS), advice=advice)
+    kind = CLUSTERS[name]
+    text = [name, "", inspect.getdoc(kind) or "", *options(kind)]
+    return "\n".join([*text, "", "Example", f"  cluster: {in_yaml({name: dict(kind.example)})}"])
+
+
 def options(model: type[BaseModel], *, title: str = "Options", defaults: Mapping[str, Any] | None = None) -> list[str]:
     """The options of a model, two lines each: its name, what it may be and its default; what it is."""
     if not model.model_fields:
         return []
     words = option_words(model)
     lines = ["", title]
+    own = defaults or {}
     for name, field in model.model_fields.items():
-        default = f"default {in_yaml(defaults[name])}" if name in (defaults or {}) else option_default(field)
+        default = f"default {in_yaml(own[name])}" if name in own else option_default(field)
         lines += [f"  {name}: {words[name]}; {default}", f"      {field.description or ''}".rstrip()]
     return lines
 

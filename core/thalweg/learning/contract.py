@@ -40,7 +40,8 @@ class NetworkLearner(Learner):
 
     scale: Scale | dict[str, Scale] = Field(
         "auto",
-        description="scaling of all variables, or of each by name. standard: mean 0 and variance 1 on the training split; "
+        description="scaling of all variables, or of each by name. standard: mean 0 and variance 1 on the "
+        "training split; "
         "unit: 0 to 1 over the valid range; auto: unit where a valid range is known, else standard; none: as they are",
     )
     error: Literal["square", "absolute"] = Field(

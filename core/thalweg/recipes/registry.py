@@ -327,7 +327,7 @@ class _ByName:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         choice = [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]
-        return {"anyOf": choice, "part": schema["metadata"]["part"]}  # type: ignore[typeddict-item]
+        return {"anyOf": choice, "part": schema["metadata"]["part"]}
 
 
 Named = Annotated[Part, _ByName()]

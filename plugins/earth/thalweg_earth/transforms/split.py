@@ -32,18 +32,22 @@ with warnings.catch_warnings():
         example: ClassVar[Mapping[str, Any]] = {"train": [2000, 2002], "test": [2003, 2003]}
 
         by: str | None = Field(
-            None, description="a coordinate of the steps, series or windows; that of the steps if none"
+            None,
+            description="coordinate of the steps, series or windows by which samples are labelled; that of the "
+            "steps if null",
         )
-        train: Dates = Field(None, description="first and last date, or value of `by`, of what is learned from")
-        validate: Dates = Field(
-            None, description="first and last date, or value of `by`, of what a training is judged by"
-        )  # type: ignore[assignment]
-        test: Dates = Field(None, description="first and last date, or value of `by`, of what is scored")
+        train: Dates = Field(None, description="first and last date, or value of `by`, of the training samples")
+        validate: Dates = Field(None, description="first and last date, or value of `by`, of the validation samples")  # type: ignore[assignment]
+        test: Dates = Field(None, description="first and last date, or value of `by`, of the test samples")
         bounds: Literal["[]", "(]"] = Field(
-            "[]", description="whether the first of a period belongs to it, as the last does"
+            "[]",
+            description="whether a period holds its first date ([]) or begins after it ((]); it always holds its last",
         )
-        fractions: tuple[float, float, float] | None = Field(None, description="of train, validate and test")
-        seed: int = Field(0, description="of the draw of `fractions`")
+        fractions: tuple[float, float, float] | None = Field(
+            None,
+            description="shares of train, validate and test, drawn at random instead of periods; together at most 1",
+        )
+        seed: int = Field(0, description="seed of the draw of `fractions`")
 
         @model_validator(mode="after")
         def _disjoint(self) -> Self:
