@@ -427,7 +427,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thalweg.cluster.switch.util.find_spec", lambda _: None)
     with pytest.raises(OptionError) as caught:
         cluster_from({"slurm": {"memory": "4GiB"}})
-    assert caught.value.advice == 'pip install "thalweg[slurm]"'
+    assert caught.value.advice == 'install it: pip install "thalweg[slurm]"'
 
 
 @pytest.mark.parametrize(

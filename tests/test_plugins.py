@@ -131,13 +131,13 @@ GOLDEN = [
         ["still"],
         OptionError,
         "train.method: ['still'] does not name one method\n"
-        "  allowed: NAME, or {NAME: {option: value}}, with a name of `thalweg methods`",
+        "  allowed: NAME, or {NAME: {option: value}}, with a name of `thalweg methods`\n  do: name one method",
     ),
     (
         {"still": {}, "around": {}},
         OptionError,
         "train.method: {'still': {}, 'around': {}} does not name one method\n"
-        "  allowed: NAME, or {NAME: {option: value}}, with a name of `thalweg methods`",
+        "  allowed: NAME, or {NAME: {option: value}}, with a name of `thalweg methods`\n  do: name one method",
     ),
 ]
 

@@ -39,7 +39,7 @@ def cluster_from(given: object, *, where: str = "cluster") -> Cluster:
         raise OptionError(
             f"the {kind} cluster needs {model.module.split('.')[0]}, which is not installed",
             allowed=", ".join(name for name in KINDS if name != kind),
-            advice=f'pip install "thalweg[{model.extra}]"',
+            advice=f'install it: pip install "thalweg[{model.extra}]"',
             where=where,
         )
     try:

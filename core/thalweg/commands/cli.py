@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 import json
 import shlex
@@ -114,9 +115,11 @@ def run(
 
     for stage in (each for each in (from_, to) if each):
         if stage not in STAGES:
-            raise OptionError(f"{stage!r} is no stage", allowed=", ".join(STAGES), where="--from/--to")
+            near = difflib.get_close_matches(stage, STAGES, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else "name one of these stages"
+            raise OptionError(f"{stage!r} is no stage", allowed=", ".join(STAGES), advice=advice, where="--from/--to")
     if only not in ("", "free", "held"):
-        raise OptionError(f"--only {only!r}", allowed="free, held")
+        raise OptionError(f"{only!r} is no estimate", allowed="free, held", advice="name one of these", where="--only")
     log_to_console(verbose=verbose)
     registry = Registry.installed()
     engine = from_option("--cluster", cluster)
@@ -173,7 +176,7 @@ def forecast(
     from .forecasting import forecast_run
 
     if only not in ("", "free", "held"):
-        raise OptionError(f"--only {only!r}", allowed="free, held")
+        raise OptionError(f"{only!r} is no estimate", allowed="free, held", advice="name one of these", where="--only")
     forecast_run(run, check_place(store or STORE), file=file, out=out, origins=origins, held=only != "free")
 
 

@@ -40,7 +40,10 @@ def scales_of(choice: Scale | Mapping[str, Scale], samples: Samples, given: Sign
         for name in choice:
             if name not in fields:
                 raise OptionError(
-                    f"`scale` names {name!r}, which is no variable", allowed=", ".join(fields), where="scale"
+                    f"`scale` names {name!r}, which is no variable",
+                    allowed=", ".join(fields),
+                    advice="name one of these in `scale`",
+                    where="scale",
                 )
         chosen.update(choice)
     scales: Scales = {}

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..boundaries.documents import DEEPEST, parsed, read
+from ..boundaries.options import option_error
 from ..credentials import hidden, masked, remember, shown
 from ..errors import OptionError, RecipeError, SourceError
 from .registry import named
@@ -67,7 +68,11 @@ class Recipe(BaseModel):
             named = tree.pop("extends")
             if not isinstance(named, str) or not named:
                 raise OptionError(
-                    f"{shown(named)} names no recipe", allowed="one path", where="extends", file=file.name
+                    f"{shown(named)} names no recipe",
+                    allowed="one path",
+                    advice="give the path of the recipe that this one changes",
+                    where="extends",
+                    file=file.name,
                 )
             base = file.parent / named
             below = read(base, where="extends")
@@ -75,6 +80,7 @@ class Recipe(BaseModel):
                 raise RecipeError(
                     f"{base.name} extends another recipe",
                     allowed="one level of `extends`",
+                    advice=f"extend what {base.name} extends, and copy its changes",
                     where="extends",
                     file=file.name,
                 )
@@ -105,11 +111,12 @@ class Recipe(BaseModel):
                 raise OptionError(
                     f"the section {where!r} is missing", allowed=", ".join(keys), advice=f"add `{where}:`", file=file
                 ) from None
-            raise OptionError(f"{shown(hidden(first['input']))}: {first['msg']}", where=where, file=file) from None
+            raise option_error(cls, error, tree, where="").at(where, file=file) from None
         if recipe.train.get("method", []) == []:
             raise OptionError(
                 "the section 'train' names no method",
                 allowed="`method: NAME`, with a name of `thalweg methods`, or a list of them",
+                advice="add `method: NAME`",
                 where="train",
                 file=file,
             )
@@ -182,7 +189,9 @@ def _value(text: str, path: str) -> Any:
         return parsed(text, what="--set")
     except RecipeError as error:
         if any(word in error.given for word in ("nested deeper", "stands for", "is no key", "given twice")):
-            raise OptionError(error.given, allowed="--set a.b=c", where=f"--set {path}") from None
+            raise OptionError(
+                error.given, allowed="--set a.b=c", advice="give one value in YAML", where=f"--set {path}"
+            ) from None
         return text
 
 
@@ -195,6 +204,7 @@ def _index(node: Any, key: str, *, at: str, override: str) -> Any:
     raise OptionError(
         f"--set {override!r}: {at!r} has no item {key!r}",
         allowed=f"0 to {len(node) - 1}" if isinstance(node, list) else f"{at}: it is {shown(node, limit=60)}",
+        advice="see `thalweg plan --resolved` for the paths of a recipe",
     )
 
 

@@ -260,15 +260,19 @@ class Registry:
     ) -> None:
         bases = KINDS[kind]
         if not _NAME.fullmatch(name):
-            raise PluginError(f"{plugin} registers {name!r}", allowed="lower-case words joined by '-'")
+            raise PluginError(
+                f"{plugin} registers {name!r}", allowed="lower-case words joined by '-'", advice="rename it"
+            )
         if not (isinstance(part, type) and issubclass(part, bases)):
             raise PluginError(
                 f"{plugin} registers {name!r} as {part!r}",
                 allowed=f"a subclass of {' or '.join(base.__name__ for base in bases)}",
+                advice=f"register a class, by `register_{kind}`",
             )
         if inspect.isabstract(part):
             raise PluginError(
-                f"{plugin} registers {name!r}, which does not define {', '.join(sorted(part.__abstractmethods__))}"
+                f"{plugin} registers {name!r}, which does not define {', '.join(sorted(part.__abstractmethods__))}",
+                advice="define these methods",
             )
         for taken in (found, mine):
             if name in taken:
@@ -290,6 +294,7 @@ def named(given: Any, *, kind: str, where: str = "") -> tuple[str, dict[str, Any
     raise OptionError(
         f"{shown(given)} does not name one {SINGULAR[kind]}",
         allowed=f"NAME, or {{NAME: {{option: value}}}}, with a name of `thalweg {kind}`",
+        advice=f"name one {SINGULAR[kind]}",
         where=where,
     )
 

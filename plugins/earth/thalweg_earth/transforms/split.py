@@ -62,7 +62,7 @@ with warnings.catch_warnings():
                 raise OptionError(
                     f"the fractions {list(self.fractions)!r} are not shares of one whole",
                     allowed="three numbers of 0..1 that add up to at most 1",
-                    advice="give, for example, [0.8, 0.1, 0.1]",
+                    advice="give shares such as [0.8, 0.1, 0.1]",
                 )
             dates = any(isinstance(bound, str) for period in periods.values() for bound in period)
             ends = {name: self._ends(period, dates=dates) for name, period in periods.items()}

@@ -83,7 +83,7 @@ class BundleFile(Dataset):
             raise OptionError(
                 f"truth = {self.truth!r}, window = {self.window!r} with a store",
                 allowed="neither",
-                advice="a store holds windows, and their truth, as they were written",
+                advice="leave these options out: a store holds windows, and their truth, as they were written",
             )
         return self
 

@@ -171,7 +171,7 @@ def _read(part: PoseGraph, fingerprint: str) -> tuple[Problem, ...]:  # noqa: AR
                 raise SourceError(
                     f"truth = {truths[i]!r} of a store, {path!r}",
                     allowed="no truth beside a store",
-                    advice="a store holds the truth of its graphs: write_store(url, [Problem(graph, truth)])",
+                    advice="write the truth into the store: write_store(url, [Problem(graph, truth)])",
                 )
             found += [replace(each, graph=with_gauge(each.graph)[0]) for each in read_store(path)]
             continue
