@@ -552,7 +552,7 @@ def test_a_law_in_the_operator_is_held_exactly_also_when_read_back(
     assert not difference(again.solve(inputs, test.wanted), estimate)
 
 
-# ---- inputs that are taken apart
+# ---- inputs that are taken one by one
 
 
 class Lifted(nn.Module):
@@ -572,7 +572,7 @@ class Lifted(nn.Module):
 class FromPoints(TorchLearner):
     """From points that lie on no grid, to one."""
 
-    apart: ClassVar[bool] = True
+    separate_inputs: ClassVar[bool] = True
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         return Lifted()

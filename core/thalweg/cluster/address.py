@@ -30,19 +30,19 @@ class Address(Cluster):
 
     @property
     def memory_per_task(self) -> int:
-        return min(memory // threads for memory, threads in self._found)
+        return min(memory // threads for memory, threads in self._worker_sizes)
 
     @property
     def memory_per_worker(self) -> int:
-        return min(memory for memory, _ in self._found)
+        return min(memory for memory, _ in self._worker_sizes)
 
     @property
     def processes(self) -> int:
-        return len(self._found)
+        return len(self._worker_sizes)
 
     @property
     def parallel(self) -> int:
-        return sum(threads for _, threads in self._found)
+        return sum(threads for _, threads in self._worker_sizes)
 
     @contextmanager
     def open(self) -> Iterator[Workers]:
@@ -68,7 +68,7 @@ class Address(Cluster):
             yield DaskWorkers(client, memory=min(each for each, _ in _sizes(client)))
 
     @cached_property
-    def _found(self) -> list[tuple[int, int]]:
+    def _worker_sizes(self) -> list[tuple[int, int]]:
         with self.open() as workers:
             return _sizes(workers.client)
 

@@ -123,11 +123,11 @@ def run(
     log_to_console(verbose=verbose)
     registry = Registry.installed()
     engine = from_option("--cluster", cluster)
-    made = plans(recipe, overrides=set_ or (), registry=registry, store=store, cluster=engine, only=only)
+    planned = plans(recipe, overrides=set_ or (), registry=registry, store=store, cluster=engine, only=only)
     redo = STAGES[STAGES.index(from_) :] if from_ else ()
     finished = []
-    with Progress() as progress, made[0].cluster.open() as workers:
-        for i, each in enumerate(made):
+    with Progress() as progress, planned[0].cluster.open() as workers:
+        for i, each in enumerate(planned):
             # The first two stages are the same for all methods of a recipe: once anew is enough.
             again = redo if i == 0 else tuple(stage for stage in redo if stage not in STAGES[:2])
             finished.append(
@@ -152,7 +152,7 @@ def run(
     folders = [Path(execution.run.folder).name for execution in finished]
     console.print(f"figures   {Path(finished[-1].run.folder) / 'figures'}", soft_wrap=True)
     line = shlex.join(["thalweg", "compare", *folders])
-    console.print(f"compare   {line}{_store_option(made[0].store.root)}", soft_wrap=True)
+    console.print(f"compare   {line}{_store_option(planned[0].store.root)}", soft_wrap=True)
 
 
 @app.command(cls=PlainCommand)

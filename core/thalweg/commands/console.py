@@ -134,9 +134,9 @@ def options(model: type[BaseModel], *, title: str = "Options", defaults: Mapping
     return lines
 
 
-def example(found: type[Component]) -> dict[str, Any]:
+def example(component: type[Component]) -> dict[str, Any]:
     """Options to try a part with."""
-    given: Mapping[str, Any] = getattr(found, "example", {})
+    given: Mapping[str, Any] = getattr(component, "example", {})
     return dict(given)
 
 

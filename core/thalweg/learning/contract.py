@@ -34,8 +34,8 @@ class NetworkLearner(Learner):
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `train:` that a recipe need not give for this method."""
 
-    apart: ClassVar[bool] = False
-    """Whether the network takes its inputs apart: a dict of tensors with their own dims, `(sample, point)`, and the
+    separate_inputs: ClassVar[bool] = False
+    """Whether the network takes each input by itself: a dict of tensors with their own dims, `(sample, point)`, and the
     coordinates of what is wanted, by dim. For inputs on no grid, or on another than the truth."""
 
     scale: Scale | dict[str, Scale] = Field(

@@ -1,4 +1,4 @@
-"""Fields as networks like them: `(field - offset) / by`, per variable, fitted on the training split."""
+"""Scaling of fields for networks: `(field - offset) / by`, per variable, fitted on the training split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Scales = dict[str, tuple[float, float]]
 
 
 class Affine(BaseModel):
-    """`(field - offset) / by`, in the field's units."""
+    """An affine scaling, `(field - offset) / by`, in the field's units."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     by: PositiveFloat = Field(description="what the field is divided by, in its units")

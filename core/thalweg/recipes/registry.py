@@ -1,6 +1,6 @@
 """Finding plugins, and the `Registry`: the parts that they provide, by kind and name.
 
-First-party plugins come in by the same door as a stranger's: the entry-point group `thalweg`, entry name = plugin name,
+The plugins of thalweg itself are found as any other's: by the entry-point group `thalweg`, entry name = plugin name,
 value = module. `THALWEG_PLUGINS=a,b` loads only those. A plugin that fails, or registers a name that is taken, never
 breaks the others; it is named when a lookup misses.
 """
@@ -35,7 +35,7 @@ from pydantic_core import CoreSchema, core_schema
 from ..boundaries.options import option_error
 from ..boundaries.switches import refuse_switches
 from ..components import Component, Dataset, Enforcer, Law, Loss, Method, Metric, Transform, WholeMetric, hookspecs
-from ..components.calls import part_error, said
+from ..components.calls import error_text, part_error
 from ..credentials import shown
 from ..errors import NameTakenError, OptionError, PluginError, ThalwegError, UnknownNameError
 
@@ -96,7 +96,7 @@ class Registry:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:
-                registry.failures.setdefault(entry.name, said(error))
+                registry.failures.setdefault(entry.name, error_text(error))
                 continue
             if entry.dist:
                 registry.origins[entry.name] = Origin(entry.name, entry.dist.name, entry.dist.version)
@@ -241,8 +241,8 @@ class Registry:
                     call.function(partial(self._register, kind, call.plugin_name, found, mine))
                 except Exception as error:
                     # None of its parts of this kind: half of a plugin would be harder to understand.
-                    self.failures[call.plugin_name] = said(error)
-                    log.warning("plugin %s: its %s are left out: %s", call.plugin_name, kind, said(error))
+                    self.failures[call.plugin_name] = error_text(error)
+                    log.warning("plugin %s: its %s are left out: %s", call.plugin_name, kind, error_text(error))
                 else:
                     found.update(mine)
             self._parts[kind] = found

@@ -25,7 +25,7 @@ class AttentiveNeuralProcess(TorchLearner):
 
     cite: ClassVar[str] = "10.48550/arXiv.1901.05761 10.48550/arXiv.2302.11002"
     sites: ClassVar[frozenset[Site]] = frozenset({"loss"})
-    apart: ClassVar[bool] = True
+    separate_inputs: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, Any]] = {
         "epochs": 500,
         "batch": 250,
