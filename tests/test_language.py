@@ -141,7 +141,7 @@ def test_models_of_one_name_are_not_mixed_up_in_the_schema(part: object, fits: b
         ("laws", "boundary-flux", "order", "whole number from 1 to 6"),
         ("datasets", "array", "missing", "allow, refuse or zero"),
         ("datasets", "radar", "box", "{NAME: [number, number], ...}"),
-        ("transforms", "split", "train", "[(number, text or null), (number, text or null)], or null"),
+        ("transforms", "select", "time", "[(number, text or null), (number, text or null)], or null"),
     ],
 )
 def test_what_an_option_may_be_is_said_in_words(kind: str, name: str, option: str, words: str) -> None:

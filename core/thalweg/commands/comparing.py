@@ -8,20 +8,25 @@ from typing import Any
 from rich.table import Table
 
 from ..components import Parts
-from ..results.comparing import Comparison, Difference, Side, compared, sides_of
-from ..results.report import cell, counted, table
+from ..results.comparing import Comparison, compared
+from ..results.differences import Difference
+from ..results.report import cell, counted, table, without_value
+from ..results.shared import Missing
+from ..results.sides import Side, sides_of
 from .console import console, differing, scores
 
 LONGEST = 20
 """Lines of what differs between two recipes."""
 
 
-def comparison(accounts: Mapping[str, Mapping[str, Any]], registry: Parts, *, intervals: bool) -> Comparison:
+def comparison(
+    accounts: Mapping[str, Mapping[str, Any]], registry: Parts, *, intervals: bool, missing: Missing = "drop"
+) -> Comparison:
     """The columns of runs, by title, scored on shared points."""
     sides = [
         side for title, each in accounts.items() for side in sides_of(title, each["records"], each.get("stores", {}))
     ]
-    return compared(sides, registry=registry, intervals=intervals)
+    return compared(sides, registry=registry, intervals=intervals, missing=missing)
 
 
 def show(result: Comparison) -> None:
@@ -40,11 +45,17 @@ def _notes(result: Comparison) -> Iterator[str]:
     sizes = {each.samples for side in result.sides for each in side.records}
     if sizes and max(sizes) > result.samples:
         yield f"scored on the {result.samples:,} test samples that all have, of {counted(sizes)}"
-    if result.read_again:
+    if result.read_again and result.missing == "reference":
+        yield (
+            f"where a column does not answer, the first column's value was scored: in {result.read_again:,} of "
+            f"{result.samples:,} samples; `coverage` is what each answered by itself"
+        )
+    elif result.read_again:
         yield (
             f"scored on the points that all answered: of {result.read_again:,} of {result.samples:,} samples they were "
             "not the same; `coverage` is what each answered by itself"
         )
+    yield from without_value(each for side in result.sides for each in side.records)
     for (label, _), why in result.apart.items():
         yield f"{label}: not on shared points, each on its own ({why})"
 
