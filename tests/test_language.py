@@ -167,9 +167,9 @@ def test_what_an_option_may_be_is_said_in_words(kind: str, name: str, option: st
         (
             "metrics",
             {"csi": {"thresholds": [1, "much"]}},
-            "csi.thresholds.1: 'much' is no number\n"
+            "csi.thresholds[1]: 'much' is no number\n"
             "  allowed: list of numbers (an event is a value at or above it, in the field's units; increasing)\n"
-            "  do: change 'thresholds.1'",
+            "  do: change 'thresholds[1]'",
         ),
         (
             "laws",
@@ -193,3 +193,30 @@ def test_each_cluster_is_shown_with_an_example_that_fits(name: str) -> None:
     text = CliRunner().invoke(app, ["clusters", name]).output
     assert not INTERNALS.findall(text)
     CLUSTERS[name].model_validate(yaml.safe_load(text.rpartition("Example")[2])["cluster"][name])
+
+
+CONSTRAIN = "list of {hold: value, by: value, oracle: true or false} (laws, each with its enforcer, in order)"
+
+
+@pytest.mark.parametrize(
+    ("constrain", "text"),
+    [
+        (
+            [{"hold": "nonnegative"}],
+            f"a.yaml: the option 'constrain[0].by' is missing\n  allowed: {CONSTRAIN}\n  do: give 'constrain[0].by'",
+        ),
+        (
+            [{"hold": "nonnegative", "bye": "additive", "by": "additive"}],
+            "a.yaml: constrain[0]: there is no option 'bye'\n  allowed: hold, by, oracle\n  do: did you mean 'by'?",
+        ),
+        (
+            "additive",
+            f"a.yaml: constrain: 'additive' is no list\n  allowed: {CONSTRAIN}\n  do: change 'constrain'",
+        ),
+    ],
+)
+def test_a_section_that_does_not_fit_is_refused_in_plain_words(constrain: object, text: str) -> None:
+    tree = {"name": "a", "ingest": "kaplan", "train": {"method": "persistence"}, "constrain": constrain}
+    with pytest.raises(OptionError) as caught:
+        Recipe.parse(tree, file="a.yaml")
+    assert str(caught.value) == text

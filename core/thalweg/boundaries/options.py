@@ -83,7 +83,7 @@ def option_error(
     `options` are those that were given, `where` the place of the model in a recipe: `train.method.unet`.
     """
     first, keys = _finding(error, options)
-    path = ".".join(map(str, keys))
+    path = _path(keys)
     place = ".".join(filter(None, (where, path)))
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ThalwegError):
@@ -95,7 +95,7 @@ def option_error(
             f"there is no option {name!r}",
             allowed=", ".join(known) or "no options",
             advice=f"did you mean {near[0]!r}?" if near else "leave it out",
-            where=".".join(filter(None, (where, *map(str, keys[:-1])))),
+            where=".".join(filter(None, (where, _path(keys[:-1])))),
         )
     allowed = _allowed(model, str(keys[0]) if keys else "")
     if first["type"] == "missing":
@@ -103,6 +103,11 @@ def option_error(
     complaint = _complaint(first, several=len(first["loc"]) > len(keys))
     advice = f"change {path!r}" if path else ""
     return OptionError(f"{_given(first['input'], keys)} {complaint}", allowed=allowed, advice=advice, where=place)
+
+
+def _path(keys: Sequence[int | str]) -> str:
+    """A place as a recipe's paths are written: `constrain[0].by`."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
 
 
 def _finding(error: ValidationError, options: Mapping[str, Any]) -> tuple[Any, list[int | str]]:

@@ -99,7 +99,7 @@ class Recipe(BaseModel):
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             keys = [key for key in cls.model_fields if key != "file"]
-            if first["type"] == "extra_forbidden":
+            if first["type"] == "extra_forbidden" and where in tree:
                 near = difflib.get_close_matches(where, keys, n=1)
                 raise OptionError(
                     f"there is no section {where!r}",
@@ -107,11 +107,11 @@ class Recipe(BaseModel):
                     advice=f"did you mean {near[0]!r}?" if near else "leave it out",
                     file=file,
                 ) from None
-            if first["type"] == "missing":
+            if first["type"] == "missing" and len(first["loc"]) == 1:
                 raise OptionError(
                     f"the section {where!r} is missing", allowed=", ".join(keys), advice=f"add `{where}:`", file=file
                 ) from None
-            raise option_error(cls, error, tree, where="").at(where, file=file) from None
+            raise option_error(cls, error, tree, where="").at("", file=file) from None
         if recipe.train.get("method", []) == []:
             raise OptionError(
                 "the section 'train' names no method",

@@ -41,8 +41,8 @@ class Windows(IndexTransform):
 
     inputs: PositiveInt = Field(description="steps that a method is given as inputs")
     targets: PositiveInt = Field(description="steps that a method estimates, after the inputs")
-    stride: PositiveInt = Field(1, description="steps between the starts of two windows")
-    every: PositiveInt = Field(1, description="steps of the data between two steps of a window")
+    stride: PositiveInt = Field(1, description="distance between the starts of two windows, in steps of the data")
+    every: PositiveInt = Field(1, description="distance between two steps of a window, in steps of the data")
     over: str = Field("time", description="the dim of the steps")
     series: str | None = Field(None, description="the dim of independent series, such as model")
     within: str | None = Field(
