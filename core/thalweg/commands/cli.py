@@ -269,9 +269,10 @@ def plugins() -> None:
     registry.load()
     for name, hooks in sorted(registry.plugins.items()):
         origin = registry.origins.get(name)
-        typer.echo(
-            f"{name:<16}{f'{origin.distribution} {origin.version}' if origin else '':<28}{', '.join(sorted(hooks))}"
-        )
+        provides = sorted(hook.removeprefix("register_") for hook in hooks if hook.startswith("register_"))
+        watches = ["watches runs"] if any(not hook.startswith("register_") for hook in hooks) else []
+        source = f"{origin.distribution} {origin.version}" if origin else ""
+        typer.echo(f"{name:<16}{source:<28}{', '.join([*provides, *watches])}")
     for name, why in registry.failures.items():
         typer.echo(f"{name:<16}could not be loaded: {why}", err=True)
 
