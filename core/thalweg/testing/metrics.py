@@ -156,9 +156,9 @@ def missing_truth_is_not_counted(metric: AnyMetric, estimate: xr.Dataset, truth:
         if size < 2:
             continue
         kept = slice(0, size - 1 if dim in ("sample", "lead") else size // 2)
-        there = xr.DataArray(np.arange(size) < kept.stop, dims=dim)
+        present = xr.DataArray(np.arange(size) < kept.stop, dims=dim)
         small = [each.isel({dim: kept}) if dim in each.dims else each for each in (estimate, truth)]
-        for which, holed in _holed(estimate, truth, there, dim):
+        for which, holed in _holed(estimate, truth, present, dim):
             how = f"with {which} missing in a part of {dim!r}, not without that part,"
             if dim == "lead":
                 left, right = score(metric, *small).by_lead, score(metric, *holed).by_lead
@@ -177,10 +177,10 @@ def missing_truth_is_not_counted(metric: AnyMetric, estimate: xr.Dataset, truth:
 
 
 def _holed(
-    estimate: xr.Dataset, truth: xr.Dataset, there: xr.DataArray, dim: str
+    estimate: xr.Dataset, truth: xr.Dataset, present: xr.DataArray, dim: str
 ) -> Iterator[tuple[str, list[xr.Dataset]]]:
     def cut(data: xr.Dataset) -> xr.Dataset:
-        return data.assign({name: each.where(there) for name, each in data.data_vars.items() if dim in each.dims})
+        return data.assign({name: each.where(present) for name, each in data.data_vars.items() if dim in each.dims})
 
     yield "the truth", [estimate, cut(truth)]
     yield "the estimate", [cut(estimate), truth]
@@ -318,8 +318,8 @@ def _refuse(*_: object, **__: object) -> None:
     raise AssertionError("it reads values; leave them to dask")
 
 
-def _values(made: Score) -> tuple[Any, Any]:
-    return made.by_lead.values, made.overall.values
+def _values(score: Score) -> tuple[Any, Any]:
+    return score.by_lead.values, score.overall.values
 
 
 def _floats(data: xr.Dataset) -> list[tuple[Any, xr.DataArray]]:
