@@ -131,7 +131,7 @@ def _train(plan: Plan, data: xr.Dataset, *, given: Signature, wanted: Signature)
         demand = demand_of(plan.method, plan.options, plan.cluster, given=given, wanted=wanted)
     return Step(
         "train",
-        digest(plan.solver_digest(held=False), plan.solver_digest(held=True)),
+        plan.solver_digest(held=plan.twins and "free" not in plan.versions),
         f"{plan.method.name} on {counts} samples",
         tasks=demand.workers if demand.memory else 0,
         peak=demand.memory,
