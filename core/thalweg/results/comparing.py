@@ -15,9 +15,11 @@ from ..components.calls import call
 from ..components.totals import Totals
 from ..errors import CompareError, ThalwegError
 from ..samples import Prepared
-from ..stores.arrays import read, reading
+from ..samples.elements import has_samples, owners
+from ..stores.arrays import reading
 from .answered import answered
 from .bootstrap import FEW, Series, half_width, length, weights
+from .estimates import estimate_at
 from .records import Record, entries
 from .scoring import Tally, finish, tally
 from .sums import Sums
@@ -54,10 +56,7 @@ class Side:
 
     def estimate(self, at: Array) -> xr.Dataset:
         """The estimates of some samples, in memory."""
-        url = str(self.stores["estimates"][self.variant])
-        with reading(url):
-            data = read(url)
-            return (data.isel(sample=at) if "sample" in data.dims else data).load()
+        return estimate_at(str(self.stores["estimates"][self.variant]), [int(each) for each in at])
 
     def truth(self, at: Array) -> xr.Dataset:
         """The truth of some samples, in memory."""
@@ -243,9 +242,9 @@ class _Shared:
         """Estimate and truth of each side, with the truth only where all of them answered."""
         estimates = [side.estimate(at[chunk]) for side, at in zip(self.sides, self.at, strict=True)]
         truth = self.sides[0].truth(self.at[0][chunk])
-        masked = {}
+        masked, of = {}, owners(truth)
         for name, array in truth.data_vars.items():
-            if "sample" in array.dims:
+            if has_samples(array, of):
                 there = answered(estimates[0], array)
                 for each in estimates[1:]:
                     there = there & answered(each, array)
