@@ -34,7 +34,8 @@ from thalweg.recipes.recipe import Recipe
 from thalweg.results.comparing import Side, compared, sides_of
 from thalweg.results.folders import read_run
 from thalweg.stores.arrays import read
-from thalweg.testing import check_dataset
+from thalweg.testing import check_dataset, laws, methods, metrics
+from thalweg.testing.report import attempt
 from thalweg.testing.toy_learner import ToyLearner
 
 COUNTS = (3, 400, 0, 5, 4, 40, 7, 3, 3, 60)
@@ -377,3 +378,50 @@ def test_an_estimate_with_other_elements_is_refused(tmp_path: Path, monkeypatch:
 
 def test_the_dataset_keeps_what_datasets_keep() -> None:
     check_dataset(Graphs())
+
+
+class Crowd(Sum):
+    """Sees the other graphs of its batch."""
+
+    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
+        found = super().solve(inputs, wanted)
+        return found - found.mean()
+
+
+class Crowded(Positive):
+    """A residual that depends on the other graphs of the batch."""
+
+    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+        found = super().residual(fields, context)
+        return (found - found.mean()).map(lambda each: each.assign_attrs(units="kg"))
+
+
+class Ordered(Plain):
+    """Weighs the first elements of a batch more."""
+
+    def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, Any]:
+        error = super().statistics(estimate, truth)["error"]
+        return {"error": error * xr.DataArray(np.linspace(2, 1, error.sizes["node"]), dims="node")}
+
+
+def test_the_kit_cuts_batches_of_unlike_samples() -> None:
+    """Parts that keep their contract pass on them; those that see other samples of the batch are named."""
+    data = Graphs().open()
+    for solver, wrong in ((Sum(), False), (Crowd(), True)):
+        case = methods.Case(solver, data)
+        assert failed(methods.samples_do_not_see_one_another, case) == wrong
+        assert not failed(methods.estimate_is_what_is_wanted, case)
+    for law, wrong in ((Positive(), False), (Crowded(), True)):
+        assert failed(laws.samples_do_not_see_one_another, laws.Case(law, data)) == wrong
+    samples = thalweg.Samples.of(data)
+    truth, inputs = samples.truth(slice(None)), samples.inputs(slice(None))
+    estimate = Sum().solve(inputs, Signature((), dict(inputs.sizes))).assign_coords(truth.coords)
+    for metric, wrong in ((Plain(), False), (Ordered(), True)):
+        assert failed(metrics.order_of_samples_does_not_matter, metric, estimate, truth) == wrong
+        assert failed(metrics.cuts_do_not_matter, metric, estimate, truth) == wrong
+    assert not failed(metrics.missing_truth_is_not_counted, Plain(), estimate, truth)
+
+
+def failed(check: Any, *arguments: Any) -> bool:
+    (found,) = attempt("", "", (check,), *arguments)
+    return found.ok is not True
