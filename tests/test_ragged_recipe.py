@@ -404,6 +404,22 @@ class Ordered(Plain):
         return {"error": error * xr.DataArray(np.linspace(2, 1, error.sizes["node"]), dims="node")}
 
 
+class Ratio(Plain):
+    """A norm over all nodes of the batch."""
+
+    def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, Any]:
+        return {"ratio": (super().statistics(estimate, truth)["error"] ** 2).sum() ** 0.5}
+
+
+def test_a_mean_over_several_samples_is_refused() -> None:
+    samples = thalweg.Samples.of(Graphs().open())
+    truth = samples.truth(slice(None))
+    with pytest.raises(EstimateError) as error:
+        thalweg.score(Ratio(), truth, truth)
+    assert error.value.given == "Ratio makes one value of 'ratio' for all samples of a batch"
+    assert error.value.allowed == "a statistic along sample or node, or `Totals`"
+
+
 def test_the_kit_cuts_batches_of_unlike_samples() -> None:
     """Parts that keep their contract pass on them; those that see other samples of the batch are named."""
     data = Graphs().open()

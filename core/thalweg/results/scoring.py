@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..components.totals import Totals
-from ..samples.elements import by_sample, owners
+from ..errors import EstimateError
+from ..samples.elements import by_sample, has_samples, owners
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,14 +47,20 @@ def tally(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset) -> dict[str, 
     A statistic given as a field per point is added up over the truth's dims other than `sample` and `lead`;
     points that are NaN are not counted. Elements along a ragged dim are added up within the sample that they belong to.
     Of `Totals` a sum of which nothing was counted is 0, also where it is NaN. A dim that the statistic brings itself
-    (threshold, bin) is kept.
+    (threshold, bin) is kept. Raises `EstimateError` for a mean over elements of several samples.
     """
     of = owners(truth)
     points = {str(dim) for array in truth.data_vars.values() for dim in array.dims} - {*KEPT, *of}
-    return {
-        name: _of_samples(_totals(each, points), of, count=truth.sizes.get("sample", 1))
-        for name, each in metric.statistics(estimate, truth).items()
-    }
+    found = {}
+    for name, each in metric.statistics(estimate, truth).items():
+        if of and not isinstance(each, Totals) and not has_samples(each, of):
+            raise EstimateError(
+                f"{metric.name} makes one value of {name!r} for all samples of a batch",
+                allowed=f"a statistic along sample or {' or '.join(of)}, or `Totals`",
+                advice="keep the dims that `thalweg.kept_dims` names",
+            )
+        found[name] = _of_samples(_totals(each, points), of, count=truth.sizes.get("sample", 1))
+    return found
 
 
 def _of_samples(totals: Totals, of: Mapping[str, Ints], *, count: int) -> Totals:

@@ -442,6 +442,21 @@ def test_graphs_of_unlike_size_take_the_sum_of_their_sizes(
         assert together[f"{variant}/ate/rmse/mean"] == pytest.approx(np.average(each, weights=count), rel=1e-12)
 
 
+def test_batches_that_processes_write_side_by_side_are_those_of_threads(
+    tmp_path: Path, recipe: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = recipe(
+        ingest={"synthetic-tours": {**PLANE, "graphs": 6, "poses": [25, 90], "gap": 10, "chunk": 2}},
+        preprocess=["validate-graph"],
+    )
+    monkeypatch.setattr(steps, "BATCH", 1)
+    one = run(tree, tmp_path / "threads")
+    other = run({**tree, "cluster": {"local": {"workers": 2}}}, tmp_path / "processes")
+    assert {name: each for name, each in one.items() if "seconds" not in name} == {
+        name: each for name, each in other.items() if "seconds" not in name
+    }
+
+
 @pytest.mark.fault("trajectories", "a solve stopped before it converged: the log says so, and the scores record it")
 def test_a_solve_that_did_not_converge_is_said(
     tmp_path: Path, recipe: Callable[..., dict[str, Any]], caplog: pytest.LogCaptureFixture
