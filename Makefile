@@ -38,7 +38,7 @@ layers: env
 	$(BIN)/lint-imports
 
 unit: env
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 docs: env
 	$(BIN)/mkdocs build --quiet --strict

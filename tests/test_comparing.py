@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import Registry, score
+from thalweg import Metric, Registry, WholeMetric, score
 from thalweg.errors import CompareError
 from thalweg.pipeline import Execution, execute
 from thalweg.recipes.planning import plans
 from thalweg.results.answered import answers, hashes
 from thalweg.results.bootstrap import Series, half_width, length, weights
-from thalweg.results.comparing import Side, compared, difference, sides_of
+from thalweg.results.comparing import compared
+from thalweg.results.differences import difference
 from thalweg.results.folders import read_run
-from thalweg.results.records import Record
-from thalweg.results.report import table
+from thalweg.results.records import Coverage, Record, records_of
+from thalweg.results.report import table, without_value
 from thalweg.results.scoring import Totals, tally
+from thalweg.results.shared import filled
+from thalweg.results.sides import Side, sides_of
 from thalweg.results.sums import Sums, Writer, flat, parted, per_sample
 from typer.testing import CliRunner
 
@@ -123,7 +127,11 @@ class _Kept:
     def side(self, title: str, estimate: xr.Dataset) -> Side:
         self.estimates[title] = estimate
         metric = REGISTRY.make("metrics", "rmse")
-        tallies, _ = per_sample({"rmse": tally(metric, estimate, self.truth)})  # type: ignore[arg-type]
+        ones = Totals(xr.DataArray(np.arange(60.0), dims="sample"), xr.DataArray(np.ones(60, int), dims="sample"))
+        parts = {"rmse": tally(metric, estimate, self.truth), "violation/sum": {"mean": ones}}  # type: ignore[arg-type]
+        if title == "other":
+            parts["violation/sum"] = {"mean": Totals(ones.sum + 2, ones.count)}
+        tallies, _ = per_sample(parts)
         arrays: dict[str, Any] = {
             "free": tallies,
             "answered_free": {
@@ -139,8 +147,37 @@ class _Kept:
         writer.put(arrays, slice(0, 60))
         value = float(score(metric, estimate, self.truth).overall)  # type: ignore[arg-type]
         options = '{"rmse": {}}'
-        records = (Record("rmse", (), "free", None, value, 300.0, 0.9, "1", "lower", options, 60, "", ""),)
-        return Side(title, "free", records, {"sums": writer.url, "batch": 7})
+        first = Record("rmse", (), "free", None, value, 300.0, 0.9, "1", "lower", options, 60, "", "")
+        others = [
+            replace(first, metric="whole", options='{"whole": {}}'),
+            replace(first, metric="adding", options='{"adding": {}}'),
+            replace(first, metric="violation/sum", options='{"sum": {}}'),
+        ]
+        return Side(title, "free", (first, *others), {"sums": writer.url, "batch": 7})
+
+
+class Whole(WholeMetric):
+    def value(self, estimate: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:
+        return abs(estimate.v - truth.v).median()
+
+
+class Adding(Metric):
+    def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> dict[str, Totals]:
+        error = abs(estimate.v - truth.v)
+        return {"error": Totals(error.sum(), error.notnull().sum())}
+
+    def value(self, mean: Any) -> xr.DataArray:
+        return mean["error"]
+
+
+class _Parts:
+    """The installed parts, and two metrics that keep no sums by sample."""
+
+    def make(self, kind: Any, options: Any) -> Any:
+        own = {"whole": Whole, "adding": Adding}.get(next(iter(options)))
+        return own() if own else REGISTRY.make(kind, options)
+
+    parts = REGISTRY.parts
 
 
 def test_a_method_that_is_silent_where_it_is_wrong_gains_nothing(
@@ -152,7 +189,7 @@ def test_a_method_that_is_silent_where_it_is_wrong_gains_nothing(
     silent = whole.where(abs(whole.v - world.truth.v) < 1)
     other = world.truth + 0.9
     columns = [world.side("whole", whole), world.side("silent", silent), world.side("other", other)]
-    found = compared(columns, registry=REGISTRY)
+    found = compared(columns, registry=_Parts())
     there = silent.v.notnull()
     by_hand = [float(np.sqrt((((each - world.truth).v.where(there)) ** 2).mean())) for each in (whole, silent, other)]
     assert [side.records[0].value for side in found.sides] == pytest.approx(by_hand, rel=1e-12)
@@ -164,6 +201,70 @@ def test_a_method_that_is_silent_where_it_is_wrong_gains_nothing(
     (worse,) = found.differences[2]["rmse", '{"rmse": {}}']
     assert worse.value == pytest.approx(by_hand[2] - by_hand[0])
     assert worse.half > 0
+    # Metrics that keep no sums by sample are scored on the same points, without an interval.
+    values = [{each.metric: each for each in side.records} for side in found.sides]
+    errors = [abs((each - world.truth).v).where(there) for each in (whole, silent, other)]
+    assert [each["whole"].value for each in values] == pytest.approx([float(each.median()) for each in errors])
+    assert [each["adding"].value for each in values] == pytest.approx([float(each.mean()) for each in errors])
+    assert {each["whole"].count for each in values} == {float(there.sum())}
+    assert not found.apart
+    # What is left of a law does not depend on the points that were answered.
+    (more,) = found.differences[2]["violation/sum", '{"sum": {}}']
+    assert (more.value, more.half) == pytest.approx((2.0, 0.0))
+    assert found.differences[2].keys() == {("rmse", '{"rmse": {}}'), ("violation/sum", '{"sum": {}}')}
+
+
+def test_the_first_column_may_answer_for_those_that_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = _Kept(tmp_path, monkeypatch)
+    rng = np.random.default_rng(5)
+    first, other = (world.truth + xr.Dataset({"v": (("sample", "x"), rng.normal(size=(60, 5)))}) for _ in range(2))
+    there = rng.random((60, 5)) < 0.5
+    silent = other.where(xr.DataArray(there, dims=("sample", "x")))
+    columns = [world.side("first", first), world.side("silent", silent)]
+    found = compared(columns, registry=_Parts(), missing="reference")
+    filled = silent.fillna(first)
+    by_hand = [float(np.sqrt(((each - world.truth).v ** 2).mean())) for each in (first, filled)]
+    assert [side.records[0].value for side in found.sides] == pytest.approx(by_hand, rel=1e-12)
+    assert found.sides[0].records[0].value == columns[0].records[0].value, "the reference is scored as by itself"
+    assert compared(columns, registry=_Parts()).sides[1].records[0].value != found.sides[1].records[0].value
+
+
+def test_an_uncertainty_that_the_reference_does_not_give_is_zero_there() -> None:
+    truth = xr.Dataset({"v": (("sample", "x"), np.zeros((2, 3)))})
+    mean, variance = np.ones((2, 3)), np.full((2, 3), 4.0)
+    mean[0, 0] = variance[1, 2] = np.nan
+    own = xr.Dataset({"v": (("sample", "x"), mean), "v_variance": (("sample", "x"), variance)})
+    made = filled(own, truth + 7, truth)
+    assert made.v.values.tolist() == [[7, 1, 1], [1, 1, 7]]
+    assert made.v_variance.values.tolist() == [[0, 4, 4], [4, 4, 0]]
+    members = own[["v"]].expand_dims(member=2).transpose("sample", "member", "x")
+    spread = filled(members, (truth + 7).expand_dims(member=3) * [[[1]], [[2]], [[0]]], truth)
+    assert spread.v.sel(sample=0, x=0).values.tolist() == [7, 7]
+
+
+def test_points_are_counted_where_they_are_weighted() -> None:
+    latitude = np.array([0.0, 60.0])
+    truth = xr.Dataset({"v": (("sample", "latitude"), np.zeros((4, 2)))}, {"latitude": latitude})
+    estimate = (truth + 1).where(truth["latitude"] + xr.DataArray([1, 0, 0, 0], dims="sample") > 0)
+    metric = REGISTRY.make("metrics", {"rmse": {"weights": "area"}})
+    assert score(metric, estimate, truth).counts is None  # type: ignore[arg-type]
+    counts = [(each["points"], each["answered"]) for each in answers(estimate, truth).values()]
+    (record,) = records_of(
+        score(metric, estimate, truth),  # type: ignore[arg-type]
+        Record("rmse", (), "free", None, 0.0, 0.0, 0.0, "1", "lower", "", 4, "", ""),
+        coverage=Coverage.of(counts),
+        units="1",
+    )
+    assert (record.count, record.coverage) == (5.0, 0.625)
+
+
+def test_a_lead_without_value_is_named() -> None:
+    record = Record("rmse", (), "free", None, 1.0, 9.0, 1.0, "K", "lower", "", 3, "", "")
+    leads = [replace(record, lead=lead, value=value) for lead, value in ((1, 1.0), (2, np.nan), (3, np.nan))]
+    assert without_value([record, *leads]) == [
+        "no value at lead 2, 3, so that over all leads it is of the others: rmse"
+    ]
+    assert without_value([record, leads[0]]) == without_value([replace(record, value=np.nan), *leads]) == []
 
 
 def test_columns_give_back_what_was_laid_into_them(tmp_path: Path) -> None:

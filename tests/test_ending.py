@@ -25,7 +25,9 @@ from typer.testing import CliRunner
 Recipes = Callable[..., Path]
 
 SLOW = """
-import sys, time
+import signal, sys, time
+# Whoever started the tests in the background may have had it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import thalweg.stores.blocks as blocks
 from thalweg.commands.cli import main
 put = blocks.put

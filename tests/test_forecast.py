@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,14 @@ import thalweg
 import xarray as xr
 import yaml
 from thalweg import HandshakeError, Registry, Transform, UnknownNameError, hookimpl
-from thalweg.errors import CorruptError, OptionError
+from thalweg.errors import CorruptError, OptionError, RecipeError
 from thalweg.pipeline import Execution, execute
 from thalweg.recipes.planning import plans
 from thalweg.results.cf import as_cf, write_forecast
 from thalweg.results.forecasts import Forecasting
 from thalweg.stores.arrays import read
 from thalweg.stores.store import Store
+from typer.testing import CliRunner
 
 REGISTRY = Registry.installed()
 MONTHS = 120
@@ -297,3 +299,40 @@ def test_the_command(archive: xr.Dataset, done: tuple[Path, Execution], tmp_path
     missing = CliRunner().invoke(app, ["forecast", "nothing", "--store", store])
     assert missing.exit_code == 2
     assert "names no run" in missing.output
+
+
+def test_a_recipe_may_train_and_forecast_without_a_test(archive: xr.Dataset, tmp_path: Path) -> None:
+    """Nothing is estimated or scored; the forecast is that of a run that was scored."""
+    file = written(tmp_path, archive)
+    scored = ran(file, tmp_path / "scored")
+    tree = yaml.safe_load(file.read_text())
+    tree["preprocess"][-1] = {"split": {"train": [2000, 2005]}}
+    with pytest.raises(RecipeError, match="rmse has nothing to score: `split` gives no test"):
+        plans(_rewritten(file, tree), registry=REGISTRY, store=str(tmp_path / "store"))
+    del tree["evaluate"]
+    from thalweg.commands.cli import app
+
+    (plan,) = plans(_rewritten(file, tree), registry=REGISTRY, store=str(tmp_path / "store"))
+    assert plan.text().count("no test period: nothing is estimated or scored") == 2
+    shown = CliRunner().invoke(app, ["run", str(file), "--store", str(tmp_path / "store")])
+    assert shown.exit_code == 0, shown.output
+    assert ": trained, not scored (no test period)" in shown.output
+    line = next(each for each in shown.output.splitlines() if each.startswith("forecast"))
+    done = execute(plan, registry=REGISTRY)
+    assert done.stages["train"].reused
+    assert not done.records()
+    made = Forecasting.of(Path(done.run.folder).name, Store(tmp_path / "store")).forecast(REGISTRY)
+    other = Forecasting.of(Path(scored.run.folder).name, Store(tmp_path / "scored")).forecast(REGISTRY)
+    xr.testing.assert_identical(made, other)
+    out = tmp_path / "forecast.nc"
+    again = CliRunner().invoke(app, [*shlex.split(line)[2:], "--out", str(out)])
+    assert again.exit_code == 0, again.output
+    assert out.exists()
+    compared = CliRunner().invoke(app, ["compare", Path(done.run.folder).name, "--store", str(tmp_path / "store")])
+    assert compared.exit_code == 1
+    assert "no run was scored" in compared.output
+
+
+def _rewritten(file: Path, tree: dict[str, Any]) -> Path:
+    file.write_text(yaml.safe_dump(tree, sort_keys=False))
+    return file

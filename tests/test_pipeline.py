@@ -142,8 +142,8 @@ def test_death_at_any_write_changes_nothing(recipe: Recipes, tmp_path: Path) -> 
     run_recipe(file, tmp_path / "whole")
     reference = _measured(scores(tmp_path / "whole"))
     fresh = 0
-    # Every fifth write, from another one each time: over some runs of the tests, every instant between two writes.
-    for at in itertools.count(int(np.random.default_rng().integers(1, 6)), 5):
+    # Every ninth write, from another one each time: over some runs of the tests, every instant between two writes.
+    for at in itertools.count(int(np.random.default_rng().integers(1, 10)), 9):
         store = tmp_path / f"dies-at-{at}"
         died = run_and_die(file, store, at=at, block=8000)
         _nothing_half_written(store)

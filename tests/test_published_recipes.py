@@ -6,8 +6,6 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,14 @@ import pytest
 import xarray as xr
 from safetensors import safe_open
 from thalweg import Registry, scalars
+from thalweg.commands.cli import app
 from thalweg.errors import RecipeError
 from thalweg.learning import TrainOptions
 from thalweg.pipeline import execute
 from thalweg.recipes.plan import Plan
 from thalweg.recipes.planning import plans
 from thalweg.recipes.recipe import Recipe
+from typer.testing import CliRunner, Result
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES, GOLDEN = ROOT / "recipes", ROOT / "tests" / "golden"
@@ -201,13 +201,13 @@ def golden(name: str, text: str, folder: Path) -> None:
     assert text == file.read_text()
 
 
-def run(name: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def run(name: str, folder: Path, *more: str) -> Result:
     given = [word for each in overrides(name, folder, *more) for word in ("--set", each)]
     words = ["run", str(RECIPES / f"{name}.yaml"), "--store", str(folder / "store"), "--to", "train", *given]
-    return subprocess.run([sys.executable, "-m", "thalweg", *words], capture_output=True, text=True, check=False)
+    return CliRunner().invoke(app, words)
 
 
-def errors(done: subprocess.CompletedProcess[str]) -> str:
+def errors(done: Result) -> str:
     lines = done.stderr.splitlines(keepends=True)
     first = next(i for i, line in enumerate(lines) if re.match(r"\w+Error: ", line))
     return "".join(lines[first:])
@@ -233,7 +233,7 @@ def test_a_training_that_breaks_names_its_batch_and_refuses_strange_weights(tmp_
     """The loss turns NaN under a wild learning rate; what was good is kept; another network's weights are named."""
     wild = ("train.learning_rate=1e30", "train.clip=null", "train.warm_up=0", "train.checkpoint_steps=1")
     broken = run("icar-enso", tmp_path, *wild)
-    assert broken.returncode == 1
+    assert broken.exit_code == 1
     golden("loss-turned-nan", errors(broken), tmp_path)
     (kept,) = tmp_path.glob("store/train/*/attempt-*/checkpoints/checkpoint.safetensors")
     with safe_open(kept, framework="numpy") as file:
@@ -245,5 +245,5 @@ def test_a_training_that_breaks_names_its_batch_and_refuses_strange_weights(tmp_
     )
     shutil.copy(other, kept)
     strange = run("icar-enso", tmp_path, *wild)
-    assert strange.returncode == 1
+    assert strange.exit_code == 1
     golden("another-architecture", errors(strange), tmp_path)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from thalweg import HandshakeError, Pairs, Ragged, Samples, index_of
 from thalweg.samples.ragged import Slots
+from thalweg.samples.values import digest_of
 
 INPUTS, TRUTH = ("height", "label"), ("height", "weight", "whole")
 
@@ -151,3 +152,24 @@ def test_each_chunk_has_one_writer_and_little_is_left_empty(counts: list[int], b
 def example(counts: list[int]) -> xr.Dataset:
     data = xr.Dataset({"height": ("node", np.arange(float(sum(counts))))})
     return Ragged.over("graph", {"node": counts}, inputs=("height",), truth=("height",)).on(data)
+
+
+@pytest.mark.parametrize(
+    ("counts", "changed", "same"),
+    [
+        ([3, 1, 2], None, True),
+        ([3, 1, 2], 4, True),
+        ([3, 1, 2], 1, False),
+        ([3, 1, 5], None, True),
+        ([2, 2, 2], None, False),
+    ],
+    ids=["again", "a value of the test", "a value of train", "a larger test graph", "other counts"],
+)
+def test_a_training_is_found_by_the_values_of_its_samples(counts: list[int], changed: int | None, same: bool) -> None:
+    def digest(counts: list[int], changed: int | None) -> str:
+        data = example(counts)
+        if changed is not None:
+            data["height"].values[changed] += 1
+        return digest_of(index_of(data).labelled(np.array([0, 0, 2])).on(data), "train")
+
+    assert (digest(counts, changed) == digest([3, 1, 2], None)) == same

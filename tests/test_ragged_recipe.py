@@ -31,8 +31,9 @@ from thalweg.pipeline import Execution, execute
 from thalweg.recipes import steps
 from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
-from thalweg.results.comparing import Side, compared, sides_of
+from thalweg.results.comparing import compared
 from thalweg.results.folders import read_run
+from thalweg.results.sides import Side, sides_of
 from thalweg.stores.arrays import read
 from thalweg.testing import check_dataset, laws, methods, metrics
 from thalweg.testing.report import attempt

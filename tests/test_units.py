@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import HandshakeError
+from thalweg import HandshakeError, quantities
 from thalweg.components.signature import Field, Signature, shake
 from thalweg.quantities.sphere import cosine_of_latitude, find_axis, in_degrees
 from thalweg.quantities.units import canonical_units, conversion, explained, is_difference, same_units
@@ -191,3 +192,13 @@ def test_parts_of_a_degree_count_from_where_the_degree_does(
     """UDUNITS takes `0.1 degC` for tenths of a kelvin: 200 of them would be -253 degC instead of 20."""
     assert conversion(given, wanted) == (None if expected is None else pytest.approx(expected))
     assert conversion("0.1 degC", "K", difference=True) == pytest.approx((0.1, 0.0))
+
+
+def test_strings_that_a_store_gave_back_are_texts(tmp_path: Path) -> None:
+    from thalweg.stores.arrays import lay_out, read
+
+    lay_out(str(tmp_path / "a"), xr.Dataset(coords={"event": ("sample", np.array(["é", "storm"], object))}), large={})
+    back = read(str(tmp_path / "a"))["event"].values
+    assert quantities.texts(back).tolist() == ["é", "storm"]
+    assert quantities.texts(np.array([1, 2])).tolist() == ["1", "2"]
+    assert quantities.texts(np.array(["2001-02-03"], "datetime64[D]")).tolist() == ["2001-02-03"]

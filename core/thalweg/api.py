@@ -25,12 +25,14 @@ from .recipes.plan import Plan
 from .recipes.planning import plans, plans_of
 from .recipes.recipe import Recipe
 from .recipes.registry import Registry
-from .results.comparing import Comparison, compared, sides_of
+from .results.comparing import Comparison, compared
 from .results.estimates import whole_estimate
 from .results.folders import read_run
 from .results.forecasts import Forecasting
 from .results.records import Record
 from .results.report import table
+from .results.shared import Missing
+from .results.sides import sides_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -227,14 +229,20 @@ def forecast(
     return Finished.of(run, store=store, registry=registry).forecast(data, origins=origins, held=held)
 
 
-def compare(*runs: str | Finished, store: str | Path | None = None, registry: Parts | None = None) -> Comparison:
+def compare(
+    *runs: str | Finished,
+    store: str | Path | None = None,
+    registry: Parts | None = None,
+    missing: Missing = "drop",
+) -> Comparison:
     """Scores of runs on the points that all answered, with paired differences from the first.
 
+    `missing="reference"` lets the first run answer the points that another does not, so that no run gains by silence.
     Raises `CompareError` where they were scored on different truths.
     """
     found = [each if isinstance(each, Finished) else Finished.of(each, store=store) for each in runs]
     sides = [side for each in found for side in sides_of(each.title, each.records, each.stores)]
-    return compared(sides, registry=registry or Registry.installed(), intervals=True)
+    return compared(sides, registry=registry or Registry.installed(), missing=missing)
 
 
 def _table(records: Mapping[str, Iterable[Record]]) -> pd.DataFrame:

@@ -107,6 +107,14 @@ def run(
             at = masked(execution.stages[to].store) or "nothing to store"
             console.print(f"{execution.run.title}: {to} at {at}", soft_wrap=True)
         return
+    option = _store_option(made[0].store.root)
+    if not made[0].tested:
+        for execution in finished:
+            name = Path(execution.run.folder).name
+            line = f"{shlex.join(['thalweg', 'forecast', name])}{option}"
+            console.print(f"{execution.run.title}: trained, not scored (no test period)", soft_wrap=True)
+            console.print(f"forecast  {line}", soft_wrap=True)
+        return
     scored = [each.plan for each in finished]
     names = [each.method.name for each in scored] if len(scored) > 1 else [scored[0].recipe.name]
     columns = titles(names, [options_of(each.method) for each in scored], [each.digest for each in scored])
@@ -121,7 +129,7 @@ def run(
     folders = [Path(execution.run.folder).name for execution in finished]
     console.print(f"figures   {Path(finished[-1].run.folder) / 'figures'}", soft_wrap=True)
     line = shlex.join(["thalweg", "compare", *folders])
-    console.print(f"compare   {line}{_store_option(made[0].store.root)}", soft_wrap=True)
+    console.print(f"compare   {line}{option}", soft_wrap=True)
 
 
 @app.command()
@@ -143,7 +151,19 @@ def forecast(
 
 
 @app.command()
-def compare(runs: Runs, store: StoreOption = None) -> None:
+def compare(
+    runs: Runs,
+    store: StoreOption = None,
+    missing: Annotated[
+        str,
+        typer.Option(
+            "--missing",
+            metavar="drop|reference",
+            help="what stands for a point that a run does not answer: nothing (it is scored for none), or the value"
+            " of the first run",
+        ),
+    ] = "drop",
+) -> None:
     """Put the scores of runs side by side, on the points that all answered, with paired differences.
 
     Refused where the runs were scored on different truths. What differs between their recipes is printed.
@@ -153,6 +173,8 @@ def compare(runs: Runs, store: StoreOption = None) -> None:
     from ..results.folders import read_run
     from .comparing import comparison, show, show_differences, show_what_differs
 
+    if missing not in ("drop", "reference"):
+        raise OptionError(f"--missing {missing!r}", allowed="drop, reference", advice="give one of them")
     place = check_place(store or STORE)
     found = {record["digest"]: record for record in (read_run(name, place) for name in runs)}
     names = [record["name"] for record in found.values()]
@@ -161,7 +183,9 @@ def compare(runs: Runs, store: StoreOption = None) -> None:
         f"{record['name']}/{digest[:10]}" if names.count(record["name"]) > 1 else record["name"]: record
         for digest, record in found.items()
     }
-    made = comparison(accounts, Registry.installed(), intervals=True)
+    made = comparison(
+        accounts, Registry.installed(), intervals=True, missing="reference" if missing == "reference" else "drop"
+    )
     show(made)
     show_differences(made)
     show_what_differs(accounts)

@@ -8,20 +8,25 @@ from typing import Any
 from rich.table import Table
 
 from ..components import Parts
-from ..results.comparing import Comparison, Difference, Side, compared, sides_of
-from ..results.report import cell, counted, table
+from ..results.comparing import Comparison, compared
+from ..results.differences import Difference
+from ..results.report import cell, counted, table, without_value
+from ..results.shared import Missing
+from ..results.sides import Side, sides_of
 from .console import console, differing, scores
 
 LONGEST = 20
 """Lines of what differs between two recipes."""
 
 
-def comparison(accounts: Mapping[str, Mapping[str, Any]], registry: Parts, *, intervals: bool) -> Comparison:
+def comparison(
+    accounts: Mapping[str, Mapping[str, Any]], registry: Parts, *, intervals: bool, missing: Missing = "drop"
+) -> Comparison:
     """The columns of runs, by title, scored on shared points."""
     sides = [
         side for title, each in accounts.items() for side in sides_of(title, each["records"], each.get("stores", {}))
     ]
-    return compared(sides, registry=registry, intervals=intervals)
+    return compared(sides, registry=registry, intervals=intervals, missing=missing)
 
 
 def show(found: Comparison) -> None:
@@ -40,11 +45,17 @@ def _notes(found: Comparison) -> Iterator[str]:
     sizes = {each.samples for side in found.sides for each in side.records}
     if sizes and max(sizes) > found.samples:
         yield f"scored on the {found.samples:,} test samples that all have, of {counted(sizes)}"
-    if found.read_again:
+    if found.read_again and found.missing == "reference":
+        yield (
+            f"where a column does not answer, the first column's value was scored: in {found.read_again:,} of "
+            f"{found.samples:,} samples; `coverage` is what each answered by itself"
+        )
+    elif found.read_again:
         yield (
             f"scored on the points that all answered: of {found.read_again:,} of {found.samples:,} samples they were "
             "not the same; `coverage` is what each answered by itself"
         )
+    yield from without_value(each for side in found.sides for each in side.records)
     for (label, _), why in found.apart.items():
         yield f"{label}: not on shared points, each on its own ({why})"
 

@@ -25,6 +25,13 @@ class Transform(Component):
 
         return xr.Dataset()
 
+    def learned_steps(self, data: xr.Dataset) -> xr.DataArray | None:  # noqa: ARG002
+        """Of each step of a dim, whether its values enter the statistics; None by default: no statistics.
+
+        The plan says where those are steps of the test.
+        """
+        return None
+
     @abstractmethod
     def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
         """The transformed dataset, lazy where `data` is."""

@@ -1,8 +1,9 @@
-"""Units, and coordinates on the sphere."""
+"""Units, coordinates on the sphere, and labels as text."""
 
 from __future__ import annotations
 
 from .sphere import cosine_of_latitude, find_axis, in_degrees, points_to
+from .texts import texts
 from .units import canonical_units, conversion, explained, is_difference, same_units, squared
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "points_to",
     "same_units",
     "squared",
+    "texts",
 ]

@@ -17,6 +17,7 @@ from .provenance import components, digest, record, recorded, stage_code
 from .recipe import Recipe
 
 NOTHING = "nothing to learn"
+UNTESTED = "no test period: nothing is estimated or scored"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Plan:
     places: Places = Places()
     batch: int = 1
     """Samples that one task of `constrain` or `evaluate` takes."""
+    tested: bool = True
+    """Whether there are test samples; without them a method learns, and is used to forecast."""
     source_record: str = ""
     """Digest of the dataset's options, whatever the state of its source."""
     cites: tuple[str, ...] = ()
@@ -92,11 +95,20 @@ class Plan:
         fields, method = self.steps["preprocess"].digest, self.method
         if not isinstance(method, Learner):
             return digest("train", fields, record(method))
+        return digest("train", fields, self.places.learned, self._learning(method, held=held))
+
+    def learned_from(self, values: str, *, held: bool) -> str:
+        """The digest of a training by the values that it learns from, wherever they come from."""
+        assert isinstance(self.method, Learner)
+        return digest("learned from", values, self._learning(self.method, held=held))
+
+    def _learning(self, method: Learner, *, held: bool) -> Any:
+        """What a training is besides its data."""
         holds = [hold_record(each) for each in self.learning_holds] if held else []
         resolved = method.resolved(self.options)
         judged = any(isinstance(each, Metric | WholeMetric) for each in components(resolved))
         code = [stage_code(each) for each in ("train", "judge") if each == "train" or judged]
-        return digest("train", fields, self.places.learned, record(method), recorded(resolved), holds, code)
+        return [record(method), recorded(resolved), holds, code]
 
     def estimate_digest(self, *, held: bool) -> str:
         """The digest of the free or the held estimate; the free one is the same under any `constrain`."""
@@ -162,7 +174,7 @@ class Plan:
         lines = [f"{self.recipe.name} ({self.recipe.experiment})  store {self.store.root}  on {self.cluster.summary}"]
         for step in self.steps.values():
             state = "broken" if step.broken else "cached" if step.cached else "run"
-            state = "-" if step.note == NOTHING else state
+            state = "-" if step.note in (NOTHING, UNTESTED) else state
             size = f"{human(step.nbytes):>9}" if step.nbytes else f"{'':>9}"
             work = f"{step.tasks} tasks, {human(step.peak)} each" if step.tasks else ""
             before = f"  {step.name:<11}{step.digest[:10]}  {state:<7}{size}  {work:<26}"

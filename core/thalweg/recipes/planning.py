@@ -24,6 +24,7 @@ from ..stores.attempt import FORMAT
 from ..stores.blocks import same_array
 from ..stores.store import Store
 from .handshakes import at
+from .leaks import notes
 from .limits import check_place, check_space, check_task
 from .parts import held_laws, labelled_metrics, train_options
 from .plan import Places, Plan, Step
@@ -103,11 +104,13 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
     given = Signature.of(data)
     if not given.fields:
         raise SourceError(f"{dataset.name} gives no variables", advice="declare `variables`", where="ingest")
-    older = [each for each in store.others("ingest", digest(source)) if each["digest"] != mark]
+    # One of them may be of an older source.
+    alike = [each.manifest for each in store.alike("ingest", digest(source))]
+    older = [each for each in alike if each["digest"] != mark]
     cached, broken = known(store, "ingest", mark)
     note = f"the source changed since {older[-1]['created']}: it is read anew" if older and not cached else ""
     ingest = replace(sized("ingest", mark, raw, cached=cached, note=note), broken=broken)
-    fields, data = _prepared(dataset, transforms, raw)
+    fields, data, learned = _prepared(dataset, transforms, raw)
     of_fields, of_index = divided(transforms)
     own = fields.drop_vars([name for name, array in fields.data_vars.items() if same_array(array, raw.get(name))])
     mark = digest("preprocess", mark, stage_code("preprocess"), [record(each) for each in of_fields])
@@ -119,7 +122,7 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
     cached, broken = known(store, "preprocess", mark)
     placed, wrong = known(store, "index", places.digest)
     preprocess = replace(
-        sized("preprocess", mark, own, cached=cached and placed, note=""),
+        sized("preprocess", mark, own, cached=cached and placed, note="; ".join(notes(learned, data))),
         broken="; ".join(each for each in (broken, wrong) if each),
         gives=str(
             Signature.of(
@@ -134,19 +137,25 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
     return _Ground(data, {"ingest": ingest, "preprocess": preprocess}, places, digest(source))
 
 
-def _prepared(dataset: Dataset, transforms: tuple[Transform, ...], raw: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
-    """The lazy fields, and the same with the index of their samples."""
+def _prepared(
+    dataset: Dataset, transforms: tuple[Transform, ...], raw: xr.Dataset
+) -> tuple[xr.Dataset, xr.Dataset, list[tuple[str, xr.DataArray]]]:
+    """The lazy fields, the same with the index of their samples, and which steps the statistics are of."""
     fields = data = raw
+    learned = []
     count, giver = len(divided(transforms)[0]), dataset.name
     for i, transform in enumerate(transforms):
         where = f"preprocess[{i}].{transform.name}"
+        before = data
         data = at(where, _transformed, transform, data, Signature.of(data), giver)
+        steps = at(where, call, transform, transform.learned_steps, before)
+        learned += [] if steps is None else [(transform.name, steps)]
         giver = transform.name
         if i < count:
             fields = data
         else:
             at(where, refuse_changed, fields, data, by=transform.name)
-    return fields, data
+    return fields, data, learned
 
 
 def _asked(dataset: Dataset, method: Callable[[], Any]) -> Any:

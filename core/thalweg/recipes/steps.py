@@ -20,7 +20,7 @@ from ..stores.blocks import PEAK, blocks, chunks_of, largest_block
 from ..stores.store import Store
 from .handshakes import at, shake_hands
 from .limits import check_space, check_task, demand_of, human
-from .plan import NOTHING, Plan, Step
+from .plan import NOTHING, UNTESTED, Plan, Step
 from .provenance import digest, record, stage_code
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def complete(plan: Plan, data: xr.Dataset, *, first: Mapping[str, Step], source_
     Raises `RecipeError` for parts that do not fit each other, and for what there is no room for.
     """
     test = Samples.of(data, "test")
-    wanted, given = test.wanted, test.given
+    shown = _shown(plan, data, test)
+    wanted, given = shown.wanted, shown.given
     _splits_are_apart(plan, data, test)
     gives = at(f"train.method.{plan.method.name}", plan.method.gives, given, wanted)
     shake_hands(plan.method, plan.holds, plan.metrics, given=given, gives=gives)
@@ -46,15 +47,37 @@ def complete(plan: Plan, data: xr.Dataset, *, first: Mapping[str, Step], source_
         at(f"train.method.{plan.method.name}", plan.method.check_samples, Samples.of(data, "train"))
     _whole_metrics_fit(plan, _all(gives, test) + _all(wanted, test))
     one = max(_one(gives), _one(wanted)) + _one(given)
-    plan = replace(plan, steps=first, batch=max(1, min(len(test), BATCH // max(1, one))))
+    tested = len(test) > 0
+    plan = replace(plan, steps=first, batch=max(1, min(len(test), BATCH // max(1, one))), tested=tested)
     train = _train(plan, data, given=given, wanted=wanted)
     constrain = _constrain(plan, gives, test, peak=PEAK * plan.batch * one)
-    steps = {**first, **{step.name: step for step in (train, constrain, _evaluate(plan, constrain))}}
+    later = [constrain, _evaluate(plan, constrain)]
+    if not tested:
+        later = [Step(each.name, each.digest, "", note=UNTESTED) for each in later]
+    steps = {**first, **{step.name: step for step in (train, *later)}}
     for name in ("constrain", "evaluate"):
         if not steps[name].cached:
             check_task(name, steps[name].peak, plan.cluster)
     check_space(plan.store, sum(step.nbytes for step in steps.values() if not step.cached))
     return replace(plan, steps=steps, source_record=source_record, cites=_cites(plan))
+
+
+def _shown(plan: Plan, data: xr.Dataset, test: Samples) -> Samples:
+    """Samples that say what the method is given: those of test, or those learned from in a recipe that scores nothing.
+
+    Raises `HandshakeError` where there is something to score, and no test.
+    """
+    train = Samples.of(data, "train")
+    if len(test) or not isinstance(plan.method, Learner) or not len(train):
+        return test
+    if plan.metrics or any(hold.oracle for hold in plan.holds):
+        raise HandshakeError(
+            f"{next(iter(plan.metrics), 'a law that looks at the truth')} has nothing to score: `split` gives no test",
+            allowed="a test period, or a recipe without `evaluate`, for a method that only forecasts",
+            advice="add `test` to `split`, or leave out `evaluate`",
+            where="evaluate",
+        )
+    return train
 
 
 def _splits_are_apart(plan: Plan, data: xr.Dataset, test: Samples) -> None:

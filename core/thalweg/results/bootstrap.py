@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..quantities import texts
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -35,7 +37,7 @@ class Series:
         if times is None:
             return cls(tuple(np.array([i]) for i in range(samples)), 1)
         when = _numbers(times)
-        labels = [keys[name].values.astype(str) for name in names if _labels(keys[name])]
+        labels = [texts(keys[name].values) for name in names if _labels(keys[name])]
         rows = np.array(["/".join(each) for each in zip(*labels, strict=True)]) if labels else np.zeros(samples, str)
         order = np.lexsort((when, rows))
         steps, same = np.diff(when[order]), rows[order][1:] == rows[order][:-1]
@@ -47,7 +49,7 @@ class Series:
 
 
 def _labels(array: xr.DataArray) -> bool:
-    return array.dtype.kind in "OUSib" and str(array.name) != "reference_time" and "time" not in str(array.name)
+    return array.dtype.kind in "OUSTib" and str(array.name) != "reference_time" and "time" not in str(array.name)
 
 
 def _numbers(times: Array) -> Array:

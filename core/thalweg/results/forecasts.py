@@ -38,7 +38,7 @@ FILE = "forecast.json"
 
 def described(plan: Plan, prepared: Prepared) -> tuple[Description, Samples]:
     """What the solver of a plan is, and samples that it is made for; reads no field."""
-    samples = prepared.samples("test")
+    samples = prepared.shown
     learner = plan.method if isinstance(plan.method, Learner) else None
     recorded = plan.resolved()["train"]
     dim = samples.index.dim

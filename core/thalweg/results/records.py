@@ -31,7 +31,7 @@ class Record:
     """None: over all leads."""
     value: float
     count: float
-    """How many points (or weights of points, or samples, as the metric counts) the value is of."""
+    """How many points (or samples, as the metric counts) the value is of; where points are weighted, all of them."""
     coverage: float
     """The part of the points with a truth that the estimate answered; NaN where no truth is there."""
     units: str
@@ -108,6 +108,8 @@ class Coverage:
     answered: float
     overall: float
     by_lead: Mapping[int, float]
+    points_by_lead: Mapping[int, float]
+    """How many were answered at each."""
 
     @classmethod
     def of(cls, fields: Sequence[tuple[xr.DataArray, xr.DataArray]]) -> Coverage:
@@ -118,10 +120,13 @@ class Coverage:
         for there, given in fields:
             if "lead" in there.dims:
                 leads = there["lead"].values.tolist() if "lead" in there.coords else range(1, there.sizes["lead"] + 1)
-                for lead, p, a in zip(leads, there.sum("sample").values, given.sum("sample").values, strict=True):
+                for lead, points_at, answered_at in zip(
+                    leads, there.sum("sample").values, given.sum("sample").values, strict=True
+                ):
                     before = by_lead.get(int(lead), (0.0, 0.0))
-                    by_lead[int(lead)] = before[0] + float(p), before[1] + float(a)
-        return cls(answered, _part(answered, points), {lead: _part(a, p) for lead, (p, a) in by_lead.items()})
+                    by_lead[int(lead)] = before[0] + float(points_at), before[1] + float(answered_at)
+        parts = {lead: _part(given, there) for lead, (there, given) in by_lead.items()}
+        return cls(answered, _part(answered, points), parts, {lead: given for lead, (_, given) in by_lead.items()})
 
 
 def _part(answered: float, points: float) -> float:
@@ -155,7 +160,7 @@ def _by_lead(values: xr.DataArray, counts: xr.DataArray | None, own: Record, cov
                 entry=(*own.entry, *entry),
                 lead=int(lead),
                 value=float(line[i]),
-                count=float("nan") if count is None else float(count[i]),
+                count=coverage.points_by_lead.get(int(lead), float("nan")) if count is None else float(count[i]),
                 coverage=coverage.by_lead.get(int(lead), float("nan")),
             )
 

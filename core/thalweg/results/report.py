@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -85,8 +86,24 @@ def with_files(stage: Stage, committed: Committed, run: Run, plan: Plan, stores:
         write_bytes(local[name], content, sync=False)
         if name == SCORES:
             records = from_parquet(content)
-    write_bytes(str(folder / "card.md"), card(plan, table(records)).encode(errors="backslashreplace"))
+    text = card(plan, table(records), without_value(records))
+    write_bytes(str(folder / "card.md"), text.encode(errors="backslashreplace"))
     local["card.md"] = str(folder / "card.md")
+    _summarise(run, plan, records, stores, [*local])
+    return replace(stage, records=records, files=local)
+
+
+def untested(stage: Stage, run: Run, plan: Plan) -> Stage:
+    """The evaluation of a run that has no test samples: its card, and no score."""
+    folder = Path(run.folder)
+    write_bytes(str(folder / "card.md"), card(plan, []).encode(errors="backslashreplace"))
+    _summarise(run, plan, (), {}, ["card.md"])
+    return replace(stage, files={"card.md": str(folder / "card.md")})
+
+
+def _summarise(
+    run: Run, plan: Plan, records: Sequence[Record], stores: Mapping[str, Any], files: Sequence[str]
+) -> None:
     summary = {
         "name": run.name,
         "experiment": run.experiment,
@@ -96,9 +113,8 @@ def with_files(stage: Stage, committed: Committed, run: Run, plan: Plan, stores:
         "records": [each.plain() for each in records],
         "stores": dict(stores),
     }
-    write_sealed(str(folder / "run.json"), {**summary, "cite": list(plan.cites)})
-    publish(run.folder, plan.store, ["run.json", *local])
-    return replace(stage, records=records, files=local)
+    write_sealed(str(Path(run.folder) / "run.json"), {**summary, "cite": list(plan.cites)})
+    publish(run.folder, plan.store, ["run.json", *files])
 
 
 def table(records: Iterable[Record]) -> list[dict[str, Any]]:
@@ -126,6 +142,24 @@ def table(records: Iterable[Record]) -> list[dict[str, Any]]:
         row[each.variant] = each.value
         row["count"][each.variant], row["coverage"][each.variant] = each.count, each.coverage
     return list(rows.values())
+
+
+def without_value(records: Iterable[Record]) -> list[str]:
+    """What to say of scores over all leads that some lead has no value in: they are of the other leads."""
+    values: dict[tuple[str, str, str], dict[int | None, float]] = {}
+    for each in records:
+        values.setdefault((each.row, each.options, each.variant), {})[each.lead] = each.value
+    silent: dict[str, list[str]] = {}
+    for (row, _, _), by_lead in values.items():
+        leads = [str(lead) for lead, value in by_lead.items() if lead is not None and value != value]
+        if leads and by_lead.get(None, math.nan) == by_lead.get(None):
+            rows = silent.setdefault(", ".join(leads), [])
+            rows += [row] if row not in rows else []
+    return [
+        f"no value at lead {leads}, so that over all leads it is of the others: {', '.join(rows[:6])}"
+        + (", ..." if len(rows) > 6 else "")
+        for leads, rows in silent.items()
+    ]
 
 
 def counted(counts: Iterable[float]) -> str:
@@ -164,14 +198,14 @@ def _lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def card(plan: Plan, rows: Sequence[Mapping[str, Any]]) -> str:
+def card(plan: Plan, rows: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> str:
     """A run's or a fitted solver's card."""
     laws = [f"* {'+'.join(law.name for law in h.laws)} by {h.enforcer.name} at the {h.site} site" for h in plan.holds]
     learned = f"{plan.method.name}, {'learned' if isinstance(plan.method, Learner) else 'solved'}"
     lines = [f"# {plan.recipe.name}", "", f"Data: {plan.dataset.name}. Method: {learned}.", ""]
     lines += [*laws, ""] if laws else []
     if rows:
-        lines += [*_lines(rows), ""]
+        lines += [*_lines(rows), "", *notes, *([""] if notes else [])]
     lines += ["Cite: " + ", ".join(f"https://doi.org/{doi}" for doi in plan.cites), ""] if plan.cites else []
     lines += ["```", plan.text(), "```", ""]
     return "\n".join(lines)

@@ -38,7 +38,7 @@ class Score:
     beside: Mapping[str, Score] = field(default_factory=dict)
     """What a metric tells beside its value, by name."""
     counts: tuple[xr.DataArray, xr.DataArray] | None = None
-    """How much was counted, by lead and overall; None for a measure that does not say."""
+    """How much was counted, by lead and overall; None for a measure that does not say, or counts weights."""
 
 
 def tally(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset) -> dict[str, Totals]:
@@ -122,7 +122,8 @@ def finish(metric: Metric, totals: Tally) -> Score:
     by_lead = metric.value(each_lead)
     overall = _over_leads(by_lead) if metric.overall == "mean" else metric.value(pooled)
     first = next(iter(totals.values()))
-    counts = first.over("sample").count, first.over("sample", "lead").count
+    whole_numbers = first.count.dtype.kind in "iub"
+    counts = (first.over("sample").count, first.over("sample", "lead").count) if whole_numbers else None
     whole = metric.beside(pooled)
     beside = {name: Score(each, whole[name], counts=counts) for name, each in metric.beside(each_lead).items()}
     return Score(by_lead, overall, beside, counts)

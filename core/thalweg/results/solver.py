@@ -11,6 +11,9 @@ from ..recipes.registry import Registry
 from ..stores.committed import committed_at
 from ..stores.files import filesystem, write_bytes, write_json
 
+FITTED = ("options.json", "state.safetensors", "card.md")
+"""The files of a fitted solver."""
+
 
 def write_fitted(url: str, solver: Fitted, *, card: str) -> None:
     """Write a fitted solver. Raises `EstimateError` for an array without a finite number; land may be NaN."""

@@ -41,6 +41,12 @@ class Prepared:
         """The samples of a split."""
         return _samples(self, split)
 
+    @property
+    def shown(self) -> Samples:
+        """Samples that say what a method is given: those of test, or of train where nothing is tested."""
+        test = self.samples("test")
+        return test if len(test) else self.samples("train")
+
 
 @lru_cache(maxsize=8)
 def _samples(prepared: Prepared, split: Split) -> Samples:

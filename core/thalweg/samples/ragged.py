@@ -168,6 +168,8 @@ class Slots:
         """Slots of samples with these counts, `batch` of them written at once."""
         import numpy as np
 
+        if not len(count):
+            return cls(1, 1, count, np.zeros(1, dtype=np.int64))
         firsts = np.arange(0, len(count), batch)
         held = np.add.reduceat(count, firsts)
         chunk = max(1, int(-(-int(held.sum()) // (SLACK * len(held)))) if len(held) > 1 else int(held.sum()))

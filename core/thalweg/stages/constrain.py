@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 def run(work: Work) -> Stage:
     """Make the estimates of a run, or find them."""
     plan = work.plan
+    if not plan.tested:
+        return Stage("constrain", "", plan.steps["constrain"].digest, reused=False)
     there, spent = {}, {}
     for variant in plan.versions:
         committed, there[variant] = _estimated(work, held=variant == "held")

@@ -34,6 +34,8 @@ Tallies = dict[str, dict[str, Tally]]
 def run(work: Work) -> Stage:
     """Score the estimates, or find their scores."""
     plan = work.plan
+    if not plan.tested:
+        return report.untested(Stage("evaluate", "", plan.steps["evaluate"].digest, reused=False), work.run, plan)
     urls = {variant: committed.url() for variant, committed in work.made.estimates.items()}
     prepared = work.made.prepared
 

@@ -16,5 +16,5 @@ def run(work: Work) -> Stage:
     def make(attempt: Attempt) -> dict[str, float]:
         return {"bytes": float(copy(source, attempt, work.workers, label="ingest"))}
 
-    work.made.ingest, reused = work.commit("ingest", digest, make, options=work.plan.source_record)
+    work.made.ingest, reused = work.commit("ingest", digest, make, options=lambda: work.plan.source_record)
     return work.stage("ingest", work.made.ingest, reused=reused)

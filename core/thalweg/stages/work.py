@@ -73,8 +73,11 @@ class Work:
     told: Callable[[str, Mapping[str, float], int], None] = lambda _stage, _numbers, _step: None
     """`told(stage, numbers, step)`: tells observers how far a stage is."""
 
-    def commit(self, name: str, digest: str, make: Make, *, options: str = "") -> tuple[Committed, bool]:
-        """A committed stage, and whether it was there; made if it is not."""
+    def commit(self, name: str, digest: str, make: Make, *, options: Callable[[], str] = str) -> tuple[Committed, bool]:
+        """A committed stage, and whether it was there; made if it is not.
+
+        `options` gives what other stages of its kind may have in common with it (see `Store.alike`).
+        """
         store = self.plan.store
         again = STAGE_OF.get(name, name) in self.redo
         generation = store.next_generation(name, digest) if again else 1
@@ -89,7 +92,9 @@ class Work:
         log.info("%s %s: %s", name, digest[:10], "reused" if reused else f"{committed.numbers['seconds']:.1f} s")
         return committed, reused
 
-    def _attempted(self, name: str, digest: str, make: Make, generation: int, options: str) -> tuple[Committed, bool]:
+    def _attempted(
+        self, name: str, digest: str, make: Make, generation: int, options: Callable[[], str]
+    ) -> tuple[Committed, bool]:
         """The stage, made here or meanwhile by another run, and whether it was another."""
         start = time.perf_counter()
         known = self.made.all()
@@ -99,8 +104,8 @@ class Work:
             if committed is None:
                 numbers = make(attempt)
                 committed = attempt.commit(
-                    {"stage": name, "digest": digest, "options": options, "versions": report.versions()},
-                    numbers={**numbers, "seconds": time.perf_counter() - start},
+                    {"stage": name, "digest": digest, "options": options(), "versions": report.versions()},
+                    numbers={"seconds": time.perf_counter() - start, **numbers},
                 )
         return committed, committed.folder != attempt.folder
 

@@ -6,10 +6,9 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from ..errors import CorruptError, OptionError, StoreError
 from .attempt import Attempt
@@ -54,8 +53,8 @@ class Store:
             committed.check()
         return committed
 
-    def others(self, stage: str, options: str) -> list[Mapping[str, Any]]:
-        """Manifests of a stage with the same options, of whatever source: one of them may be of an older source."""
+    def alike(self, stage: str, options: str) -> list[Committed]:
+        """All of a stage that were committed with the same `options`, under whatever digest; unchecked."""
         found = []
         for name in names(f"{self.root}/{stage}"):
             try:
@@ -63,7 +62,7 @@ class Store:
             except CorruptError:
                 continue
             if committed is not None and committed.manifest.get("options") == options:
-                found.append(committed.manifest)
+                found.append(committed)
         return found
 
     @contextmanager

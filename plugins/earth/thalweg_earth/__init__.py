@@ -10,6 +10,7 @@ def register_datasets(register: Register[Dataset]) -> None:
     from .datasets.array import Array
     from .datasets.ersst import ERSST
     from .datasets.icar_enso import ICARENSO
+    from .datasets.joined import Joined
     from .datasets.kaplan import Kaplan
     from .datasets.moving_mnist import MovingMNIST
     from .datasets.nbody_mnist import NBodyMNIST
@@ -23,6 +24,7 @@ def register_datasets(register: Register[Dataset]) -> None:
     register("array", Array)
     register("ersst", ERSST)
     register("icar-enso", ICARENSO)
+    register("joined", Joined)
     register("kaplan", Kaplan)
     register("moving-mnist", MovingMNIST)
     register("nbody-mnist", NBodyMNIST)

@@ -46,6 +46,8 @@ def _as_text(given: Any) -> Any:
 
 Dates = Annotated[Period | None, _AsText()]
 """The type of an option that is a period."""
+Periods = Annotated[Period | dict[str, Period] | None, _AsText()]
+"""The type of an option that is a period, or one for each of some names."""
 Ranges = Annotated[dict[str, Period], _AsText()]
 """The type of an option that gives periods by coordinate."""
 

@@ -59,14 +59,14 @@ def name_axes(data: xr.Dataset, *, along: str = "", source: str = "the source") 
         data = data.expand_dims(along)
     single = [dim for dim, size in data.sizes.items() if size == 1 and dim not in _ATTRS and dim != along]
     data = data.squeeze(single, drop=True)
-    if "time" in data.indexes and data["time"].dtype.kind in "US":
+    if "time" in data.indexes and data["time"].dtype.kind in "UST":
         raise SourceError(
-            f"'time' of {source} holds text, such as {str(data['time'].values.astype(str)[:1].tolist())[1:-1]}",
+            f"'time' of {source} holds text, such as {str(quantities.texts(data['time'].values)[:1].tolist())[1:-1]}",
             allowed="numbers with units such as 'days since 2001-01-01'",
             advice="write the times as such numbers, or `rename` the coordinate if it holds labels",
         )
     # zarr has no agreed form for text, and scalar labels say nothing about the fields.
-    useless = [name for name, each in data.coords.items() if each.dtype.kind in "US" or (each.ndim == 0)]
+    useless = [name for name, each in data.coords.items() if each.dtype.kind in "UST" or (each.ndim == 0)]
     data = data.drop_vars(useless)
     _refuse_unsaid_radians(data, source)
     for name, attrs in _ATTRS.items():

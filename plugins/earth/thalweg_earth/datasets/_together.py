@@ -19,6 +19,13 @@ NEAR = 1e-4
 
 def together(parts: Sequence[xr.Dataset], names: Sequence[str], *, along: str) -> xr.Dataset:
     """The fields of all parts along one dim, in the order of its coordinate. Raises `SourceError`."""
+    data = end_to_end(parts, names, along=along)
+    _once(data, parts, names, along)
+    return in_order(data, along, source=f"{names[0]} .. {names[-1]}") if along == "time" else data
+
+
+def end_to_end(parts: Sequence[xr.Dataset], names: Sequence[str], *, along: str) -> xr.Dataset:
+    """The fields of all parts along one dim, one part after another. Raises `SourceError` where they do not agree."""
     first = parts[0]
     for part, name in zip(parts, names, strict=True):
         if along not in part.dims:
@@ -31,7 +38,7 @@ def together(parts: Sequence[xr.Dataset], names: Sequence[str], *, along: str) -
         _agree(first, part, names[0], name, along)
     _all_declared(parts, names)
     aligned = [_like(part, first, along) for part in parts]
-    data: xr.Dataset = xr.concat(
+    joined: xr.Dataset = xr.concat(
         aligned,
         along,
         data_vars="minimal",
@@ -40,8 +47,7 @@ def together(parts: Sequence[xr.Dataset], names: Sequence[str], *, along: str) -
         join="override",
         combine_attrs="override",
     )
-    _once(data, parts, names, along)
-    return in_order(data, along, source=f"{names[0]} .. {names[-1]}") if along == "time" else data
+    return joined
 
 
 def _once(data: xr.Dataset, parts: Sequence[xr.Dataset], names: Sequence[str], along: str) -> None:
@@ -60,6 +66,14 @@ def _once(data: xr.Dataset, parts: Sequence[xr.Dataset], names: Sequence[str], a
 
 
 def _agree(first: xr.Dataset, part: xr.Dataset, one: str, other: str, along: str) -> None:
+    if set(part.data_vars) != set(first.data_vars):
+        raise _other(
+            f"{', '.join(map(str, part.data_vars))}",
+            one,
+            ", ".join(map(str, first.data_vars)),
+            other,
+            "name the variables that all have in `variables`",
+        )
     for name, array in first.data_vars.items():
         held = part[name]
         if set(held.dims) != set(array.dims):

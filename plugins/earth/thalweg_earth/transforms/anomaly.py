@@ -7,9 +7,12 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import HandshakeError, OptionError, Signature, SourceError, Transform
+from thalweg import HandshakeError, OptionError, Signature, SourceError, Transform, quantities
 
 from .._dates import Dates, inside, is_time, span
+
+_SOURCE = 1000
+"""From the groups of one source to those of the next: more than there are days in a year."""
 
 
 class Anomaly(Transform):
@@ -17,7 +20,8 @@ class Anomaly(Transform):
 
     The climatology is one mean per calendar month, day of the year, or one for all times; it comes from the baseline
     only, which should be the training period, so that nothing of the test is learned. Missing values are left out of
-    it. Raises `OptionError` if the baseline is not in the data, or lacks a month that they have.
+    it. Steps of several sources (see `joined`) may have a climatology each, `per: source`; a forecast takes that of the
+    last source. Raises `OptionError` if the baseline is not in the data, or lacks a month that they have.
     """
 
     variables: tuple[str, ...] = Field((), description="those to be changed; all that change in time if none is named")
@@ -26,6 +30,9 @@ class Anomaly(Transform):
         description="groups of steps that have a mean of their own: months, days of the year, or all of them",
     )
     baseline: Dates = Field(None, description="first and last time, such as [1871, 1973]; all if none is given")
+    per: str | None = Field(
+        None, description="a coordinate along time, each of whose values has a climatology of its own, such as source"
+    )
 
     def check(self, given: Signature) -> None:
         for name in self.variables:
@@ -39,21 +46,30 @@ class Anomaly(Transform):
             raise HandshakeError("nothing changes in time", allowed="fields along 'time'", advice="leave `anomaly` out")
 
     def statistics(self, data: xr.Dataset) -> xr.Dataset:
-        labels, wanted = self._labels(data["time"]), self._baseline(data["time"])
+        names = self._sources(data)
+        labels, wanted = (
+            self._labels(data["time"]) + _SOURCE * self._source_of(data, names),
+            self._baseline(data["time"]),
+        )
         fields = data[self._names(data)]
         groups, means = np.unique(labels), []
         for group in groups:
             rows = np.flatnonzero(wanted & (labels == group))
             if not rows.size:
+                where = f" of {names[group // _SOURCE]!r}" if names else ""
                 raise OptionError(
-                    f"the baseline {list(self.baseline or ())!r} has no {self._group} {group}",
+                    f"the baseline {list(self.baseline or ())!r} has no {self._group} {group % _SOURCE}{where}",
                     allowed=span(data["time"]),
                     advice="choose a baseline that covers whole years",
                 )
             mean = fields.isel(time=rows).mean("time", dtype=np.float64)
             means.append(mean)
         climatology: xr.Dataset = xr.concat(means, "group").assign_coords(group=groups).astype(np.float32)
-        return climatology.drop_vars([name for name in climatology.coords if name != "group"])
+        climatology = climatology.drop_vars([name for name in climatology.coords if name != "group"])
+        return climatology.assign_attrs(sources=names) if names else climatology
+
+    def learned_steps(self, data: xr.Dataset) -> xr.DataArray:
+        return data["time"].copy(data=self._baseline(data["time"]))
 
     def invert(self, estimate: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
         if "valid_time" not in estimate.coords:
@@ -63,7 +79,8 @@ class Anomaly(Transform):
                 advice="leave `anomaly` out",
             )
         valid = estimate["valid_time"]
-        positions = self._positions(valid, statistics)
+        last = len(statistics.attrs.get("sources", "1")) - 1
+        positions = self._positions(valid, statistics, np.full(valid.shape, last))
         made = {}
         for name in statistics.data_vars:
             if name in estimate:
@@ -73,7 +90,8 @@ class Anomaly(Transform):
         return estimate.assign(made)
 
     def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
-        positions = self._positions(data["time"], statistics).values
+        sources = self._source_of(data, list(statistics.attrs.get("sources", ())))
+        positions = self._positions(data["time"], statistics, sources).values
         baseline = "all times" if self.baseline is None else f"{self.baseline[0]}..{self.baseline[1]}"
         changed = {}
         for name in self._names(data):
@@ -86,14 +104,41 @@ class Anomaly(Transform):
             changed[name] = array
         return data.assign(changed)
 
-    def _positions(self, time: xr.DataArray, statistics: xr.Dataset) -> xr.DataArray:
+    def _sources(self, data: xr.Dataset) -> list[str]:
+        """The sources that have a climatology each, in the order of the data; none if all steps share one."""
+        if self.per is None:
+            return []
+        if self.per not in data.coords or data[self.per].dims != ("time",):
+            raise OptionError(
+                f"`per` names {self.per!r}, which is no coordinate along time",
+                allowed=", ".join(str(n) for n, each in data.coords.items() if each.dims == ("time",) and n != "time")
+                or "none: the steps are of one source",
+                advice="leave `per` out, or read the sources by `joined`",
+            )
+        return list(dict.fromkeys(quantities.texts(data[self.per].values).tolist()))
+
+    def _source_of(self, data: xr.Dataset, names: list[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Of each step, the number of its source."""
+        if not names:
+            return np.zeros(data.sizes["time"], dtype=np.int64)
+        labels = quantities.texts(data[str(self.per)].values)
+        unknown = np.setdiff1d(labels, names)
+        if unknown.size:
+            raise SourceError(
+                f"there is no climatology of the source {str(unknown[0])!r}",
+                allowed=", ".join(names),
+                advice="take the climatology from data that have it",
+            )
+        return np.asarray([names.index(each) for each in labels], dtype=np.int64)
+
+    def _positions(self, time: xr.DataArray, statistics: xr.Dataset, sources: np.ndarray[Any, Any]) -> xr.DataArray:
         """Of each time, the position of its group in the climatology. Raises `SourceError` if it has none."""
-        labels, groups = self._labels(time), statistics["group"].values
+        labels, groups = self._labels(time) + _SOURCE * sources, statistics["group"].values
         missing = np.setdiff1d(labels, groups)
         if missing.size:
             raise SourceError(
-                f"the climatology has no {self._group} {missing[0]}",
-                allowed=", ".join(map(str, groups)),
+                f"the climatology has no {self._group} {missing[0] % _SOURCE}",
+                allowed=", ".join(map(str, np.unique(groups % _SOURCE))),
                 advice="take the climatology from data that have it",
             )
         return xr.DataArray(np.searchsorted(groups, labels), dims=time.dims)

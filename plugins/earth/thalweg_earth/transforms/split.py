@@ -9,9 +9,19 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import xarray as xr
 from pydantic import Field, model_validator
-from thalweg import SPLITS, HandshakeError, IndexTransform, OptionError, SampleIndex, Windows, has_index, index_of
+from thalweg import (
+    SPLITS,
+    HandshakeError,
+    IndexTransform,
+    OptionError,
+    SampleIndex,
+    Windows,
+    has_index,
+    index_of,
+    quantities,
+)
 
-from .._dates import Dates, Period, interval, is_time, refuse_reversed, stamps
+from .._dates import Period, Periods, interval, is_time, refuse_reversed, stamps
 
 Labels = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -25,7 +35,8 @@ with warnings.catch_warnings():
         A window belongs to a period if all of its times lie inside, so no two splits share a field; windows across an
         end belong to none, and those of `windows: {between: ...}` to training or none. Bounds are dates, partial ones
         meaning the whole year, month or day, or values of the coordinate `by`. With `bounds: "(]"` a date is the moment
-        at which it begins, and the first is left out. `fractions` draws pairs or whole series at random instead. Raises
+        at which it begins, and the first is left out. Steps of several sources (see `joined`) may have a period for
+        each: `test: {observed: [1980, 2014]}`. `fractions` draws pairs or whole series at random instead. Raises
         `OptionError` for periods that overlap, and for a split without samples.
         """
 
@@ -34,14 +45,15 @@ with warnings.catch_warnings():
         by: str | None = Field(
             None, description="a coordinate of the steps, series or windows; that of the steps if none"
         )
-        train: Dates = Field(None, description="first and last date, or value of `by`, of what is learned from")
-        validate: Dates = Field(
+        train: Periods = Field(None, description="first and last date, or value of `by`, of what is learned from")
+        validate: Periods = Field(
             None, description="first and last date, or value of `by`, of what a training is judged by"
         )  # type: ignore[assignment]
-        test: Dates = Field(None, description="first and last date, or value of `by`, of what is scored")
+        test: Periods = Field(None, description="first and last date, or value of `by`, of what is scored")
         bounds: Literal["[]", "(]"] = Field(
             "[]", description="whether the first of a period belongs to it, as the last does"
         )
+        of: str = Field("source", description="the coordinate of the steps that says which source a step is of")
         fractions: tuple[float, float, float] | None = Field(None, description="of train, validate and test")
         seed: int = Field(0, description="of the draw of `fractions`")
 
@@ -60,16 +72,18 @@ with warnings.catch_warnings():
                     allowed="three numbers of 0..1 that add up to at most 1",
                     advice="give, for example, [0.8, 0.1, 0.1]",
                 )
-            dates = any(isinstance(bound, str) for period in periods.values() for bound in period)
-            ends = {name: self._ends(period, dates=dates) for name, period in periods.items()}
-            for i, (name, (low, high)) in enumerate(ends.items()):
-                refuse_reversed(periods[name], low, high)
-                for other, (start, stop) in list(ends.items())[i + 1 :]:
-                    apart = high < start or stop < low
+            parts = [(name, *part) for name, given in periods.items() for part in given]
+            dates = any(isinstance(bound, str) for _, _, period in parts for bound in period)
+            for i, (name, source, period) in enumerate(parts):
+                low, high = self._ends(period, dates=dates)
+                refuse_reversed(period, low, high)
+                for other, another, later in parts[i + 1 :]:
+                    start, stop = self._ends(later, dates=dates)
+                    disjoint = high < start or stop < low or (None not in (source, another) and source != another)
                     touching = self.bounds == "(]" and (high == start or stop == low)
-                    if not (apart or touching):
+                    if not (disjoint or touching):
                         raise OptionError(
-                            f"{name} {list(periods[name])!r} and {other} {list(periods[other])!r} overlap",
+                            f"{name} {list(period)!r} and {other} {list(later)!r} overlap",
                             allowed="periods that share no time" if dates or not self.by else f"no {self.by} in two",
                             advice="end one before the other begins",
                         )
@@ -95,9 +109,14 @@ with warnings.catch_warnings():
                 )
             return index.labelled(labels).on(data)
 
-        def _periods(self) -> dict[str, Period]:
-            given: dict[str, Period | None] = {name: self.__dict__.get(name) for name in SPLITS}
-            return {name: period for name, period in given.items() if period is not None}
+        def _periods(self) -> dict[str, list[tuple[str | None, Period]]]:
+            """Of each split that is given, its periods by source; None: of all."""
+            given = {name: self.__dict__.get(name) for name in SPLITS}
+            return {
+                name: list(period.items()) if isinstance(period, Mapping) else [(None, period)]
+                for name, period in given.items()
+                if period is not None
+            }
 
         def _ends(self, period: Period, *, dates: bool) -> tuple[float, float]:
             return interval(period, dates=dates, instants=self.bounds == "(]")
@@ -107,11 +126,26 @@ with warnings.catch_warnings():
             values = stamps(coordinate) if is_time(coordinate) else coordinate.values
             steps = _steps(index, coordinate)
             labels = np.full(len(steps), -1, dtype=np.int64)
-            for name, period in self._periods().items():
-                low, high = self._ends(period, dates=is_time(coordinate))
-                inside = (values > low if self.bounds == "(]" else values >= low) & (values <= high)
-                labels[inside[steps].all(axis=1)] = SPLITS.index(name)
+            for name, periods in self._periods().items():
+                for source, period in periods:
+                    low, high = self._ends(period, dates=is_time(coordinate))
+                    inside = (values > low if self.bounds == "(]" else values >= low) & (values <= high)
+                    if source is not None:
+                        inside &= self._of_source(data, coordinate, source)
+                    labels[inside[steps].all(axis=1)] = SPLITS.index(name)
             return labels
+
+        def _of_source(self, data: xr.Dataset, coordinate: xr.DataArray, source: str) -> np.ndarray[Any, Any]:
+            """Which steps are of a source. Raises `OptionError` if none is."""
+            known = data[self.of] if self.of in data.coords and data[self.of].dims == coordinate.dims else None
+            names = [] if known is None else [str(each) for each in dict.fromkeys(known.values.tolist())]
+            if known is None or source not in names:
+                raise OptionError(
+                    f"a period of {source!r} is given, and no {self.of} is called so",
+                    allowed=", ".join(names) or f"one period for all: the steps have no {self.of!r}",
+                    advice="name a source of `joined`, or the coordinate that names them in `of`",
+                )
+            return np.asarray(quantities.texts(known.values) == source)
 
         def _coordinate(self, data: xr.Dataset, index: SampleIndex) -> xr.DataArray:
             name = self.by or index.dim

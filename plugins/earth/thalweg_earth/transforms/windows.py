@@ -31,9 +31,10 @@ class Windows(IndexTransform):
     """Windows of `inputs` steps followed by `targets` steps, as index arithmetic: nothing is cut out or copied.
 
     A window never crosses the end of a series (a coordinate with the CF attribute `sample_dimension` says how long each
-    is), a change of `within`, or a gap in the coordinate of `over`. Months, and any step that varies by less than a
-    tenth, are regular. `between` adds windows that no `starts` names: `split` leaves them out of all but training.
-    Raises `OptionError`, or `HandshakeError` for names that the data do not have.
+    is), a change of `within` or of a coordinate with the CF attribute `instance_dimension` (see `joined`), or a gap in
+    the coordinate of `over`. Months, and any step that varies by less than a tenth, are regular. `between` adds windows
+    that no `starts` names: `split` leaves them out of all but training. Raises `OptionError`, or `HandshakeError` for
+    names that the data do not have.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"inputs": 12, "targets": 6}
@@ -126,6 +127,9 @@ class Windows(IndexTransform):
                     advice="name one that changes where a run breaks off",
                 )
             broken |= labels.values[1:] != labels.values[:-1]
+        for each in data.coords.values():
+            if each.dims == (self.over,) and "instance_dimension" in each.attrs:
+                broken |= each.values[1:] != each.values[:-1]
         if self.over in data.coords:
             broken |= self._gaps(data[self.over], broken)
         edges = [0, *(np.flatnonzero(broken) + 1).tolist(), size]
