@@ -329,11 +329,12 @@ def test_a_run_that_died_goes_on_with_its_batches(tmp_path: Path) -> None:
     xr.testing.assert_identical(one, other)
 
 
-def test_runs_are_compared_on_the_elements_that_both_answered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["drop", "reference"])
+def test_runs_are_compared_on_the_elements_that_both_answered(tmp_path: Path, missing: Any) -> None:
     found = {}
     for padded in (False, True):
         both = [ran(tmp_path / "s", data={"padded": padded}, train={"method": {"sum": {"silent": s}}}) for s in (0, 1)]
-        found[padded] = compared([side(each) for each in both], registry=REGISTRY)
+        found[padded] = compared([side(each) for each in both], registry=REGISTRY, missing=missing)
     rows, wide = found[False], found[True]
     assert rows.read_again == wide.read_again > 0
     assert rows.samples == wide.samples == len(COUNTS)
