@@ -10,6 +10,7 @@ outcome, so a row of the page is a test that passed; `what` may hold `{id}`, the
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -85,6 +86,9 @@ def main() -> int:
     parser.add_argument("--write", metavar="FILE", help="write the page of the docs here")
     options, rest = parser.parse_known_args()
     collector = Collector()
+    # As `python -m pytest` has it: processes that a test starts import its module, too.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    sys.path.insert(0, str(ROOT))
     code = int(pytest.main(["-q", "-p", "no:cacheprovider", *rest], plugins=[collector]))
     page = collector.page()
     if options.write:

@@ -427,7 +427,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thalweg.cluster.switch.util.find_spec", lambda _: None)
     with pytest.raises(OptionError) as caught:
         cluster_from({"slurm": {"memory": "4GiB"}})
-    assert caught.value.advice == 'pip install "thalweg[slurm]"'
+    assert caught.value.advice == 'install it: pip install "thalweg[slurm]"'
 
 
 @pytest.mark.parametrize(
@@ -445,13 +445,14 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             {"local": {"workers": 0}},
-            "cluster.local.workers: 0 should be greater than 0\n"
-            "  allowed: workers, threads, memory\n  do: change 'workers'",
+            "cluster.local.workers: 0 is too small\n  allowed: whole number above 0 "
+            "(worker processes; by default one for each processor)\n  do: change 'workers'",
         ),
         (
             {"slurm": {"workers": 2}},
             "cluster.slurm: the option 'memory' is missing\n"
-            "  allowed: memory of each worker, such as 4GiB\n  do: give 'memory'",
+            "  allowed: text such as 4GiB, or whole number above 0 (memory of each worker, such as 4GiB)\n"
+            "  do: give 'memory'",
         ),
         (
             ["local"],

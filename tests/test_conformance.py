@@ -243,7 +243,7 @@ def test_a_failure_is_named() -> None:
 class Asks(Still):
     """Needs an option."""
 
-    size: int = Field(description="of nothing")
+    size: int = Field(description="a number that nothing depends on")
 
 
 class Shown(Asks):

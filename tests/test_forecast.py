@@ -336,3 +336,55 @@ def test_a_recipe_may_train_and_forecast_without_a_test(archive: xr.Dataset, tmp
 def _rewritten(file: Path, tree: dict[str, Any]) -> Path:
     file.write_text(yaml.safe_dump(tree, sort_keys=False))
     return file
+
+
+def complaints(file: Path, tmp_path: Path) -> list[str]:
+    """What the IOOS Compliance Checker says of a file by CF 1.11, but for the order of a lead among the dims.
+
+    It recommends T, Z, Y, X, and knows no place for a lead.
+    """
+    from compliance_checker.runner import CheckSuite, ComplianceChecker
+
+    CheckSuite.load_all_available_checkers()
+    report = tmp_path / "report.json"
+    ComplianceChecker.run_checker(
+        str(file), ["cf:1.11"], 0, "strict", output_filename=str(report), output_format="json"
+    )
+    found = json.loads(report.read_text())
+    found = found.get("cf:1.11", found)
+    return [
+        message
+        for level in ("high_priorities", "medium_priorities", "low_priorities")
+        for check in found[level]
+        if check["value"][0] < check["value"][1]
+        for message in check["msgs"]
+        if "recommended order T, Z, Y, X" not in message
+    ]
+
+
+@pytest.mark.parametrize("kind", ["several origins", "members", "a variance", "an anomaly", "a calendar of 360 days"])
+def test_a_forecast_complies_with_cf(done: tuple[Path, Execution], tmp_path: Path, kind: str) -> None:
+    _, execution = done
+    run = Path(execution.run.folder).name
+    made = Forecasting.of(run, execution.plan.store).forecast(REGISTRY, origins=3)
+    if kind == "members":
+        made = made.expand_dims(member=2).transpose("sample", "member", ...)
+    if kind == "a variance":
+        made["temperature_variance"] = made["temperature"].copy(data=np.ones(made["temperature"].shape, "f4"))
+        made["temperature_variance"].attrs = {"units": "K2", "long_name": "variance of temperature"}
+    if kind == "an anomaly":
+        made["temperature"].attrs = {"units": "K", "long_name": "temperature anomaly"}
+    if kind == "a calendar of 360 days":
+        first = xr.date_range("2001-01-30", periods=7, freq="MS", calendar="360_day", use_cftime=True).values
+        made = made.assign_coords(
+            reference_time=("sample", first[:3]),
+            valid_time=(("sample", "lead"), np.stack([first[i + 1 : i + 5] for i in range(3)])),
+        )
+    file = tmp_path / "forecast.nc"
+    write_forecast(as_cf(made, title="world", history="made by a test"), file)
+    assert complaints(file, tmp_path) == []
+    spoilt = xr.open_dataset(file, decode_times=False, engine="h5netcdf").load()
+    spoilt["temperature"].attrs["units"] = "furlongs per fortnight squared"
+    spoilt["temperature"].attrs["standard_name"] = "air_temperature"
+    spoilt.to_netcdf(tmp_path / "spoilt.nc", engine="h5netcdf")
+    assert complaints(tmp_path / "spoilt.nc", tmp_path)

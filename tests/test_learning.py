@@ -83,10 +83,10 @@ def loud(curves: Curves) -> Any:
     ("given", "expected"),
     [
         ({"epoch": 2}, "train: there is no option 'epoch'\n  allowed: epochs, batch, "),
-        ({"warm_up": 2}, "train.warm_up: 2 should be less than or equal to 1\n  allowed: share of the schedule in"),
+        ({"warm_up": 2}, "train.warm_up: 2 is too large\n  allowed: number from 0 to 1 (share of the sch"),
         (
             {"precision": "int8"},
-            "train.precision: 'int8' should be 'fp32', 'bf16' or 'fp16'\n  allowed: precision like",
+            "train.precision: 'int8' is none of the allowed words\n  allowed: fp32, bf16 or fp16 (floating-",
         ),
         ({"batch": 3, "ranks": 2, "accumulate": 2}, "train.batch: a batch of 3 does not go round 2 ranks x 2 pieces\n"),
         ({"judge": "cis"}, "train.judge: no metric is called 'cis'\n  allowed: "),
@@ -445,7 +445,7 @@ def test_a_recipe_trains_it_and_reuses_what_it_learned(
 @pytest.mark.parametrize(
     ("train", "cluster", "error", "message"),
     [
-        ({"epochs": 0}, "threads", OptionError, "0 should be greater than 0"),
+        ({"epochs": 0}, "threads", OptionError, "0 is too small"),
         ({"epoch": 3}, "threads", OptionError, "no option 'epoch'"),
         ({"ranks": 2}, "threads", OptionError, "learn on 2 workers, but there is room for 1"),
         ({}, {"threads": {"memory": "1MB", "threads": 1}}, TooLargeError, "a worker has 1.0 MB"),
@@ -552,7 +552,7 @@ def test_a_law_in_the_operator_is_held_exactly_also_when_read_back(
     assert not difference(again.solve(inputs, test.wanted), estimate)
 
 
-# ---- inputs that are taken apart
+# ---- inputs that are taken one by one
 
 
 class Lifted(nn.Module):
@@ -572,7 +572,7 @@ class Lifted(nn.Module):
 class FromPoints(TorchLearner):
     """From points that lie on no grid, to one."""
 
-    apart: ClassVar[bool] = True
+    separate_inputs: ClassVar[bool] = True
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         return Lifted()

@@ -196,7 +196,7 @@ def test_a_mean_is_over_numbers_only() -> None:
         [[1.0, 3.0]], coords={"statistic": ["rmse"], "threshold": [16, 74]}, dims=("statistic", "threshold")
     )
     about = Record("ate", (), "held", None, 0.0, 0.0, 1.0, "m", "lower", "", 3, "", "")
-    told = {"coverage": Coverage(8.0, 0.5, {}), "units": "K"}
+    told = {"coverage": Coverage(8.0, 0.5, {}, {}), "units": "K"}
     made = tuple(records_of(Score(scores, scores), about, **told))
     assert [each.row for each in made] == ["ate/rmse/16", "ate/rmse/74"]
     csi = tuple(records_of(Score(scores[0], scores[0]), about, **told))

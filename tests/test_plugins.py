@@ -97,18 +97,18 @@ GOLDEN = [
     (
         {"still": {"factor": "big"}},
         OptionError,
-        "train.method.still.factor: 'big' should be a valid number, unable to parse string as a number\n"
-        "  allowed: float (Gt(gt=0))",
+        "train.method.still.factor: 'big' is no number\n  allowed: number above 0\n  do: change 'factor'",
     ),
     (
         {"still": {"factor": -1}},
         OptionError,
-        "train.method.still.factor: -1 should be greater than 0\n  allowed: float (Gt(gt=0))",
+        "train.method.still.factor: -1 is too small\n  allowed: number above 0\n  do: change 'factor'",
     ),
     (
         "around",
         OptionError,
-        "train.method.around: the option 'of' is missing\n  allowed: Solver\n  do: give 'of'",
+        "train.method.around: the option 'of' is missing\n"
+        "  allowed: NAME of a method, or {NAME: {option: value}}\n  do: give 'of'",
     ),
     (
         {"around": {"of": "stil"}},
@@ -131,13 +131,13 @@ GOLDEN = [
         ["still"],
         OptionError,
         "train.method: ['still'] does not name one method\n"
-        "  allowed: NAME, or {NAME: {option: value}}, with a name of `thalweg methods`",
+        "  allowed: NAME, or {NAME: {option: value}}, with a name of `thalweg methods`\n  do: name one method",
     ),
     (
         {"still": {}, "around": {}},
         OptionError,
         "train.method: {'still': {}, 'around': {}} does not name one method\n"
-        "  allowed: NAME, or {NAME: {option: value}}, with a name of `thalweg methods`",
+        "  allowed: NAME, or {NAME: {option: value}}, with a name of `thalweg methods`\n  do: name one method",
     ),
 ]
 

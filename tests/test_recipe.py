@@ -8,8 +8,9 @@ import jsonschema
 import pytest
 import yaml
 from thalweg.errors import RecipeError
-from thalweg.recipes.recipe import Recipe, assign, merge, schema
+from thalweg.recipes.recipe import Recipe, assign, merge
 from thalweg.recipes.registry import Registry
+from thalweg.recipes.schema import schema
 
 BASE = {
     "name": "base",

@@ -181,13 +181,13 @@ def plan(
         raise OptionError(
             "overrides of a recipe that is no file", allowed="a file with overrides", advice="change the mapping"
         )
-    made = Recipe.parse(recipe)
+    parsed = Recipe.parse(recipe)
     if only == "free":
-        made = made.model_copy(update={"constrain": ()})
+        parsed = parsed.model_copy(update={"constrain": ()})
     if cluster is not None:
-        made = made.model_copy(update={"cluster": cluster})
+        parsed = parsed.model_copy(update={"cluster": cluster})
     with planning():
-        return Plans(tuple(plans_of(made, known, store=place, only=only)))
+        return Plans(tuple(plans_of(parsed, known, store=place, only=only)))
 
 
 def run(

@@ -148,9 +148,9 @@ def remember(tree: Any) -> None:
 
 def literals(tree: Any) -> list[str]:
     """The literal credentials in plain data."""
-    found: list[str] = []
-    _walked(tree, inside=False, drop=False, found=found)
-    return [each for each in dict.fromkeys(found) if len(each) >= SHORTEST and each != MASK]
+    secrets: list[str] = []
+    _walked(tree, inside=False, drop=False, secrets=secrets)
+    return [each for each in dict.fromkeys(secrets) if len(each) >= SHORTEST and each != MASK]
 
 
 def dereferenced(text: str) -> str:
@@ -209,13 +209,13 @@ def _forms(value: str) -> Iterator[str]:
 
 @lru_cache(maxsize=8)
 def _in_environment(given: tuple[tuple[str, str], ...]) -> frozenset[str]:
-    found: set[str] = set()
+    secrets: set[str] = set()
     for name, value in given:
         if _VARIABLE.search(name) and not value.startswith(("/", "~")):
-            found.update(_forms(value))
+            secrets.update(_forms(value))
         elif "://" in value:
-            found.update(form for each in literals(value) for form in _forms(each))
-    return frozenset(found)
+            secrets.update(form for each in literals(value) for form in _forms(each))
+    return frozenset(secrets)
 
 
 def _of_environment() -> frozenset[str]:
@@ -224,8 +224,8 @@ def _of_environment() -> frozenset[str]:
     )
 
 
-def _walked(tree: Any, *, inside: bool, drop: bool, name: str = "", found: list[str] | None = None) -> Any:
-    """Plain data with its credentials masked, or dropped; `found` collects the literal ones."""
+def _walked(tree: Any, *, inside: bool, drop: bool, name: str = "", secrets: list[str] | None = None) -> Any:
+    """Plain data with its credentials masked, or dropped; `secrets` collects the literal ones."""
     if isinstance(tree, Mapping):
         made = {}
         for key, value in tree.items():
@@ -234,7 +234,7 @@ def _walked(tree: Any, *, inside: bool, drop: bool, name: str = "", found: list[
             within |= isinstance(value, Mapping) and (text in _HEADERS or bool(_NAME.search(text)))
             if drop and within and text in _WHO.split():
                 continue
-            new = _walked(value, inside=within, drop=drop, name=text, found=found)
+            new = _walked(value, inside=within, drop=drop, name=text, secrets=secrets)
             # `{client_kwargs: {}}` says no more than nothing does.
             if drop and within and (new is None or new == MASK or new in ({}, [])):
                 continue
@@ -243,11 +243,11 @@ def _walked(tree: Any, *, inside: bool, drop: bool, name: str = "", found: list[
             made[key] = new
         return made
     if isinstance(tree, list | tuple | set | frozenset):
-        return [_walked(each, inside=inside, drop=drop, name=name, found=found) for each in tree]
-    return _leaf(tree, inside=inside, drop=drop, name=name, found=found)
+        return [_walked(each, inside=inside, drop=drop, name=name, secrets=secrets) for each in tree]
+    return _leaf(tree, inside=inside, drop=drop, name=name, secrets=secrets)
 
 
-def _leaf(value: Any, *, inside: bool, drop: bool, name: str, found: list[str] | None) -> Any:
+def _leaf(value: Any, *, inside: bool, drop: bool, name: str, secrets: list[str] | None) -> Any:
     telling = bool(_NAME.search(name) or _LOUD.search(name)) or (inside and name in ("key", "token", "pass", "auth"))
     text = isinstance(value, str)
     if value is None or value == "" or isinstance(value, bool):
@@ -255,17 +255,17 @@ def _leaf(value: Any, *, inside: bool, drop: bool, name: str, found: list[str] |
     if telling or (inside and text and name not in _HARMLESS):
         if text and _REFERENCE.fullmatch(value):
             return MASK if drop else value
-        if found is not None:
-            found.append(str(value))
+        if secrets is not None:
+            secrets.append(str(value))
         return MASK
     if not text:
         return value
-    if found is not None:
-        found += [m["password"] for m in _LOOSE.finditer(value) if not _REFERENCE.fullmatch(m["password"])]
-        found += [m["user"] for m in _TOKEN.finditer(value)]
+    if secrets is not None:
+        secrets += [m["password"] for m in _LOOSE.finditer(value) if not _REFERENCE.fullmatch(m["password"])]
+        secrets += [m["user"] for m in _TOKEN.finditer(value)]
         alone = [m["user"] for m in _LOOSE.finditer(value) if m["password"] in _NO_PASSWORD]
-        found += [each for each in alone if each and not _REFERENCE.fullmatch(each)]
+        secrets += [each for each in alone if each and not _REFERENCE.fullmatch(each)]
         signed = [m["value"] for m in _QUERY.finditer(value) if "://" in value and _signs(m["name"])]
-        found += [each for each in signed if not _REFERENCE.fullmatch(each)]
+        secrets += [each for each in signed if not _REFERENCE.fullmatch(each)]
         return value
     return bare(value) if drop else masked(value)

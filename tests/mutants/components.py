@@ -16,7 +16,7 @@ from thalweg import (
 class Plain(Component):
     """Does nothing."""
 
-    size: int = Field(1, description="of nothing")
+    size: int = Field(1, description="a number that nothing depends on")
 
 
 class Undescribed(Plain):

@@ -110,6 +110,10 @@ def from_option(option: str, text: str | None) -> Any:
     return value
 
 
+_KINDS: dict[type, str] = {list: "a list", str: "a text", bool: "a switch", int: "a number", float: "a number"}
+"""What stands where sections should, as an author would call it."""
+
+
 def read(file: Path, *, where: str = "") -> dict[str, Any]:
     """The sections of a recipe's file. Raises `SourceError` if it is no file, `RecipeError` if it is no recipe."""
     name = file.name or str(file)
@@ -117,10 +121,17 @@ def read(file: Path, *, where: str = "") -> dict[str, Any]:
     if tree is None:
         raise RecipeError("it is empty", allowed="name:, ingest:, ...", advice="see recipes/ for examples", file=name)
     if not isinstance(tree, dict):
-        raise RecipeError(f"{type(tree).__name__} where sections should be", allowed="name:, ingest:, ...", file=name)
+        raise RecipeError(
+            f"{_KINDS.get(type(tree), 'a value')} where sections should be",
+            allowed="name:, ingest:, ...",
+            advice="see recipes/ for examples",
+            file=name,
+        )
     odd = [key for key in tree if not isinstance(key, str)]
     if odd:
-        raise OptionError(f"there is no section {odd[0]!r}", allowed="name:, ingest:, ...", file=name)
+        raise OptionError(
+            f"there is no section {odd[0]!r}", allowed="name:, ingest:, ...", advice="leave it out", file=name
+        )
     return tree
 
 

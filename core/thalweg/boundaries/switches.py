@@ -8,10 +8,10 @@ from typing import Any
 from ..errors import OptionError
 
 
-def refuse_switches(given: Mapping[str, Any], made: object, *, where: str) -> None:
-    """Raise `OptionError` if a number was made of a switch among the options that were given."""
+def refuse_switches(given: Mapping[str, Any], validated: object, *, where: str) -> None:
+    """Raise `OptionError` if a switch became a number among the options that were given."""
     for name, value in given.items():
-        if _turned(value, getattr(made, name, None)):
+        if _turned(value, getattr(validated, name, None)):
             raise OptionError(
                 f"{value!r} is no number (YAML reads on, off, yes, no, true and false as switches)",
                 allowed="a number",
@@ -20,11 +20,11 @@ def refuse_switches(given: Mapping[str, Any], made: object, *, where: str) -> No
             )
 
 
-def _turned(given: Any, made: Any) -> bool:
+def _turned(given: Any, validated: Any) -> bool:
     if isinstance(given, bool):
-        return isinstance(made, int | float) and not isinstance(made, bool)
-    if isinstance(given, Mapping) and isinstance(made, Mapping):
-        return any(_turned(value, made.get(key)) for key, value in given.items())
-    if isinstance(given, list | tuple) and isinstance(made, list | tuple):
-        return any(_turned(one, other) for one, other in zip(given, made, strict=False))
+        return isinstance(validated, int | float) and not isinstance(validated, bool)
+    if isinstance(given, Mapping) and isinstance(validated, Mapping):
+        return any(_turned(value, validated.get(key)) for key, value in given.items())
+    if isinstance(given, list | tuple) and isinstance(validated, list | tuple):
+        return any(_turned(one, other) for one, other in zip(given, validated, strict=False))
     return False

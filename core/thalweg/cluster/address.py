@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -22,23 +22,27 @@ TIMEOUT = 10.0
 class Address(Cluster):
     """The workers of a scheduler that runs already; they are not stopped."""
 
-    url: str = Field(pattern=r"^(tcp|tls|ws|wss|ucx|inproc)://.", description="the scheduler's address")
+    example: ClassVar[Mapping[str, Any]] = {"url": "tcp://10.0.0.1:8786"}
+
+    url: str = Field(
+        pattern=r"^(tcp|tls|ws|wss|ucx|inproc)://.", description="address of the scheduler, such as tcp://10.0.0.1:8786"
+    )
 
     @property
     def memory_per_task(self) -> int:
-        return min(memory // threads for memory, threads in self._found)
+        return min(memory // threads for memory, threads in self._worker_sizes)
 
     @property
     def memory_per_worker(self) -> int:
-        return min(memory for memory, _ in self._found)
+        return min(memory for memory, _ in self._worker_sizes)
 
     @property
     def processes(self) -> int:
-        return len(self._found)
+        return len(self._worker_sizes)
 
     @property
     def parallel(self) -> int:
-        return sum(threads for _, threads in self._found)
+        return sum(threads for _, threads in self._worker_sizes)
 
     @contextmanager
     def open(self) -> Iterator[Workers]:
@@ -64,7 +68,7 @@ class Address(Cluster):
             yield DaskWorkers(client, memory=min(each for each, _ in _sizes(client)))
 
     @cached_property
-    def _found(self) -> list[tuple[int, int]]:
+    def _worker_sizes(self) -> list[tuple[int, int]]:
         with self.open() as workers:
             return _sizes(workers.client)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, PositiveInt, WithJsonSchema
 
 from ..credentials import hidden, masked
 from ..errors import ClusterError
@@ -21,13 +21,18 @@ from .workers import Workers
 
 NOTHING = logging.CRITICAL + 1
 """A level that no line has."""
-Memory = Annotated[ByteSize, Field(gt=0)]
+_BYTES = {"anyOf": [{"type": "string", "examples": ["4GiB"]}, {"type": "integer", "exclusiveMinimum": 0}]}
+Memory = Annotated[ByteSize, Field(gt=0), WithJsonSchema(_BYTES)]
+"""Bytes, as a number or with a unit."""
 
 
 class Cluster(BaseModel, ABC):
     """How many workers, of what size; fields are a recipe's options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    example: ClassVar[Mapping[str, Any]] = {}
+    """Options to begin with, for `thalweg clusters NAME`."""
 
     @property
     @abstractmethod
@@ -76,9 +81,9 @@ class DaskCluster(Cluster):
     patience: ClassVar[float] = 30.0
     """Seconds without any worker after which a run gives up."""
 
-    workers: PositiveInt = 1
+    workers: PositiveInt = Field(1, description="worker processes")
     threads: PositiveInt = Field(1, description="threads of each worker")
-    memory: Memory = Field(description="memory of each worker")
+    memory: Memory = Field(description="memory of each worker, such as 4GiB")
 
     @property
     def memory_per_task(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -15,14 +16,16 @@ from .local import PRELOAD
 class Cuda(DaskCluster):
     """One worker process for each GPU of this machine."""
 
+    example: ClassVar[Mapping[str, Any]] = {"workers": 2}
     module: ClassVar[str] = "dask_cuda"
     extra: ClassVar[str] = "cuda"
 
-    workers: PositiveInt = Field(1, description="GPUs")
+    workers: PositiveInt = Field(1, description="worker processes, one for each GPU")
     memory: Memory = Field(
-        default_factory=lambda given: memory() // given.get("workers", 1), description="host memory of each worker"
+        default_factory=lambda given: memory() // given.get("workers", 1),
+        description="memory of each worker on the host, such as 16GiB; by default an equal share of this machine's",
     )
-    devices: tuple[int, ...] | None = Field(None, description="the GPUs to use, by number; the first ones if not given")
+    devices: tuple[int, ...] | None = Field(None, description="numbers of the GPUs to use; the first ones if null")
 
     def _start(self, module: ModuleType) -> Any:
         return module.LocalCUDACluster(

@@ -55,7 +55,7 @@ class DaskWorkers(Workers):
 
     def _submit(self, function: Callable[[Item], Result], item: Item, label: str) -> Any:
         if self._dask.status not in ("running", "connecting"):
-            raise self._gone(label)
+            raise self._scheduler_lost(label)
         return self._dask.submit(_task, function, item, pure=False, key=f"{label}-{uuid.uuid4().hex}")
 
     def _result(self, future: Any, label: str, item: object) -> Any:
@@ -90,12 +90,12 @@ class DaskWorkers(Workers):
 
     def _check(self, label: str) -> None:
         if self._dask.status not in ("running", "connecting"):
-            raise self._gone(label)
+            raise self._scheduler_lost(label)
         self._look()
         if time.monotonic() - self._alive <= self._patience:
             return
         if self._dask.status != "running":
-            raise self._gone(label)
+            raise self._scheduler_lost(label)
         raise ClusterError(
             f"{label}: all workers were lost, and none came back within {self._patience:g} s",
             allowed="at least one worker",
@@ -107,7 +107,7 @@ class DaskWorkers(Workers):
             with suppress(Exception):
                 self._dask.cancel(list(running), force=True)
 
-    def _gone(self, label: str) -> ClusterError:
+    def _scheduler_lost(self, label: str) -> ClusterError:
         return ClusterError(
             f"{label}: the scheduler is gone",
             allowed="a scheduler that outlives the run",

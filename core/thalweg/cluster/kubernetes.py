@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any, ClassVar
@@ -14,16 +15,19 @@ from .base import DaskCluster
 class Kubernetes(DaskCluster):
     """Workers as pods, by the Dask operator."""
 
+    example: ClassVar[Mapping[str, Any]] = {"image": "registry.example/thalweg:1", "workers": 4, "memory": "8GiB"}
     module: ClassVar[str] = "dask_kubernetes.operator"
     extra: ClassVar[str] = "kubernetes"
     patience: ClassVar[float] = 600.0
 
     image: str = Field(description="a container image that holds thalweg and its plugins")
-    namespace: str | None = None
-    title: str = Field("thalweg", pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", description="name of the DaskCluster")
-    gpu: bool = Field(False, description="one GPU for each worker")
-    environment: dict[str, str] = Field({}, description="environment variables of the pods")
-    wait: float = Field(600.0, gt=0, description="seconds until the first worker must be there")
+    namespace: str | None = Field(None, description="namespace of the pods; that of the current context if null")
+    title: str = Field(
+        "thalweg", pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$", description="name of the DaskCluster resource"
+    )
+    gpu: bool = Field(False, description="whether each worker has a GPU")
+    environment: dict[str, str] = Field({}, description="environment variables of the pods, by name")
+    wait: float = Field(600.0, gt=0, description="seconds within which the first worker must have started")
 
     def describe(self) -> str:
         """The manifest of the DaskCluster."""

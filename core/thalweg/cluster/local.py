@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, PositiveInt
 
@@ -15,9 +16,14 @@ PRELOAD = "thalweg.cluster.preload"
 class Local(DaskCluster):
     """Worker processes on this machine."""
 
-    workers: PositiveInt = Field(default_factory=processors)
+    example: ClassVar[Mapping[str, Any]] = {"workers": 2, "memory": "4GiB"}
+
+    workers: PositiveInt = Field(
+        default_factory=processors, description="worker processes; by default one for each processor"
+    )
     memory: Memory = Field(
-        default_factory=lambda given: memory() // given.get("workers", 1), description="memory of each worker"
+        default_factory=lambda given: memory() // given.get("workers", 1),
+        description="memory of each worker, such as 4GiB; by default an equal share of this machine's",
     )
 
     def _start(self, module: ModuleType) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any, ClassVar
@@ -15,20 +16,25 @@ from .base import DaskCluster
 class Slurm(DaskCluster):
     """Workers as jobs of a SLURM queue, one worker a job."""
 
+    example: ClassVar[Mapping[str, Any]] = {"workers": 8, "memory": "64GiB", "partition": "gpu", "gpu": True}
     module: ClassVar[str] = "dask_jobqueue"
     extra: ClassVar[str] = "slurm"
     patience: ClassVar[float] = 600.0
 
-    partition: str | None = None
-    account: str | None = None
-    walltime: str = "01:00:00"
-    gpu: bool = Field(False, description="one GPU for each worker")
-    directives: tuple[str, ...] = Field((), description="further #SBATCH lines: `--constraint=a100`")
-    setup: tuple[str, ...] = Field((), description="shell lines before the worker: `module load cuda`")
-    python: str | None = Field(None, description="the workers' Python, if not this one")
-    interface: str | None = Field(None, description="the network interface that compute nodes reach: `ib0`")
-    logs: str | None = Field(None, description="folder for the jobs' output")
-    wait: float = Field(3600.0, gt=0, description="seconds until the first worker must be there")
+    partition: str | None = Field(None, description="the queue that jobs are sent to; the default queue if null")
+    account: str | None = Field(None, description="the account that the time is charged to; yours if null")
+    walltime: str = Field("01:00:00", description="time after which SLURM ends a job, hours:minutes:seconds")
+    gpu: bool = Field(False, description="whether each worker has a GPU")
+    directives: tuple[str, ...] = Field((), description="further #SBATCH lines of a job, such as --constraint=a100")
+    setup: tuple[str, ...] = Field(
+        (), description="shell lines that a job runs before its worker, such as module load cuda"
+    )
+    python: str | None = Field(None, description="path of the workers' Python; this one's if null")
+    interface: str | None = Field(
+        None, description="the network interface of the scheduler that compute nodes reach, such as ib0"
+    )
+    logs: str | None = Field(None, description="folder for the output of jobs; the working folder if null")
+    wait: float = Field(3600.0, gt=0, description="seconds within which the first worker must have started")
 
     def describe(self) -> str:
         """The job script of one worker."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..boundaries.options import option_error
 from ..boundaries.switches import refuse_switches
 from ..credentials import shown
 from ..errors import OptionError
@@ -38,13 +39,13 @@ def cluster_from(given: object, *, where: str = "cluster") -> Cluster:
         raise OptionError(
             f"the {kind} cluster needs {model.module.split('.')[0]}, which is not installed",
             allowed=", ".join(name for name in KINDS if name != kind),
-            advice=f'pip install "thalweg[{model.extra}]"',
+            advice=f'install it: pip install "thalweg[{model.extra}]"',
             where=where,
         )
     try:
         made = model.model_validate(options)
     except ValidationError as error:
-        raise _option_error(model, error.errors()[0], f"{where}.{kind}") from None
+        raise option_error(model, error, options, where=f"{where}.{kind}") from None
     refuse_switches(options, made, where=f"{where}.{kind}")
     return made
 
@@ -69,28 +70,3 @@ def _kind(given: object, where: str) -> tuple[str, dict[str, Any]]:
             where=where,
         )
     return name, dict(options or {})
-
-
-def _option_error(model: type[Cluster], error: Any, where: str) -> OptionError:
-    name = str(next(iter(error["loc"]), ""))
-    options = ", ".join(model.model_fields)
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, model.model_fields, n=1)
-        advice = f"did you mean {near[0]!r}?" if near else "leave it out"
-        return OptionError(f"there is no option {name!r}", allowed=options, advice=advice, where=where)
-    if error["type"] == "missing":
-        wanted = model.model_fields[name].description or name
-        return OptionError(
-            f"the option {name!r} is missing",
-            allowed=f"{wanted}, such as 4GiB" if name == "memory" else wanted,
-            advice=f"give {name!r}",
-            where=where,
-        )
-    message = error["msg"].removeprefix("Input ")
-    field = model.model_fields.get(name)
-    return OptionError(
-        f"{shown(error['input'])} {message[:1].lower()}{message[1:]}",
-        allowed=(field.description if field else None) or options,
-        advice=f"change {name!r}",
-        where=f"{where}.{name}",
-    )

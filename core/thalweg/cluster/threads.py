@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import ByteSize, Field, PositiveInt
 
@@ -16,8 +16,15 @@ from .workers import Item, Result, Workers
 class Threads(Cluster):
     """Threads of this process; nothing is started."""
 
-    threads: PositiveInt = Field(default_factory=processors)
-    memory: Memory = Field(default_factory=lambda: ByteSize(memory()), description="for all threads together")
+    example: ClassVar[Mapping[str, Any]] = {"threads": 4, "memory": "8GiB"}
+
+    threads: PositiveInt = Field(
+        default_factory=processors, description="threads that work at once; by default one for each processor"
+    )
+    memory: Memory = Field(
+        default_factory=lambda: ByteSize(memory()),
+        description="memory of all threads together, such as 16GiB; by default that of this machine",
+    )
 
     @property
     def memory_per_task(self) -> int:

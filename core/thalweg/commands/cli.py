@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import io
 import json
 import shlex
@@ -15,6 +16,7 @@ from ..credentials import masked
 from ..errors import OptionError, SourceError
 from ..results.run import STAGES
 from .ending import Ending
+from .help import PlainCommand
 
 STORE = "thalweg-store"
 
@@ -29,17 +31,33 @@ app = typer.Typer(
 
 RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe, in YAML")]
 Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="A.B=C", help="change a value of the recipe; repeatable")
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="change a value of the recipe; may be repeated")
 ]
 StoreOption = Annotated[
-    str | None, typer.Option("--store", envvar="THALWEG_STORE", help="where stages are kept: a path or URL")
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="PLACE",
+        envvar="THALWEG_STORE",
+        help=f"where stages are kept, a path or URL: {STORE} if not given",
+    ),
 ]
-ClusterOption = Annotated[str | None, typer.Option("--cluster", help="threads, local, {local: {workers: 4}}, ...")]
-Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="names of runs in the store, or their folders")]
-PartName = Annotated[str | None, typer.Argument(metavar="[NAME]", help="show its options, sources and an example")]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", metavar="KIND", help="where the stages run: threads, local, {local: {workers: 4}}; see `clusters`"
+    ),
+]
+Runs = Annotated[list[str], typer.Argument(metavar="RUN", help="names of runs in the store, or their folders")]
+PartName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME", help="the one whose options, example and sources are shown; all are listed if not given"
+    ),
+]
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def plan(
     recipe: RecipePath,
     set_: Sets = None,
@@ -47,7 +65,7 @@ def plan(
     cluster: ClusterOption = None,
     resolved: Annotated[bool, typer.Option("--resolved", help="print the recipe with every default")] = False,
 ) -> None:
-    """Say what would run: stages, fields, bytes, memory, what is cached."""
+    """Print what would run: stages, fields, bytes, memory."""
     from ..boundaries.documents import from_option
     from ..recipes.planning import plans
 
@@ -60,21 +78,32 @@ def plan(
             typer.echo(each.text())
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def run(
     recipe: RecipePath,
     set_: Sets = None,
     store: StoreOption = None,
     cluster: ClusterOption = None,
     from_: Annotated[
-        str | None, typer.Option("--from", metavar="STAGE", help="run this stage and the later ones anew")
+        str | None,
+        typer.Option("--from", metavar="STAGE", help="run this stage and the later ones again, though they are stored"),
     ] = None,
     to: Annotated[str, typer.Option("--to", metavar="STAGE", help="stop after this stage")] = STAGES[-1],
-    only: Annotated[str, typer.Option("--only", metavar="free|held", help="estimate only this one")] = "",
-    strict: Annotated[bool, typer.Option("--strict", help="let an observer that fails end the run")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
+    only: Annotated[
+        str,
+        typer.Option(
+            "--only", metavar="free|held", help="only the estimate without the laws, or only the one held to them"
+        ),
+    ] = "",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="end the run if an observer fails, such as MLflow's")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="print more of what is done")] = False,
 ) -> None:
-    """Run a recipe; stages that are committed are reused."""
+    """Run a recipe; reuse the stages that are stored.
+
+    Prints the scores, and the commands that come next.
+    """
     from ..boundaries.documents import from_option
     from ..pipeline import execute
     from ..recipes.planning import plans
@@ -86,17 +115,19 @@ def run(
 
     for stage in (each for each in (from_, to) if each):
         if stage not in STAGES:
-            raise OptionError(f"{stage!r} is no stage", allowed=", ".join(STAGES), where="--from/--to")
+            near = difflib.get_close_matches(stage, STAGES, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else "name one of these stages"
+            raise OptionError(f"{stage!r} is no stage", allowed=", ".join(STAGES), advice=advice, where="--from/--to")
     if only not in ("", "free", "held"):
-        raise OptionError(f"--only {only!r}", allowed="free, held")
+        raise OptionError(f"{only!r} is no estimate", allowed="free, held", advice="name one of these", where="--only")
     log_to_console(verbose=verbose)
     registry = Registry.installed()
     engine = from_option("--cluster", cluster)
-    made = plans(recipe, overrides=set_ or (), registry=registry, store=store, cluster=engine, only=only)
+    planned = plans(recipe, overrides=set_ or (), registry=registry, store=store, cluster=engine, only=only)
     redo = STAGES[STAGES.index(from_) :] if from_ else ()
     finished = []
-    with Progress() as progress, made[0].cluster.open() as workers:
-        for i, each in enumerate(made):
+    with Progress() as progress, planned[0].cluster.open() as workers:
+        for i, each in enumerate(planned):
             # The first two stages are the same for all methods of a recipe: once anew is enough.
             again = redo if i == 0 else tuple(stage for stage in redo if stage not in STAGES[:2])
             finished.append(
@@ -107,8 +138,8 @@ def run(
             at = masked(execution.stages[to].store) or "nothing to store"
             console.print(f"{execution.run.title}: {to} at {at}", soft_wrap=True)
         return
-    option = _store_option(made[0].store.root)
-    if not made[0].tested:
+    option = _store_option(planned[0].store.root)
+    if not planned[0].tested:
         for execution in finished:
             name = Path(execution.run.folder).name
             line = f"{shlex.join(['thalweg', 'forecast', name])}{option}"
@@ -132,25 +163,32 @@ def run(
     console.print(f"compare   {line}{option}", soft_wrap=True)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def forecast(
     run: Annotated[str, typer.Argument(metavar="RUN", help="the name of a run in the store, or its beginning")],
-    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="another file, read as the source is")] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="NetCDF (.nc) or zarr (.zarr)")] = None,
-    origins: Annotated[int, typer.Option("--origins", min=1, help="how many of the newest origins")] = 1,
-    only: Annotated[str, typer.Option("--only", metavar="free|held", help="without the run's laws, or with them")] = "",
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="a file to forecast from, read as the source of the run is")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="where to write the forecast: NetCDF (.nc) or zarr (.zarr)"),
+    ] = None,
+    origins: Annotated[int, typer.Option("--origins", metavar="N", min=1, help="number of the newest origins")] = 1,
+    only: Annotated[
+        str, typer.Option("--only", metavar="free|held", help="without the run's laws, or held to them")
+    ] = "",
     store: StoreOption = None,
 ) -> None:
-    """Forecast from the newest data with what a run fitted; no truth is needed."""
+    """Forecast from the newest data with a fitted method."""
     from ..recipes.limits import check_place
     from .forecasting import forecast_run
 
     if only not in ("", "free", "held"):
-        raise OptionError(f"--only {only!r}", allowed="free, held")
+        raise OptionError(f"{only!r} is no estimate", allowed="free, held", advice="name one of these", where="--only")
     forecast_run(run, check_place(store or STORE), file=file, out=out, origins=origins, held=only != "free")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def compare(
     runs: Runs,
     store: StoreOption = None,
@@ -159,14 +197,15 @@ def compare(
         typer.Option(
             "--missing",
             metavar="drop|reference",
-            help="what stands for a point that a run does not answer: nothing (it is scored for none), or the value"
-            " of the first run",
+            help="a point that a run has no value for: scored for no run (drop), or with the value of the first run "
+            "(reference)",
         ),
     ] = "drop",
 ) -> None:
-    """Put the scores of runs side by side, on the points that all answered, with paired differences.
+    """Compare the scores of runs, with intervals.
 
-    Refused where the runs were scored on different truths. What differs between their recipes is printed.
+    Scores are on the points that all runs have estimates for; differences are paired. Prints which options differ
+    between the recipes. Runs whose truths are not the same are refused.
     """
     from ..recipes.limits import check_place
     from ..recipes.registry import Registry
@@ -191,12 +230,15 @@ def compare(
     show_what_differs(accounts)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def prune(
     store: StoreOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be removed, and remove nothing")] = False,
 ) -> None:
-    """Remove what no run needs from a store: attempts without an owner, replaced stages, stages of removed runs."""
+    """Remove from a store what no run needs.
+
+    Attempts without an owner, stages that were replaced, stages of runs that were removed.
+    """
     from ..recipes.limits import check_place, human
     from ..stores.prune import prune as pruned
 
@@ -207,9 +249,9 @@ def prune(
     typer.echo(f"{human(total):>9}  {'would be removed' if dry_run else 'removed'} in all")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def cite(runs: Runs, store: StoreOption = None) -> None:
-    """Print the DOIs of everything that took part in runs."""
+    """Print the DOIs of all methods and data of runs."""
     from ..recipes.limits import check_place
     from ..results.folders import read_run
 
@@ -218,25 +260,28 @@ def cite(runs: Runs, store: StoreOption = None) -> None:
         typer.echo(f"https://doi.org/{doi}")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def plugins() -> None:
-    """List the plugins that are installed, and those that failed to load."""
+    """List the installed plugins, and those that fail."""
     from ..recipes.registry import Registry
 
     registry = Registry.installed()
     registry.load()
     for name, hooks in sorted(registry.plugins.items()):
         origin = registry.origins.get(name)
-        typer.echo(
-            f"{name:<16}{f'{origin.distribution} {origin.version}' if origin else '':<28}{', '.join(sorted(hooks))}"
-        )
+        provides = sorted(hook.removeprefix("register_") for hook in hooks if hook.startswith("register_"))
+        watches = ["watches runs"] if any(not hook.startswith("register_") for hook in hooks) else []
+        source = f"{origin.distribution} {origin.version}" if origin else ""
+        typer.echo(f"{name:<16}{source:<28}{', '.join([*provides, *watches])}")
     for name, why in registry.failures.items():
         typer.echo(f"{name:<16}could not be loaded: {why}", err=True)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def new(
-    plugin: Annotated[str, typer.Option("--plugin", metavar="NAME", help="lower-case words joined by '-'")],
+    plugin: Annotated[
+        str, typer.Option("--plugin", metavar="NAME", help="name of the plugin: lower-case words joined by '-'")
+    ],
     folder: Annotated[Path, typer.Option("--in", metavar="FOLDER", help="where to write it")] = Path(),
 ) -> None:
     """Write a working plugin, with a test and a recipe."""
@@ -246,9 +291,9 @@ def new(
         typer.echo(str(file))
 
 
-@app.command()
-def check(plugin: Annotated[str, typer.Argument(metavar="PLUGIN")]) -> None:
-    """Run the conformance kit on a plugin."""
+@app.command(cls=PlainCommand)
+def check(plugin: Annotated[str, typer.Argument(metavar="PLUGIN", help="name of a plugin that is installed")]) -> None:
+    """Test a plugin with the conformance kit."""
     from ..recipes.registry import Registry
     from ..testing.plugin import check as conform
 
@@ -258,20 +303,21 @@ def check(plugin: Annotated[str, typer.Argument(metavar="PLUGIN")]) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def schema() -> None:
     """Print the JSON schema of recipes, for editors."""
-    from ..recipes.recipe import schema as recipe_schema
     from ..recipes.registry import Registry
+    from ..recipes.schema import schema as recipe_schema
 
     typer.echo(json.dumps(recipe_schema(Registry.installed()), indent=1))
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def ui(
-    store: StoreOption = None, port: Annotated[int, typer.Option(min=1, max=65535, help="on 127.0.0.1")] = 5000
+    store: StoreOption = None,
+    port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="port on this machine")] = 5000,
 ) -> None:
-    """Open MLflow on the runs of a store, until interrupted."""
+    """Show the runs of a store in MLflow."""
     import os
 
     from ..recipes.limits import check_place
@@ -300,12 +346,23 @@ def _listing(kind: str) -> None:
         else:
             console.print(parts(registry, kind))
 
-    command.__doc__ = f"List the {kind} that are installed, or show one."
-    app.command(kind)(command)
+    command.__doc__ = f"List the installed {kind}, or show one."
+    app.command(kind, cls=PlainCommand)(command)
 
 
 for _kind in ("datasets", "transforms", "methods", "laws", "enforcers", "losses", "metrics"):
     _listing(_kind)
+
+
+@app.command("clusters", cls=PlainCommand)
+def clusters(name: PartName = None) -> None:
+    """List the kinds of cluster, or show one."""
+    from .console import cluster, clusters, console
+
+    if name:
+        typer.echo(cluster(name))
+    else:
+        console.print(clusters())
 
 
 def _store_option(root: str) -> str:

@@ -29,49 +29,49 @@ def comparison(
     return compared(sides, registry=registry, intervals=intervals, missing=missing)
 
 
-def show(found: Comparison) -> None:
+def show(result: Comparison) -> None:
     """Print the scores, and on what they are scored."""
     by_title: dict[str, list[Side]] = {}
-    for side in found.sides:
+    for side in result.sides:
         by_title.setdefault(side.title, []).append(side)
     console.print(
         scores({title: table(each for side in sides for each in side.records) for title, sides in by_title.items()})
     )
-    for line in _notes(found):
+    for line in _notes(result):
         console.print(line, soft_wrap=True)
 
 
-def _notes(found: Comparison) -> Iterator[str]:
-    sizes = {each.samples for side in found.sides for each in side.records}
-    if sizes and max(sizes) > found.samples:
-        yield f"scored on the {found.samples:,} test samples that all have, of {counted(sizes)}"
-    if found.read_again and found.missing == "reference":
+def _notes(result: Comparison) -> Iterator[str]:
+    sizes = {each.samples for side in result.sides for each in side.records}
+    if sizes and max(sizes) > result.samples:
+        yield f"scored on the {result.samples:,} test samples that all have, of {counted(sizes)}"
+    if result.read_again and result.missing == "reference":
         yield (
-            f"where a column does not answer, the first column's value was scored: in {found.read_again:,} of "
-            f"{found.samples:,} samples; `coverage` is what each answered by itself"
+            f"where a column does not answer, the first column's value was scored: in {result.read_again:,} of "
+            f"{result.samples:,} samples; `coverage` is what each answered by itself"
         )
-    elif found.read_again:
+    elif result.read_again:
         yield (
-            f"scored on the points that all answered: of {found.read_again:,} of {found.samples:,} samples they were "
+            f"scored on the points that all answered: of {result.read_again:,} of {result.samples:,} samples they were "
             "not the same; `coverage` is what each answered by itself"
         )
-    yield from without_value(each for side in found.sides for each in side.records)
-    for (label, _), why in found.apart.items():
+    yield from without_value(each for side in result.sides for each in side.records)
+    for (label, _), why in result.apart.items():
         yield f"{label}: not on shared points, each on its own ({why})"
 
 
-def show_differences(found: Comparison) -> None:
+def show_differences(result: Comparison) -> None:
     """Print the paired differences from the first column."""
-    if not found.differences:
+    if not result.differences:
         return
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    first = found.sides[0]
+    first = result.sides[0]
     shown.add_column(f"\nless {first.title} {first.variant}")
-    for i in found.differences:
-        shown.add_column(f"{found.sides[i].title}\n{found.sides[i].variant}", justify="right")
+    for i in result.differences:
+        shown.add_column(f"{result.sides[i].title}\n{result.sides[i].variant}", justify="right")
     shown.add_column("\nblocks", justify="right", style="dim")
     rows: dict[tuple[str, str, str], dict[int, Difference]] = {}
-    for i, of in found.differences.items():
+    for i, of in result.differences.items():
         for (label, options), entries in of.items():
             for each in entries:
                 rows.setdefault((label, options, each.row), {})[i] = each
@@ -82,7 +82,7 @@ def show_differences(found: Comparison) -> None:
         title = title if len(alike) == 1 else f"{title} {differing(options, alike)}"
         fewest = min(cells.values(), key=lambda each: each.blocks)
         blocks = f"{fewest.blocks:.0f} of {fewest.block}{' (few)' if fewest.few else ''}"
-        shown.add_row(title, *(_difference(cells.get(i)) for i in found.differences), blocks)
+        shown.add_row(title, *(_difference(cells.get(i)) for i in result.differences), blocks)
     console.print()
     console.print(shown)
     console.print(
@@ -92,11 +92,11 @@ def show_differences(found: Comparison) -> None:
     )
 
 
-def _difference(each: Difference | None) -> str:
-    if each is None:
+def _difference(difference: Difference | None) -> str:
+    if difference is None:
         return ""
-    sign = "" if each.value < 0 else "+"
-    return f"{sign}{cell(each.value)} ± {cell(each.half)}"
+    sign = "" if difference.value < 0 else "+"
+    return f"{sign}{cell(difference.value)} ± {cell(difference.half)}"
 
 
 def show_what_differs(accounts: Mapping[str, Mapping[str, Any]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import json
 import logging
 import sys
@@ -9,11 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from ..components import Component
+from ..boundaries.options import in_yaml, option_default, option_words
+from ..cluster.switch import KINDS as CLUSTERS
+from ..components import Component, Learner
 from ..credentials import mask_logs
+from ..errors import UnknownNameError
 from ..recipes.registry import Registry, described
 from ..results.report import cell, counted, covered
 
@@ -81,25 +87,56 @@ def parts(registry: Registry, kind: str) -> Table:
 
 def part(registry: Registry, kind: str, name: str) -> str:
     """One part: what it does, its options, an example, its sources."""
-    import inspect
-
     found = registry.get(kind, name)
-    lines = [f"{name}  ({registry.plugin_of(kind, name)})", "", inspect.getdoc(found) or "", ""]
-    options = found.model_json_schema()
-    required = set(options.get("required", ()))
-    for option, field in found.model_fields.items():
-        kindly = str(field.annotation).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
-        default = "required" if option in required else f"default {field.default!r}"
-        lines.append(f"  {option}: {kindly}, {default}{f'  {field.description}' if field.description else ''}")
-    lines += ["", "  " + yaml.safe_dump({name: example(found)}, default_flow_style=True).strip()]
+    lines = [f"{name}  ({registry.plugin_of(kind, name)})", "", inspect.getdoc(found) or "", *options(found)]
+    if issubclass(found, Learner) and found.train_options is not None:
+        lines += options(found.train_options, title="Options of `train:`", defaults=getattr(found, "defaults", {}))
+    elif issubclass(found, Learner) and not isinstance(found.trains_on, frozenset):
+        lines += ["", "Options of `train:`: those of the learners that it is made of"]
+    given = yaml.safe_dump({name: example(found)}, default_flow_style=True, width=110).strip()
+    lines += ["", "Example", *(f"  {line}" for line in given.splitlines())]
     if found.cite:
-        lines += ["", *(f"  https://doi.org/{doi}" for doi in found.cite.split())]
+        lines += ["", "Sources", *(f"  https://doi.org/{doi}" for doi in found.cite.split())]
     return "\n".join(lines)
 
 
-def example(found: type[Component]) -> dict[str, Any]:
+def clusters() -> Table:
+    """The kinds of cluster."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("clusters", ""):
+        table.add_column(column)
+    for name, kind in CLUSTERS.items():
+        table.add_row(name, (inspect.getdoc(kind) or "").split("\n", 1)[0])
+    return table
+
+
+def cluster(name: str) -> str:
+    """One kind of cluster: what it is, its options, an example. Raises `UnknownNameError` for a name that is none."""
+    if name not in CLUSTERS:
+        near = difflib.get_close_matches(name, CLUSTERS, n=1)
+        advice = f"did you mean {near[0]!r}?" if near else "see `thalweg clusters`"
+        raise UnknownNameError(f"no cluster is called {name!r}", allowed=", ".join(CLUSTERS), advice=advice)
+    kind = CLUSTERS[name]
+    text = [name, "", inspect.getdoc(kind) or "", *options(kind)]
+    return "\n".join([*text, "", "Example", f"  cluster: {in_yaml({name: dict(kind.example)})}"])
+
+
+def options(model: type[BaseModel], *, title: str = "Options", defaults: Mapping[str, Any] | None = None) -> list[str]:
+    """The options of a model, two lines each: its name, what it may be and its default; what it is."""
+    if not model.model_fields:
+        return []
+    words = option_words(model)
+    lines = ["", title]
+    own = defaults or {}
+    for name, field in model.model_fields.items():
+        default = f"default {in_yaml(own[name])}" if name in own else option_default(field)
+        lines += [f"  {name}: {words[name]}; {default}", f"      {field.description or ''}".rstrip()]
+    return lines
+
+
+def example(component: type[Component]) -> dict[str, Any]:
     """Options to try a part with."""
-    given: Mapping[str, Any] = getattr(found, "example", {})
+    given: Mapping[str, Any] = getattr(component, "example", {})
     return dict(given)
 
 

@@ -25,30 +25,30 @@ def forecast_run(run: str, store: Store, *, file: str | None, out: Path | None, 
         refuse_format(out)
     registry = Registry.installed()
     asked = Forecasting.of(run, store)
-    made = asked.forecast(registry, file=file, origins=origins, held=held)
+    forecast = asked.forecast(registry, file=file, origins=origins, held=held)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     name = asked.folder.rpartition("/")[2]
     laws = "+".join(law.name for hold in asked.laws(registry) for law in hold.laws) if held else ""
     title = f"{asked.name}, held to {laws}" if laws else asked.name
-    path = out or local_root(store) / "runs" / name / "forecasts" / f"{_stamp(made)}.nc"
-    write_forecast(as_cf(made, title=title, history=f"{now} thalweg forecast {name}"), path)
+    path = out or local_root(store) / "runs" / name / "forecasts" / f"{_stamp(forecast)}.nc"
+    write_forecast(as_cf(forecast, title=title, history=f"{now} thalweg forecast {name}"), path)
     console.print(f"forecast  {path}", soft_wrap=True)
-    figure = forecast_maps(made)
+    figure = forecast_maps(forecast)
     if figure is not None:
         drawn = path.with_suffix(".png")
         write_bytes(str(drawn), figure)
         console.print(f"figure    {drawn}", soft_wrap=True)
-    for key, array in made.data_vars.items():
+    for key, array in forecast.data_vars.items():
         units = array.attrs.get("units", "1")
         console.print(f"{key!s:<9} {float(array.min()):.4g} .. {float(array.max()):.4g} {units}", soft_wrap=True)
-    if "valid_time" in made.coords:
-        valid = made["valid_time"].values
+    if "valid_time" in forecast.coords:
+        valid = forecast["valid_time"].values
         console.print(f"valid     {str(valid.min())[:16]} .. {str(valid.max())[:16]}", soft_wrap=True)
 
 
-def _stamp(made: xr.Dataset) -> str:
+def _stamp(forecast: xr.Dataset) -> str:
     """The newest reference time as the name of a file."""
-    if "reference_time" not in made.coords:
+    if "reference_time" not in forecast.coords:
         return "newest"
-    text = str(made["reference_time"].values.max())[:16]
+    text = str(forecast["reference_time"].values.max())[:16]
     return "".join(each for each in text if each.isalnum() or each == "-")

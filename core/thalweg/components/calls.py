@@ -58,16 +58,16 @@ def part_error(error: BaseException, part: Component | None = None, *, name: str
     if blamed is None:
         return None
     kind = blamed if isinstance(blamed, type) else type(blamed)
-    own = [(frame, line) for frame, line in frames if _written_with(frame, kind)]
-    if not own:
+    authored = [(frame, line) for frame, line in frames if _written_with(frame, kind)]
+    if not authored:
         return None
-    methods = [frame.f_code.co_name for frame, _ in own if _part_of(frame) is blamed]
-    method = methods[0] if methods else own[0][0].f_code.co_name
+    methods = [frame.f_code.co_name for frame, _ in authored if _part_of(frame) is blamed]
+    method = methods[0] if methods else authored[0][0].f_code.co_name
     given = name if part is None or blamed is part else ""
     called = getattr(blamed, "_name", "") if blamed is not kind else ""
     text = " ".join(str(error).split())
     text = f"{text[:LONGEST]}..." if len(text) > LONGEST else text
-    frame, line = own[-1]
+    frame, line = authored[-1]
     return PartError(
         f"`{method}` of {called or given or kind.__name__} raised {type(error).__name__}{f': {text}' if text else ''}"
         f" ({frame.f_code.co_filename}:{line})",
@@ -76,7 +76,7 @@ def part_error(error: BaseException, part: Component | None = None, *, name: str
     )
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """An exception in words, with the author's line after its first one."""
     first, *more = str(error).split("\n")
     return "\n".join([f"{type(error).__name__}{f': {first}' if first else ''}{where(error)}", *more])

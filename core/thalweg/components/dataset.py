@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Dataset(Component):
-    """Reads a source lazily."""
+    """A data source, read lazily into an `xarray.Dataset`."""
 
     @abstractmethod
     def open(self) -> xr.Dataset:

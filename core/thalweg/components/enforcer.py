@@ -30,7 +30,7 @@ class Hold:
 
 
 class Enforcer(Component):
-    """Holds laws at its site."""
+    """A constraint method: holds an estimate to laws, at its site."""
 
     site: ClassVar[Site]
     takes: ClassVar[tuple[type[Law], ...]] = (Law,)
@@ -38,7 +38,7 @@ class Enforcer(Component):
 
 
 class LossEnforcer(Enforcer):
-    """Penalises a law's residual while learning."""
+    """A soft constraint: a penalty on a law's residual, added to the loss in training."""
 
     site: ClassVar[Site] = "loss"
 
@@ -54,7 +54,7 @@ class LossEnforcer(Enforcer):
 
 
 class OperatorEnforcer(Enforcer):
-    """Builds laws into a network before it learns."""
+    """A hard constraint inside a network: wraps it, before it learns, so that its output obeys a law."""
 
     site: ClassVar[Site] = "operator"
 
@@ -64,7 +64,7 @@ class OperatorEnforcer(Enforcer):
 
 
 class SamplingEnforcer(Enforcer):
-    """Steers a sampler between its denoising steps."""
+    """A constraint on a generative sampler: steers its state between denoising steps."""
 
     site: ClassVar[Site] = "sampling"
 
@@ -74,7 +74,7 @@ class SamplingEnforcer(Enforcer):
 
 
 class OutputEnforcer(Enforcer):
-    """Moves a finished estimate onto its laws, all of them at once."""
+    """A projection of the finished estimate onto its laws, all of them at once."""
 
     site: ClassVar[Site] = "output"
     uses: ClassVar[tuple[str, ...]] = ()

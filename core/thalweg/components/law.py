@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Law(Component):
-    """What must be true of an estimate."""
+    """A constraint: what must be true of an estimate, and by how much it is not (the residual)."""
 
     oracle: ClassVar[bool] = False
     """Whether it looks at the truth (as `truth_NAME` in the context), which a recipe must allow in so many words."""
@@ -27,7 +27,7 @@ class Law(Component):
 
     @abstractmethod
     def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
-        """Zero where the law holds, with units.
+        """The residual: by how much the fields break the law, with units; zero where it holds.
 
         `context` is what is known without the truth: the inputs, coordinates, parameters, budgets.
         """

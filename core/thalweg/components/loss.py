@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class Loss(Component):
-    """What a learner minimises."""
+    """A loss function, which a learner minimises."""
 
     @abstractmethod
     def value(self, estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """A scalar."""
+        """The loss of a batch, a scalar tensor."""

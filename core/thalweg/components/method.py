@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from pydantic import PrivateAttr
+from pydantic import BaseModel, PrivateAttr
 
 from ..errors import OptionError
 from .component import Component, Parts, Site
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Training:
-    """What a learner is given: samples, the recipe's `train:` options, a folder of its own, and a way to be heard."""
+    """What a learner is given: samples, the recipe's `train:` options, a folder of its own, and a
+    function that reports numbers."""
 
     train: Samples
     validate: Samples | None
@@ -43,7 +44,7 @@ class Training:
 
 
 class Method(Component):
-    """Makes an estimate: a `Solver` at once, a `Learner` after it has learned."""
+    """A method that makes an estimate: a `Solver` at once, a `Learner` after it has learned."""
 
     def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
         """The fields of an estimate, from what the method is given and what the truth holds: the truth's, by default.
@@ -55,7 +56,7 @@ class Method(Component):
 
 
 class Solver(Method):
-    """Solves for an estimate; nothing to learn."""
+    """A method that computes its estimate from the inputs, without learning."""
 
     @abstractmethod
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
@@ -122,7 +123,7 @@ class Demand:
 
 
 class Learner(Method):
-    """Learns from samples; learning returns a solver."""
+    """A method that learns from samples; learning returns a solver."""
 
     fitted: ClassVar[type[Fitted]]
     """What `fit` returns, so that it can be read back from its folder."""
@@ -130,6 +131,8 @@ class Learner(Method):
     """Sites at which it can hold laws while learning (`loss`, `operator`)."""
     trains_on: ClassVar[frozenset[str]] = frozenset()
     """Options of the recipe's `train:` section that it reads; any other is refused."""
+    train_options: ClassVar[type[BaseModel] | None] = None
+    """The model of these options, for `thalweg methods NAME`; None where they are those of learners inside it."""
     nested: ClassVar[Mapping[str, str]] = {}
     """Those of them that are parts, and their kinds: `{"judge": "metrics"}`. The plan makes the parts."""
 

@@ -24,7 +24,7 @@ class _Scored(Component):
 
 
 class Metric(_Scored):
-    """A function of means: exact under any chunking.
+    """A score that is a function of means over points, so that it is exact under any chunking.
 
     `statistics` gives fields per point, or `Totals` where those would be large; `value` is computed from their means
     over the dims of the truth other than `lead`.
@@ -51,7 +51,7 @@ class Metric(_Scored):
 
 
 class WholeMetric(_Scored):
-    """A measure that is not a function of means (ranks, alignments): it needs all data at once, and is slower."""
+    """A score that is no function of means (ranks, alignments): it needs all data at once, and is slower."""
 
     @abstractmethod
     def value(self, estimate: xr.Dataset, truth: xr.Dataset) -> xr.DataArray:

@@ -137,25 +137,25 @@ def shake(given: Signature, needs: Signature, *, giver: str, taker: str) -> None
                 allowed=str(given),
                 advice=f"name one of these variables in {taker}, or add a transform that makes {need.name!r}",
             )
-        found = given[need.name]
+        offered = given[need.name]
         wrong = (
-            missing_dims(need, found)
-            or (need.dtype and need.dtype != found.dtype and f"dtype {found.dtype!r}, not {need.dtype!r}")
+            missing_dims(need, offered)
+            or (need.dtype and need.dtype != offered.dtype and f"dtype {offered.dtype!r}, not {need.dtype!r}")
             or (
                 need.units
-                and not same_units(need.units, found.units)
-                and f"units {found.units!r}, not {canonical_units(need.units)!r}"
+                and not same_units(need.units, offered.units)
+                and f"units {offered.units!r}, not {canonical_units(need.units)!r}"
             )
         )
         if wrong:
             raise HandshakeError(
                 f"{taker} needs {str(need)!r}, but {giver} gives it with {wrong}",
-                allowed=str(found),
+                allowed=str(offered),
                 advice=f"convert {need.name!r} in preprocess, or change what {taker} asks for",
             )
 
 
-def missing_dims(need: Field, found: Field) -> str:
-    """What `found` lacks of the dims that `need` names, in words; empty if nothing."""
-    missing = [dim for dim in need.dims if dim not in found.dims]
-    return f"dims {found.dims!r}, without {', '.join(map(repr, missing))}" if missing else ""
+def missing_dims(need: Field, offered: Field) -> str:
+    """What `offered` lacks of the dims that `need` names, in words; empty if nothing."""
+    missing = [dim for dim in need.dims if dim not in offered.dims]
+    return f"dims {offered.dims!r}, without {', '.join(map(repr, missing))}" if missing else ""

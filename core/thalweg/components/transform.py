@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Transform(Component):
-    """Turns a dataset into another, lazily."""
+    """A step of preprocessing: from one `xarray.Dataset` to another, lazily."""
 
     def statistics(self, data: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
         """What `apply` must know of the whole of `data` (a climatology, a mean), lazy and small; nothing by default.

@@ -8,7 +8,7 @@
             return Network(Layout.of(given).shape, Layout.of(wanted).shape, self.width)
 
 A network maps `(sample, lead, *space, channel)` to `(sample, lead, *space, channel)`, float32, scaled, channels last:
-(N, T, H, W, C) for maps. With `apart = True` it takes its inputs by name, each with its own dims, and the
+(N, T, H, W, C) for maps. With `separate_inputs = True` it takes its inputs by name, each with its own dims, and the
 coordinates of what is wanted: for points that lie on no grid. Nothing here imports torch before it learns or solves.
 """
 

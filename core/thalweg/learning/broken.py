@@ -16,7 +16,7 @@ FEW = 8
 
 
 def broken(job: Job, reader: Reader, positions: Array, *, what: str, at: Position) -> EstimateError:
-    """Names the batch: its windows, their times, and the statistics of their fields."""
+    """The error of a batch whose loss is not finite: its windows, their times, and the statistics of their fields."""
     numbers = reader.samples.numbers[positions]
     inputs, truth = (read(positions.tolist()) for read in (reader.samples.inputs, reader.samples.truth))
     times = inputs.coords.get("reference_time")

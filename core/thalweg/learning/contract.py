@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
 from ..components import Fitted, Hold, Learner, Site
 from ..components.signature import Signature
@@ -31,23 +31,35 @@ class NetworkLearner(Learner):
 
     sites: ClassVar[frozenset[Site]] = frozenset({"loss", "operator"})
     trains_on: ClassVar[frozenset[str]] = frozenset(TrainOptions.model_fields)
+    train_options: ClassVar[type[BaseModel] | None] = TrainOptions
     nested: ClassVar[Mapping[str, str]] = {"judge": "metrics"}
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `train:` that a recipe need not give for this method."""
 
-    apart: ClassVar[bool] = False
-    """Whether the network takes its inputs apart: a dict of tensors with their own dims, `(sample, point)`, and the
+    separate_inputs: ClassVar[bool] = False
+    """Whether the network takes each input by itself: a dict of tensors with their own dims, `(sample, point)`, and the
     coordinates of what is wanted, by dim. For inputs on no grid, or on another than the truth."""
 
     scale: Scale | dict[str, Scale] = Field(
-        "auto", description="of all variables, or by name: none, standard, unit, auto, or {by, offset}"
+        "auto",
+        description="scaling of all variables, or of each by name. standard: mean 0 and variance 1 on the "
+        "training split; "
+        "unit: 0 to 1 over the valid range; auto: unit where a valid range is known, else standard; none: as they are",
     )
-    error: Literal["square", "absolute"] = Field("square", description="its mean is minimised")
+    error: Literal["square", "absolute"] = Field(
+        "square", description="the error whose mean is minimised: its square or its absolute value"
+    )
     level: float = Field(
-        0.5, gt=0, lt=1, description="share of the error that falls to truth above the estimate: expectile or quantile"
+        0.5,
+        gt=0,
+        lt=1,
+        description="weight of errors where the truth is above the estimate: the expectile (square) or quantile "
+        "(absolute) that is learned",
     )
     coordinates: Literal["fixed", "moving"] = Field(
-        "fixed", description="moving: the network sees maps in coordinates that follow their motion, by optical flow"
+        "fixed",
+        description="coordinates of the maps that the network sees: those of the data, or moving with the flow, which "
+        "is found by optical flow",
     )
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def fit(learner: NetworkLearner, training: Training) -> Fitted:
-    """Learn, here or on the workers, and dress the weights as a solver. Raises `EstimateError`, `ClusterError`."""
+    """Learn, here or on the workers, and return the weights as a solver. Raises `EstimateError`, `ClusterError`."""
     options = learner.check_options(training.options)
     given, wanted = training.train.given, training.wanted
     _one_shape(wanted)

@@ -22,6 +22,6 @@ class FromLast(nn.Module):
 
 
 def zeroed(head: nn.Module) -> None:
-    """A layer that makes nothing at first."""
+    """Set the weights and the bias of a layer to 0, so that its output is 0 at first."""
     for each in head.parameters():
         nn.init.zeros_(each)

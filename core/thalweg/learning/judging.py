@@ -41,5 +41,5 @@ class Judge:
         return float(scoring.finish(self._metric, scoring.add(parts)).overall.mean())
 
     def cost(self, score: float) -> float:
-        """Less is better."""
+        """The score with the sign for which less is better."""
         return -score if self._metric.higher_is_better else score

@@ -59,7 +59,10 @@ class InUnits(Protocol):
 
 
 def layouts(network: object) -> tuple[Layout, Layout]:
-    """Which variables are which channels of what a network takes and gives. Raises `HandshakeError` if it is mute."""
+    """The variables of the channels that a network takes, and of those that it gives.
+
+    Raises `HandshakeError` for a network that does not say which these are.
+    """
     if not isinstance(network, InUnits):
         raise HandshakeError(
             f"{type(network).__name__} does not say which channel is which variable",

@@ -44,7 +44,7 @@ class Loader:
         self._context = context
 
     def reset(self) -> None:
-        """Measure anew."""
+        """Start the measurements of speed again."""
         self.bytes, self.busy, self.waited, self.elapsed = 0, 0.0, 0.0, 0.0
 
     def __call__(self, batches: Sequence[Array]) -> Iterator[Batch]:
@@ -71,7 +71,7 @@ class Loader:
 
     @property
     def megabytes_per_second(self) -> float:
-        """Of the raw arrays, in the time that reading took."""
+        """Speed of reading: megabytes of raw arrays by the seconds that reading took."""
         return self.bytes / 1e6 / self.busy if self.busy else 0.0
 
     @property

@@ -55,7 +55,7 @@ def _network(learner: NetworkLearner, given: Signature, wanted: Signature, optio
     # Gradient and two moments of each weight; the running mean and the best weights; the buckets of other ranks.
     copies = 4 + (options.ema is not None) + (options.choose == "best") + (options.ranks > 1)
     weights = sum(each.numel() * each.element_size() for each in network.parameters())
-    own = {each.untyped_storage()._cdata for each in network.parameters()}
+    parameters = {each.untyped_storage()._cdata for each in network.parameters()}
     half = 1 if options.precision == "fp32" else 2
-    activations = sum(size for storage, size in kept.items() if storage not in own)
+    activations = sum(size for storage, size in kept.items() if storage not in parameters)
     return int(copies * weights + piece * (activations // half + 2 * output.numel() * output.element_size()))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from math import cos, pi
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
+from ..boundaries.options import option_error
 from ..boundaries.switches import refuse_switches
 from ..components import Metric
-from ..errors import OptionError, ThalwegError
+from ..errors import OptionError
 from ..recipes.registry import Named
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -22,51 +22,79 @@ class TrainOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: PositiveInt = 10
+    epochs: PositiveInt = Field(10, description="passes over the training samples, at most")
     batch: PositiveInt = Field(8, description="samples of one step, on all ranks together")
-    accumulate: PositiveInt = Field(1, description="pieces of a rank's share of the batch, one after the other")
-    learning_rate: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = Field(0.0, description="of all but vectors and what is called a bias")
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    schedule: Literal["cosine", "constant"] = "cosine"
+    accumulate: PositiveInt = Field(
+        1, description="micro-batches of a step on each rank, one after the other: less memory for the same gradient"
+    )
+    learning_rate: PositiveFloat = Field(1e-3, description="the largest learning rate, at the end of the warm-up")
+    weight_decay: NonNegativeFloat = Field(0.0, description="weight decay; none for biases and other vectors")
+    optimizer: Literal["adamw", "adam"] = Field(
+        "adamw", description="Adam with decoupled weight decay (adamw), or with weight decay in the gradient (adam)"
+    )
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="course of the learning rate after the warm-up: a cosine down to `floor`, or constant"
+    )
     warm_up: Fraction = Field(0.1, description="share of the schedule in which the learning rate grows linearly")
-    warm_up_from: Fraction = Field(0.0, description="the first learning rate, in parts of `learning_rate`")
-    floor: Fraction = Field(1e-3, description="the last learning rate, in parts of `learning_rate`")
+    warm_up_from: Fraction = Field(0.0, description="the first learning rate, as a fraction of `learning_rate`")
+    floor: Fraction = Field(1e-3, description="the last learning rate, as a fraction of `learning_rate`")
     schedule_steps: PositiveInt | None = Field(
-        None, description="length of the schedule; all steps if not given. After its end the cosine rises again"
+        None, description="length of the schedule in steps; all steps if null. After its end the cosine rises again"
     )
-    clip: PositiveFloat | None = Field(1.0, description="largest norm of the gradient")
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    clip: PositiveFloat | None = Field(
+        1.0, description="largest L2 norm of the gradient; a larger one is scaled down. Not clipped if null"
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="floating-point type of the forward pass; fp16 with a scaled loss"
+    )
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="decay of the running mean of the weights, with which is validated and solved"
+        None,
+        description="decay per step of the exponential moving average of the weights, which is validated and kept; "
+        "no average if null",
     )
-    validate_every: PositiveInt = Field(1, description="epochs from one validation to the next; the last is validated")
+    validate_every: PositiveInt = Field(
+        1, description="epochs from one validation to the next; the last epoch is validated too"
+    )
     judge: Named[Metric] | None = Field(
-        None, description="the metric by which epochs are judged on the validation split; the loss if not given"
+        None, description="the metric by which epochs are judged on the validation split; the loss if null"
     )
-    patience: PositiveInt | None = Field(None, description="epochs without a better validation before it stops")
-    choose: Literal["best", "last"] = Field("best", description="the weights that are kept, by validation if any")
+    patience: PositiveInt | None = Field(
+        None, description="early stopping: epochs without a better validation after which training stops; never if null"
+    )
+    choose: Literal["best", "last"] = Field(
+        "best", description="the weights that are kept: of the best validated epoch, or of the last epoch"
+    )
     shuffle: Literal["blocks", "windows", "once", "none"] = Field(
         "blocks",
-        description="blocks: windows of a few blocks of chunks at a time, each chunk decoded once; "
-        "once: whole blocks, in one order for all epochs",
+        description="order of the samples. blocks: drawn anew each epoch among a few blocks of chunks at a time, so "
+        "that each chunk is decoded once; windows: drawn anew among all samples; once: whole blocks, in one order for "
+        "all epochs; none: as stored",
     )
-    seed: Annotated[int, Field(ge=0)] = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    compile: bool = Field(False, description="compile the network (torch.compile)")
-    readers: PositiveInt | None = Field(None, description="threads that decode chunks; one per processor if not given")
-    checkpoint_steps: PositiveInt | None = Field(None, description="steps between checkpoints within an epoch")
-    ranks: PositiveInt = Field(1, description="workers that learn together, one process each")
-    timeout: PositiveFloat = Field(600.0, description="seconds that a rank waits for the others")
-    restarts: Annotated[int, Field(ge=0)] = Field(3, description="how often all ranks begin again after one is lost")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="seed of the first weights, the order of samples and all noise: the same seed, the same weights"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where the network runs; auto: a GPU if there is one"
+    )
+    compile: bool = Field(False, description="whether the network is compiled (torch.compile): faster after some time")
+    readers: PositiveInt | None = Field(None, description="threads that decode chunks; one per processor if null")
+    checkpoint_steps: PositiveInt | None = Field(
+        None, description="steps between checkpoints within an epoch; if null, a checkpoint after each epoch only"
+    )
+    ranks: PositiveInt = Field(1, description="workers that learn together, one process each, with one GPU each if any")
+    timeout: PositiveFloat = Field(600.0, description="seconds that a rank waits for the others before it is lost")
+    restarts: Annotated[int, Field(ge=0)] = Field(
+        3, description="times that all ranks may begin again from the last checkpoint after one is lost"
+    )
 
     @classmethod
     def of(cls, given: Mapping[str, Any], *, defaults: Mapping[str, Any]) -> TrainOptions:
         """The options of a recipe over those of a learner. Raises `OptionError`."""
+        options = {**defaults, **given}
         try:
-            made = cls.model_validate({**defaults, **given})
+            made = cls.model_validate(options)
         except ValidationError as error:
-            raise _option_error(error) from None
+            raise option_error(cls, error, options, where="train") from None
         refuse_switches(given, made, where="train")
         if made.judge is not None and made.judge.higher_is_better is None:
             raise OptionError(
@@ -98,22 +126,3 @@ class TrainOptions(BaseModel):
             return self.learning_rate
         gone = (step - rise) / max(1, length - rise)
         return self.learning_rate * (self.floor + (1 - self.floor) * (1 + cos(pi * gone)) / 2)
-
-
-def _option_error(error: ValidationError) -> ThalwegError:
-    first = error.errors()[0]
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, ThalwegError):
-        return cause
-    name, options = str(first["loc"][0]), TrainOptions.model_fields
-    if name not in options:
-        near = difflib.get_close_matches(name, options, n=1)
-        advice = f"did you mean {near[0]!r}?" if near else "leave it out"
-        return OptionError(f"there is no option {name!r}", allowed=", ".join(options), advice=advice, where="train")
-    message = first["msg"].removeprefix("Input ")
-    return OptionError(
-        f"{first['input']!r} {message[:1].lower()}{message[1:]}",
-        allowed=options[name].description or f"{name} like {options[name].default!r}, the default",
-        advice=f"change {name!r}",
-        where=f"train.{name}",
-    )

@@ -22,7 +22,7 @@ class Ranks(ABC):
 
     @abstractmethod
     def silent(self, module: nn.Module) -> AbstractContextManager[Any]:
-        """Gradients are only added up here: more of this rank's batch is to come."""
+        """A context in which gradients are accumulated on this rank and not exchanged: more of its batch is to come."""
 
     @abstractmethod
     def total(self, *numbers: float) -> list[float]:

@@ -1,4 +1,4 @@
-"""Fields as networks like them: `(field - offset) / by`, per variable, fitted on the training split."""
+"""Scaling of fields for networks: `(field - offset) / by`, per variable, fitted on the training split."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 from ..errors import OptionError
 
@@ -19,11 +19,11 @@ Scales = dict[str, tuple[float, float]]
 
 
 class Affine(BaseModel):
-    """`(field - offset) / by`, in the field's units."""
+    """An affine scaling, `(field - offset) / by`, in the field's units."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    by: PositiveFloat
-    offset: float = 0.0
+    by: PositiveFloat = Field(description="what the field is divided by, in its units")
+    offset: float = Field(0.0, description="what is subtracted first, in the field's units")
 
 
 Scale = Literal["auto", "none", "standard", "unit"] | Affine
@@ -40,7 +40,10 @@ def scales_of(choice: Scale | Mapping[str, Scale], samples: Samples, given: Sign
         for name in choice:
             if name not in fields:
                 raise OptionError(
-                    f"`scale` names {name!r}, which is no variable", allowed=", ".join(fields), where="scale"
+                    f"`scale` names {name!r}, which is no variable",
+                    allowed=", ".join(fields),
+                    advice="name one of these in `scale`",
+                    where="scale",
                 )
         chosen.update(choice)
     scales: Scales = {}

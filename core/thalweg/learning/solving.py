@@ -35,18 +35,18 @@ def solve(solver: LearnedNetwork, inputs: xr.Dataset, wanted: Signature) -> xr.D
     scale_out = Scaler(layout, solver.scales).to(device)
     learner, _ = solver._parts or _parts(solver)
     feeding = Feeding(learner, given=solver.given, wanted=solver.wanted, scales=solver.scales)
-    own = _same_order(solver.given, inputs, feeding.names)
-    arrays = {name: torch.from_numpy(np.ascontiguousarray(own[name].values)) for name in map(str, own)}
+    fields = _same_order(solver.given, inputs, feeding.names)
+    arrays = {name: torch.from_numpy(np.ascontiguousarray(fields[name].values)) for name in map(str, fields)}
     places = feeding.places(dict(inputs.coords), device)
     means, variances = [], []
     with torch.inference_mode():
-        for piece in _pieces(arrays, own, solver.batch):
+        for piece in _pieces(arrays, fields, solver.batch):
             fed = feeding({name: each.to(device) for name, each in piece.items()}, places)
             output = network(fed).float()
             if "variance" in solver.output.uncertainty:
                 output, variance = output.chunk(2, dim=-1)
                 variances.append((variance * scale_out.by.square()).cpu())
-            count = max((len(piece[str(n)]) for n, each in own.items() if "sample" in each.dims), default=1)
+            count = max((len(piece[str(n)]) for n, each in fields.items() if "sample" in each.dims), default=1)
             means.append(_checked(scale_out.unscale(output), count, layout, solver).cpu())
     return to_dataset(
         torch.cat(means),
@@ -57,10 +57,10 @@ def solve(solver: LearnedNetwork, inputs: xr.Dataset, wanted: Signature) -> xr.D
     )
 
 
-def _pieces(arrays: dict[str, Tensor], own: xr.Dataset, batch: int) -> Iterator[dict[str, Tensor]]:
+def _pieces(arrays: dict[str, Tensor], fields: xr.Dataset, batch: int) -> Iterator[dict[str, Tensor]]:
     """Up to `batch` samples at a time."""
-    for start in range(0, own.sizes.get("sample", 1), batch):
-        yield {n: each[start : start + batch] if "sample" in own[n].dims else each for n, each in arrays.items()}
+    for start in range(0, fields.sizes.get("sample", 1), batch):
+        yield {n: each[start : start + batch] if "sample" in fields[n].dims else each for n, each in arrays.items()}
 
 
 def _network(solver: LearnedNetwork, device: torch.device) -> nn.Module:
@@ -81,8 +81,8 @@ def _network(solver: LearnedNetwork, device: torch.device) -> nn.Module:
         return solver._network
 
 
-def _like(weights: Tensor, own: Tensor | None) -> Tensor:
-    return torch.view_as_complex(weights) if own is not None and own.is_complex() else weights
+def _like(weights: Tensor, expected: Tensor | None) -> Tensor:
+    return torch.view_as_complex(weights) if expected is not None and expected.is_complex() else weights
 
 
 def _parts(solver: LearnedNetwork) -> tuple[NetworkLearner, tuple[Hold, ...]]:

@@ -75,18 +75,18 @@ class State:
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """Those to solve with, if the training ended here."""
+        """The weights to solve with, if the training ended here."""
         if self._job.options.choose == "best" and self.best:
             return self.best
         return self.current
 
     @property
     def current(self) -> dict[str, Tensor]:
-        """Those of this step: the running mean, if there is one."""
+        """The weights of this step: the running mean, if there is one."""
         return self.mean.weights if self.mean else {n: each.detach() for n, each in self.network.state_dict().items()}
 
     def remember(self) -> None:
-        """These weights are the best so far."""
+        """Keep these weights as the best so far."""
         self.best = {name: each.detach().to("cpu", copy=True) for name, each in self.current.items()}
 
     def save(self) -> None:

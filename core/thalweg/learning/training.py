@@ -120,19 +120,19 @@ class _Trainer:
         due = (at.epoch + 1) % options.validate_every == 0 or at.epoch + 1 == options.epochs
         cost = None
         if checks is not None and due:
-            found, cost = self._validate(checks)
-            numbers |= found
+            validated, cost = self._validate(checks)
+            numbers |= validated
         self._end(numbers, cost, time.perf_counter() - start)
 
-    def _end(self, numbers: dict[str, float], found: float | None, seconds: float) -> None:
+    def _end(self, numbers: dict[str, float], cost: float | None, seconds: float) -> None:
         """Judge an epoch by its cost, if it was validated; save, report."""
         at, options = self.state.at, self.options
-        if found is not None and math.isfinite(found) and (at.best is None or found < at.best):
-            at.best, at.best_epoch = found, at.epoch
+        if cost is not None and math.isfinite(cost) and (at.best is None or cost < at.best):
+            at.best, at.best_epoch = cost, at.epoch
             if self.ranks.rank == 0 and options.choose == "best":
                 self.state.remember()
         at.epoch, at.batch, at.loss, at.samples = at.epoch + 1, 0, 0.0, 0
-        tired = options.patience is not None and found is not None and at.epoch - 1 - at.best_epoch >= options.patience
+        tired = options.patience is not None and cost is not None and at.epoch - 1 - at.best_epoch >= options.patience
         at.finished = tired or at.epoch >= options.epochs
         at.curves.append(numbers)
         self.state.save()
@@ -182,7 +182,7 @@ class _Trainer:
         The draws are the same in each epoch.
         """
         every = batches(checks.reader, batch=self.job.piece, seed=0, epoch=0, shuffle="none")
-        mine = every[self.ranks.rank :: self.ranks.count]
+        share = every[self.ranks.rank :: self.ranks.count]
         learned = None
         if self.state.mean:
             learned = {name: each.clone() for name, each in self.state.network.state_dict().items()}
@@ -191,12 +191,12 @@ class _Trainer:
         total, count = 0.0, 0
         checks.reset()
         with aside(self.options.seed, self.device):
-            for batch in checks(mine):
+            for batch in checks(share):
                 total += float(self.objective(*self._sides(batch), batch.context, self.state.at.step)) * len(
                     batch.positions
                 )
                 count += len(batch.positions)
-            score = self.judge.score(self.state.network, mine) if self.judge else None
+            score = self.judge.score(self.state.network, share) if self.judge else None
         if learned is not None:
             self.state.network.load_state_dict(learned)
         total, samples = self.ranks.total(total, count)

@@ -60,8 +60,8 @@ def in_degrees(coordinate: xr.DataArray, axis: Axis) -> xr.DataArray:
             allowed=f"degrees_{'north' if axis == 'latitude' else 'east'}, degrees, radians",
             advice="look at which axis is which, and rename the two",
         )
-    found: xr.DataArray = coordinate.astype("float64") * sign
-    largest = float(abs(found).max()) if found.size else 0.0
+    degrees: xr.DataArray = coordinate.astype("float64") * sign
+    largest = float(abs(degrees).max()) if degrees.size else 0.0
     if largest > _LARGEST[axis] + 1e-3:
         raise HandshakeError(
             f"{coordinate.name!r} goes to {largest:g} degrees",
@@ -69,7 +69,7 @@ def in_degrees(coordinate: xr.DataArray, axis: Axis) -> xr.DataArray:
             advice="declare the units that it is in, or rename what is no angle",
         )
     attrs = {**coordinate.attrs, "units": "degrees_north" if axis == "latitude" else "degrees_east"}
-    return found.assign_attrs(attrs)
+    return degrees.assign_attrs(attrs)
 
 
 def cosine_of_latitude(latitude: xr.DataArray) -> xr.DataArray:

@@ -70,7 +70,10 @@ def check_place(root: str) -> Store:
         what = kind_of(nearest.stat().st_mode) if not nearest.is_file() else "a file"
         inside = "" if nearest == store.local else f": {str(nearest)!r}"
         raise OptionError(
-            f"{store.root!r}{inside} is {what}", allowed="a folder, or a path where one can be made", where="store"
+            f"{store.root!r}{inside} is {what}",
+            allowed="a folder, or a path where one can be made",
+            advice="give another path",
+            where="store",
         )
     return store
 

@@ -73,14 +73,14 @@ def labelled_metrics(recipe: Recipe, registry: Registry) -> dict[str, Metric | W
     for part in made:
         label = part.name
         if names.count(label) > 1:
-            label = "/".join(filter(None, [label, _apart(part)]))
+            label = "/".join(filter(None, [label, _distinction(part)]))
         while label in labels:
             label += "+"
         labels[label] = cast(Metric, part)
     return labels
 
 
-def _apart(part: Component) -> str:
+def _distinction(part: Component) -> str:
     """What tells a metric from another of its name."""
     given = part.model_dump(mode="json", exclude_defaults=True)
     return given.get("variable") or "/".join(each for each in given.values() if isinstance(each, str))

@@ -176,7 +176,7 @@ class Plan:
             state = "broken" if step.broken else "cached" if step.cached else "run"
             state = "-" if step.note in (NOTHING, UNTESTED) else state
             size = f"{human(step.nbytes):>9}" if step.nbytes else f"{'':>9}"
-            work = f"{step.tasks} tasks, {human(step.peak)} each" if step.tasks else ""
+            work = f"{step.tasks} task{'s' * (step.tasks > 1)}, {human(step.peak)} each" if step.tasks else ""
             before = f"  {step.name:<11}{step.digest[:10]}  {state:<7}{size}  {work:<26}"
             lines += [*beside(before, step.gives, indent=13), *(cut(step.note, indent=13) if step.note else ())]
             lines += [f"  {'':<11}{step.broken}"] if step.broken else []

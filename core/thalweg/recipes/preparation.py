@@ -37,15 +37,20 @@ class Preparation:
             estimate = call(transform, transform.invert, estimate, known)
         return estimate
 
-    def write(self, url: str) -> None:
-        """Write it into a folder: the transforms by name and options, their statistics as small groups."""
-        said = []
+    def write(self, url: str) -> tuple[str, ...]:
+        """Write it into a folder: the transforms by name and options, their statistics as small groups.
+
+        Gives the URL of the statistics of each; empty for one that has none.
+        """
+        said, groups = [], []
         for number, (transform, known) in enumerate(zip(self.transforms, self.statistics, strict=True)):
             knows = bool(known.variables or known.attrs)
             said.append({"name": transform.name, "options": transform.model_dump(mode="json"), "knows": knows})
+            groups.append(f"{url}/{number}" if knows else "")
             if knows:
-                lay_out(f"{url}/{number}", known, large={})
+                lay_out(groups[-1], known, large={})
         write_json(f"{url}/{_LIST}", said)
+        return tuple(groups)
 
     @classmethod
     def read(cls, url: str, registry: Parts) -> Preparation:

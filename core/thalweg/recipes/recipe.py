@@ -1,4 +1,4 @@
-"""One YAML file, complete in itself: YAML -> `Recipe`; overrides; the JSON schema that editors complete recipes with.
+"""One YAML file, complete in itself: YAML -> `Recipe`; overrides.
 
 Recipes are data: nothing in one is executed, and no name in one leaves the store.
 """
@@ -15,36 +15,41 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..boundaries.documents import DEEPEST, parsed, read
+from ..boundaries.options import option_error
 from ..credentials import hidden, masked, remember, shown
 from ..errors import OptionError, RecipeError, SourceError
-from .registry import KINDS, SINGULAR, Registry, described, named
+from .registry import named
 
 _PARTS = {("ingest",), ("train", "method"), ("cluster",)}
 """Where a mapping names one part: an override by another name replaces it, options of the same name merge."""
 
 
 class Constraint(BaseModel):
-    """*Hold LAW by ENFORCER.*"""
+    """Hold a law by an enforcer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    hold: Any
-    by: Any
-    oracle: bool = False
+    hold: Any = Field(description="the law, by name")
+    by: Any = Field(description="the enforcer that holds the estimate to the law, by name")
+    oracle: bool = Field(False, description="whether the law may read the truth: a bound on what is possible")
 
 
 class Recipe(BaseModel):
     """A parsed recipe; its parts are still names and options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
-    experiment: Annotated[str, Field(min_length=1, max_length=200)] = "default"
-    ingest: Any
-    preprocess: tuple[Any, ...] = ()
-    train: dict[str, Any]
-    constrain: tuple[Constraint, ...] = ()
-    evaluate: tuple[Any, ...] = ()
-    cluster: Any = "threads"
-    store: str = ""
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)] = Field(
+        description="name of the runs: lower-case words joined by '-'"
+    )
+    experiment: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        "default", description="the question that the runs answer: an experiment of MLflow"
+    )
+    ingest: Any = Field(description="the dataset, by name")
+    preprocess: tuple[Any, ...] = Field((), description="transforms, by name, in order")
+    train: dict[str, Any] = Field(description="`method`, one or a list, and the options of its training")
+    constrain: tuple[Constraint, ...] = Field((), description="laws, each with its enforcer, in order")
+    evaluate: tuple[Any, ...] = Field((), description="metrics, by name")
+    cluster: Any = Field("threads", description="where the stages run: a kind of cluster, by name")
+    store: str = Field("", description="where stages are kept: a path or URL; thalweg-store if empty")
     file: str = Field("", exclude=True)
 
     @classmethod
@@ -63,7 +68,11 @@ class Recipe(BaseModel):
             named = tree.pop("extends")
             if not isinstance(named, str) or not named:
                 raise OptionError(
-                    f"{shown(named)} names no recipe", allowed="one path", where="extends", file=file.name
+                    f"{shown(named)} names no recipe",
+                    allowed="one path",
+                    advice="give the path of the recipe that this one changes",
+                    where="extends",
+                    file=file.name,
                 )
             base = file.parent / named
             below = read(base, where="extends")
@@ -71,6 +80,7 @@ class Recipe(BaseModel):
                 raise RecipeError(
                     f"{base.name} extends another recipe",
                     allowed="one level of `extends`",
+                    advice=f"extend what {base.name} extends, and copy its changes",
                     where="extends",
                     file=file.name,
                 )
@@ -89,7 +99,7 @@ class Recipe(BaseModel):
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             keys = [key for key in cls.model_fields if key != "file"]
-            if first["type"] == "extra_forbidden":
+            if first["type"] == "extra_forbidden" and where in tree:
                 near = difflib.get_close_matches(where, keys, n=1)
                 raise OptionError(
                     f"there is no section {where!r}",
@@ -97,15 +107,16 @@ class Recipe(BaseModel):
                     advice=f"did you mean {near[0]!r}?" if near else "leave it out",
                     file=file,
                 ) from None
-            if first["type"] == "missing":
+            if first["type"] == "missing" and len(first["loc"]) == 1:
                 raise OptionError(
                     f"the section {where!r} is missing", allowed=", ".join(keys), advice=f"add `{where}:`", file=file
                 ) from None
-            raise OptionError(f"{shown(hidden(first['input']))}: {first['msg']}", where=where, file=file) from None
+            raise option_error(cls, error, tree, where="").at("", file=file) from None
         if recipe.train.get("method", []) == []:
             raise OptionError(
                 "the section 'train' names no method",
                 allowed="`method: NAME`, with a name of `thalweg methods`, or a list of them",
+                advice="add `method: NAME`",
                 where="train",
                 file=file,
             )
@@ -178,7 +189,9 @@ def _value(text: str, path: str) -> Any:
         return parsed(text, what="--set")
     except RecipeError as error:
         if any(word in error.given for word in ("nested deeper", "stands for", "is no key", "given twice")):
-            raise OptionError(error.given, allowed="--set a.b=c", where=f"--set {path}") from None
+            raise OptionError(
+                error.given, allowed="--set a.b=c", advice="give one value in YAML", where=f"--set {path}"
+            ) from None
         return text
 
 
@@ -191,6 +204,7 @@ def _index(node: Any, key: str, *, at: str, override: str) -> Any:
     raise OptionError(
         f"--set {override!r}: {at!r} has no item {key!r}",
         allowed=f"0 to {len(node) - 1}" if isinstance(node, list) else f"{at}: it is {shown(node, limit=60)}",
+        advice="see `thalweg plan --resolved` for the paths of a recipe",
     )
 
 
@@ -203,42 +217,3 @@ def _inside(node: Any, key: str) -> Any:
         if isinstance(options, dict) and name not in ("method", "hold", "by"):
             return options
     return node
-
-
-def schema(registry: Registry) -> dict[str, Any]:
-    """The JSON schema of recipes that use the installed plugins."""
-    choices: dict[str, Any] = {}
-    definitions: dict[str, Any] = {}
-    for kind in KINDS:
-        options: list[dict[str, Any]] = []
-        for name, part in registry.parts(kind).items():
-            inner = part.model_json_schema(mode="validation", ref_template="#/$defs/{model}")
-            definitions.update(inner.pop("$defs", {}))
-            inner["description"] = described(part)
-            options.append({"const": name, "description": described(part)})
-            options.append(
-                {"type": "object", "properties": {name: inner}, "required": [name], "additionalProperties": False}
-            )
-        choices[kind] = {"anyOf": options} if options else {}
-    definitions.update({SINGULAR[kind]: choice for kind, choice in choices.items()})
-    here = {kind: {"$ref": f"#/$defs/{SINGULAR[kind]}"} for kind in KINDS}
-    tree = Recipe.model_json_schema()
-    tree["properties"] |= {
-        "ingest": here["datasets"],
-        "preprocess": {"type": "array", "items": here["transforms"]},
-        "train": {
-            "type": "object",
-            "properties": {"method": {"anyOf": [here["methods"], {"type": "array", "items": here["methods"]}]}},
-        },
-        "evaluate": {"type": "array", "items": here["metrics"]},
-        "extends": {"type": "string", "description": "another recipe that this one changes"},
-    }
-    # What an overlay leaves out, the recipe that it extends gives.
-    whole = {"required": tree.pop("required"), "properties": {"train": {"required": ["method"]}}}
-    tree["anyOf"] = [{"required": ["extends"]}, whole]
-    constraint = tree["$defs"]["Constraint"]["properties"]
-    constraint["hold"], constraint["by"] = here["laws"], here["enforcers"]
-    tree["$defs"] |= definitions
-    tree["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    tree["title"] = "thalweg recipe"
-    return tree

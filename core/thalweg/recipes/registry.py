@@ -1,6 +1,6 @@
 """Finding plugins, and the `Registry`: the parts that they provide, by kind and name.
 
-First-party plugins come in by the same door as a stranger's: the entry-point group `thalweg`, entry name = plugin name,
+The plugins of thalweg itself are found as any other's: by the entry-point group `thalweg`, entry name = plugin name,
 value = module. `THALWEG_PLUGINS=a,b` loads only those. A plugin that fails, or registers a name that is taken, never
 breaks the others; it is named when a lookup misses.
 """
@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -32,10 +32,11 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from ..boundaries.options import option_error
 from ..boundaries.switches import refuse_switches
 from ..components import Component, Dataset, Enforcer, Law, Loss, Method, Metric, Transform, WholeMetric, hookspecs
-from ..components.calls import part_error, said
-from ..credentials import hidden, shown
+from ..components.calls import error_text, part_error
+from ..credentials import shown
 from ..errors import NameTakenError, OptionError, PluginError, ThalwegError, UnknownNameError
 
 log = logging.getLogger("thalweg")
@@ -95,7 +96,7 @@ class Registry:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:
-                registry.failures.setdefault(entry.name, said(error))
+                registry.failures.setdefault(entry.name, error_text(error))
                 continue
             if entry.dist:
                 registry.origins[entry.name] = Origin(entry.name, entry.dist.name, entry.dist.version)
@@ -209,7 +210,7 @@ class Registry:
         try:
             made = part.model_validate(options, context={"registry": self, "where": where})
         except ValidationError as error:
-            raise _option_error(part, error, where) from None
+            raise option_error(part, error, options, where=where) from None
         except ThalwegError:
             raise
         except Exception as error:
@@ -240,8 +241,8 @@ class Registry:
                     call.function(partial(self._register, kind, call.plugin_name, found, mine))
                 except Exception as error:
                     # None of its parts of this kind: half of a plugin would be harder to understand.
-                    self.failures[call.plugin_name] = said(error)
-                    log.warning("plugin %s: its %s are left out: %s", call.plugin_name, kind, said(error))
+                    self.failures[call.plugin_name] = error_text(error)
+                    log.warning("plugin %s: its %s are left out: %s", call.plugin_name, kind, error_text(error))
                 else:
                     found.update(mine)
             self._parts[kind] = found
@@ -259,15 +260,19 @@ class Registry:
     ) -> None:
         bases = KINDS[kind]
         if not _NAME.fullmatch(name):
-            raise PluginError(f"{plugin} registers {name!r}", allowed="lower-case words joined by '-'")
+            raise PluginError(
+                f"{plugin} registers {name!r}", allowed="lower-case words joined by '-'", advice="rename it"
+            )
         if not (isinstance(part, type) and issubclass(part, bases)):
             raise PluginError(
                 f"{plugin} registers {name!r} as {part!r}",
                 allowed=f"a subclass of {' or '.join(base.__name__ for base in bases)}",
+                advice=f"register a class, by `register_{kind}`",
             )
         if inspect.isabstract(part):
             raise PluginError(
-                f"{plugin} registers {name!r}, which does not define {', '.join(sorted(part.__abstractmethods__))}"
+                f"{plugin} registers {name!r}, which does not define {', '.join(sorted(part.__abstractmethods__))}",
+                advice="define these methods",
             )
         for taken in (found, mine):
             if name in taken:
@@ -289,64 +294,13 @@ def named(given: Any, *, kind: str, where: str = "") -> tuple[str, dict[str, Any
     raise OptionError(
         f"{shown(given)} does not name one {SINGULAR[kind]}",
         allowed=f"NAME, or {{NAME: {{option: value}}}}, with a name of `thalweg {kind}`",
+        advice=f"name one {SINGULAR[kind]}",
         where=where,
     )
 
 
-def _option_error(part: type[Component], error: ValidationError, where: str) -> ThalwegError:
-    first = error.errors()[0]
-    path = ".".join(map(str, first["loc"]))
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, ThalwegError):
-        return cause.at(f"{where}.{path}" if path else where)
-    options = list(part.model_fields)
-    place = f"{where}.{path}" if path else where
-    if first["type"] == "extra_forbidden":
-        key = str(first["loc"][-1])
-        near = difflib.get_close_matches(key, options, n=1)
-        return OptionError(
-            f"there is no option {key!r}",
-            allowed=", ".join(options) or "no options",
-            advice=f"did you mean {near[0]!r}?" if near else "leave it out",
-            where=where,
-        )
-    if first["type"] == "missing":
-        described = _describe(part, first["loc"])
-        return OptionError(f"the option {path!r} is missing", allowed=described, advice=f"give {path!r}", where=where)
-    given = _input(first["input"], first["loc"])
-    return OptionError(f"{given} {_lower(first['msg'])}", allowed=_describe(part, first["loc"]), where=place)
-
-
-def _input(given: Any, location: tuple[int | str, ...]) -> str:
-    """What was given, for an error: masked by all the names under which it stands."""
-    tree = given
-    for key in reversed(location):
-        tree = {str(key): tree}
-    tree = hidden(tree)
-    for key in location:
-        tree = tree[str(key)] if isinstance(tree, Mapping) else tree
-    return shown(tree)
-
-
-def _describe(part: type[Component], location: Iterable[int | str]) -> str:
-    option = next(iter(location), "")
-    field = part.model_fields.get(str(option))
-    if field is None:
-        return f"the options of {part.__name__}"
-    kind = getattr(field.annotation, "__name__", str(field.annotation)).replace("typing.", "")
-    if str(field.annotation).startswith(("typing", "tuple", "dict", "list")):
-        kind = str(field.annotation).replace("typing.", "")
-    limits = ", ".join(str(each) for each in field.metadata if not isinstance(each, _ByName))
-    return f"{kind}{f' ({limits})' if limits else ''}{f': {field.description}' if field.description else ''}"
-
-
 def _called(plugin: object) -> str:
     return str(getattr(plugin, "__name__", type(plugin).__name__))
-
-
-def _lower(message: str) -> str:
-    text = message.removeprefix("Value error, ").removeprefix("Input ")
-    return text[:1].lower() + text[1:]
 
 
 class _ByName:
@@ -373,10 +327,12 @@ class _ByName:
             resolve,
             handler(source),
             serialization=core_schema.plain_serializer_function_ser_schema(dump, info_arg=True),
+            metadata={"part": SINGULAR[kind]},
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]}
+        choice = [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]
+        return {"anyOf": choice, "part": schema["metadata"]["part"]}
 
 
 Named = Annotated[Part, _ByName()]

@@ -67,7 +67,7 @@ def digest_of(places: Iterable[Place]) -> dict[str, str]:
 
     Raises `LookupError` for a place that is not there.
     """
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     waiting = [(place, True) for place in places]
     seen: set[Place] = set()
     while waiting:
@@ -81,17 +81,17 @@ def digest_of(places: Iterable[Place]) -> dict[str, str]:
         if module is None:
             continue
         if symbol == "*":
-            found[key] = module.whole.digest
+            digests[key] = module.whole.digest
             waiting += [(place, False) for place in module.whole.needs]
         elif symbol in module.pieces:
-            found[key] = module.pieces[symbol].digest
-            found.setdefault(f"{name}:", module.rest.digest)
+            digests[key] = module.pieces[symbol].digest
+            digests.setdefault(f"{name}:", module.rest.digest)
             waiting += [(place, False) for each in (module.pieces[symbol], module.rest) for place in each.needs]
         elif symbol in module.elsewhere:
             waiting.append((module.elsewhere[symbol], False))
         elif asked:
             raise LookupError(f"{name} defines no {symbol}")
-    return found
+    return digests
 
 
 def _neutral(name: str) -> bool:
@@ -114,6 +114,8 @@ class Module:
     tree: ast.Module
     package: str
     """What its relative imports begin at."""
+    stub: ast.Module | None = None
+    """The `.pyi` beside it that lists what it imports when it is asked for (`lazy_loader.attach_stub`)."""
 
     @cached_property
     def statements(self) -> list[ast.stmt]:
@@ -122,8 +124,8 @@ class Module:
 
     @cached_property
     def elsewhere(self) -> dict[str, Place]:
-        """What it imports at its top, by the name it has here; of a package with `_HOMES`, what that lists too."""
-        found = _imported(self.statements, self.package)
+        """What it imports at its top, by the name it has here; what its stub or `_HOMES` lists too."""
+        found = _imported([*self.statements, *(self.stub.body if self.stub else ())], self.package)
         for each in self.statements:
             if isinstance(each, ast.Assign) and getattr(each.targets[0], "id", "") == "_HOMES":
                 found |= {
@@ -170,23 +172,23 @@ class _Pieces:
     """The definitions of a module by name, made when they are asked for; `Class.method` is one of them."""
 
     module: Module
-    made: dict[str, Piece] = field(default_factory=dict)
+    known: dict[str, Piece] = field(default_factory=dict)
 
     @cached_property
     def groups(self) -> dict[str, list[ast.stmt]]:
-        found: dict[str, list[ast.stmt]] = {}
+        nodes: dict[str, list[ast.stmt]] = {}
         for node in self.module.statements:
             for name in _defined(node):
-                found.setdefault(name, []).append(node)
-        return found
+                nodes.setdefault(name, []).append(node)
+        return nodes
 
     def __contains__(self, symbol: str) -> bool:
         return bool(self._nodes(symbol))
 
     def __getitem__(self, symbol: str) -> Piece:
-        if symbol not in self.made:
-            self.made[symbol] = self.module.piece(self._nodes(symbol))
-        return self.made[symbol]
+        if symbol not in self.known:
+            self.known[symbol] = self.module.piece(self._nodes(symbol))
+        return self.known[symbol]
 
     def _nodes(self, symbol: str) -> list[ast.stmt]:
         owner, _, member = symbol.partition(".")
@@ -222,7 +224,10 @@ def source_file(name: str) -> tuple[Path, str] | None:
 
 @lru_cache(maxsize=1024)
 def _parsed(name: str, file: Path, package: str, modified: int, size: int) -> Module:  # noqa: ARG001
-    return Module(name, ast.parse(file.read_bytes()), package)
+    text = file.read_bytes()
+    stub = file.with_suffix(".pyi")
+    lazy = b"attach_stub" in text and stub.is_file()
+    return Module(name, ast.parse(text), package, ast.parse(stub.read_bytes()) if lazy else None)
 
 
 def _taken(place: Place, *, whole: bool) -> Place:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import quantities
 from ..errors import OptionError
 from ..samples.calendar import is_time
 
@@ -52,6 +53,9 @@ def as_cf(forecast: xr.Dataset, *, title: str, history: str) -> xr.Dataset:
     for name, array in data.data_vars.items():
         array.attrs.setdefault("units", "1")
         array.attrs.setdefault("long_name", str(name))
+        if quantities.conversion(str(array.attrs["units"]), "K") is not None:
+            kind = "difference" if quantities.is_difference(array) else "on_scale"
+            array.attrs["units_metadata"] = f"temperature: {kind}"
     for name in data.coords:
         _axis(data[name])
     return data
@@ -85,7 +89,12 @@ def write_forecast(data: xr.Dataset, path: Path) -> None:
 
 def _time(standard_name: str) -> dict[str, str]:
     words = {"time": "time of validity", "forecast_reference_time": "time of the last input"}
-    return {"standard_name": standard_name, "long_name": words[standard_name]}
+    # Neither numpy's dates nor cftime's count leap seconds.
+    return {
+        "standard_name": standard_name,
+        "long_name": words[standard_name],
+        "units_metadata": "leap_seconds: none",
+    }
 
 
 def _units_of_time(array: xr.Variable) -> dict[str, str]:

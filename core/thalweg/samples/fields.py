@@ -38,7 +38,11 @@ def pair(
 
     name = chosen(Signature.of(truth), variable).name
     if name not in estimate:
-        raise EstimateError(f"the estimate has no {name!r}", allowed=", ".join(map(str, estimate.data_vars)))
+        raise EstimateError(
+            f"the estimate has no {name!r}",
+            allowed=", ".join(map(str, estimate.data_vars)),
+            advice="return it, or score one of these",
+        )
     left, right = estimate[name], truth[name]
     if "member" in left.dims and "member" not in right.dims and not members:
         left = _mean(left)
@@ -47,7 +51,7 @@ def pair(
         raise EstimateError(
             f"the estimate of {name!r} has dims {left.dims!r}",
             allowed=f"those of the truth, {right.dims!r}",
-            advice="a method returns what `wanted` asks for",
+            advice="return the fields that `wanted` asks for",
         )
     try:
         left, right = xr.align(left, right, join="exact", exclude=["member"], copy=False)

@@ -33,7 +33,7 @@ def run(work: Work) -> Stage:
     for variant in plan.versions:
         committed, there[variant] = _estimated(work, held=variant == "held")
         work.made.estimates[variant], spent[variant] = committed, committed.numbers["seconds"]
-    numbers = {f"cost/seconds/estimate/{variant}": value for variant, value in spent.items()}
+    numbers = {f"{variant}/cost/seconds/estimate": value for variant, value in spent.items()}
     numbers["cost/seconds/constrain"] = sum(spent.values())
     last = work.made.estimates[plan.versions[-1]]
     return Stage("constrain", last.url(), plan.steps["constrain"].digest, all(there.values()), numbers)

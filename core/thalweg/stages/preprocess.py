@@ -28,8 +28,13 @@ def run(work: Work) -> Stage:
         assert work.made.ingest is not None
         url = work.made.ingest.url()
         raw = Source(url=url, token=url)
-        source, data, preparation = transformed(work, raw)
-        preparation.write(attempt.url("preparation"))
+        data, preparation = transformed(work, raw)
+        source = Source(
+            url=url,
+            transforms=preparation.transforms,
+            statistics=preparation.write(attempt.url("preparation")),
+            token=f"{url} {digest} {attempt.folder}",
+        )
         kept = [str(n) for n, each in data.data_vars.items() if same_array(each, raw.open().get(n))]
         return {"bytes": float(copy(source, attempt, work.workers, keep=tuple(kept), label="preprocess"))}
 
@@ -38,8 +43,8 @@ def run(work: Work) -> Stage:
     return work.stage("preprocess", work.made.preprocess, reused=reused and there)
 
 
-def transformed(work: Work, raw: Source) -> tuple[Source, xr.Dataset, Preparation]:
-    """The source under the transforms of fields, with what they must know of the whole of their input."""
+def transformed(work: Work, raw: Source) -> tuple[xr.Dataset, Preparation]:
+    """The data under the transforms of fields, lazily, and what these know of the whole of their input."""
     data, statistics = raw.open(), []
     for transform in work.plan.field_transforms:
         lazy = call(transform, transform.statistics, data)
@@ -47,14 +52,7 @@ def transformed(work: Work, raw: Source) -> tuple[Source, xr.Dataset, Preparatio
         known = call(transform, lazy.compute, scheduler=client if client is not None else "threads")
         data = call(transform, transform.apply, data, known)
         statistics.append(known)
-    transforms = work.plan.field_transforms
-    source = Source(
-        url=raw.url,
-        transforms=transforms,
-        statistics=tuple(each.to_dict() for each in statistics),
-        token=f"{raw.url} {work.plan.steps['preprocess'].digest}",
-    )
-    return source, data, Preparation(transforms, tuple(statistics))
+    return data, Preparation(work.plan.field_transforms, tuple(statistics))
 
 
 def _index(work: Work, attempt: Attempt) -> dict[str, float]:

@@ -40,11 +40,16 @@ def lay_out(url: str, data: xr.Dataset, *, large: Mapping[str, tuple[int, ...]])
     small.attrs |= {"attributes": json.dumps(attributes), "large": list(large)}
     # Every chunk carries its checksum, and one that holds only the fill value is written too: a missing one is lost.
     encoding = {name: {"compressors": (ZstdCodec(level=3), Crc32cCodec())} for name in small.variables}
-    made: dict[str, Any] = {}
+    files_of_group: dict[str, Any] = {}
     small.to_zarr(
-        MemoryStore(made), mode="w", consolidated=False, zarr_format=3, encoding=encoding, write_empty_chunks=True
+        MemoryStore(files_of_group),
+        mode="w",
+        consolidated=False,
+        zarr_format=3,
+        encoding=encoding,
+        write_empty_chunks=True,
     )
-    group = zarr.open_group(MemoryStore(made), mode="r+")
+    group = zarr.open_group(MemoryStore(files_of_group), mode="r+")
     for name, chunks in large.items():
         array = data[name]
         floats = array.dtype.kind == "f"
@@ -61,23 +66,23 @@ def lay_out(url: str, data: xr.Dataset, *, large: Mapping[str, tuple[int, ...]])
             fill_value=float("nan") if floats else 0,
             config={"write_empty_chunks": True},
         )
-    _place(url, {name: each.to_bytes() for name, each in made.items()})
+    _place(url, {name: each.to_bytes() for name, each in files_of_group.items()})
 
 
-def _place(url: str, made: Mapping[str, bytes]) -> None:
+def _place(url: str, contents: Mapping[str, bytes]) -> None:
     """Write the files of a layout, each in one step and the group's own last, over what may be there.
 
     Nothing is deleted: a worker that was lost and comes back with its first batch finds the others' chunks in place.
     """
     files, path = filesystem(url)
-    order = sorted(made, key=lambda name: (name == "zarr.json", name))
+    order = sorted(contents, key=lambda name: (name == "zarr.json", name))
     with writing(url):
         if is_local(files):
             for name in order:
-                write_bytes(f"{url}/{name}", made[name], sync=False)
+                write_bytes(f"{url}/{name}", contents[name], sync=False)
         else:
-            files.pipe({f"{path}/{name}": made[name] for name in order[:-1]})
-            files.pipe({f"{path}/{order[-1]}": made[order[-1]]})
+            files.pipe({f"{path}/{name}": contents[name] for name in order[:-1]})
+            files.pipe({f"{path}/{order[-1]}": contents[order[-1]]})
 
 
 def put(url: str, name: str, region: tuple[slice, ...], values: Any) -> None:

@@ -110,8 +110,8 @@ class Attempt:
         if (lost := self.superseded()) is not None:
             raise lost
         if not create(f"{self.place}/{manifest_name(self._lease.claim.generation)}", sealed(manifest)):
-            if (found := self._others()) is not None:
-                return found
+            if (other := self._others()) is not None:
+                return other
             raise StoreError(f"{self.place}: a manifest was refused, and is not there", advice="run it again")
         return Committed(self.folder, manifest)
 

@@ -52,8 +52,11 @@ class Source:
     dataset: Dataset | None = None
     url: str = ""
     transforms: tuple[Transform, ...] = ()
-    statistics: tuple[Any, ...] = ()
-    """What each transform knows of the whole of its input, as plain dicts (`xr.Dataset.to_dict`)."""
+    statistics: tuple[str, ...] = ()
+    """URLs of what each transform knows of the whole of its input; empty for one that knows nothing.
+
+    Not the statistics themselves: each task is sent this value, and a climatology is as large as twelve steps.
+    """
     token: str = ""
     """Identifies it: processes keep the last few that they opened."""
 
@@ -74,8 +77,12 @@ def _open(source: Source) -> xr.Dataset:
 
     part = source.dataset
     data = read(source.url, dask=True) if part is None else call(part, asked, part.open, part.name, kind=RunError)
-    for transform, statistics in zip(source.transforms, source.statistics, strict=True):
-        data = call(transform, transform.apply, data, xr.Dataset.from_dict(statistics))
+    for transform, url in zip(source.transforms, source.statistics, strict=True):
+        known = xr.Dataset()
+        if url:
+            with reading(url):
+                known = read(url).load()
+        data = call(transform, transform.apply, data, known)
     return data
 
 

@@ -54,11 +54,11 @@ class Claim:
         return f"beat-{self.token:06d}"
 
 
-def new_claim(token: int, *, boot: str, **said: Any) -> Claim:
+def new_claim(token: int, *, boot: str, **fields: Any) -> Claim:
     """A claim of this process."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     who = f"process {os.getpid()} on {socket.gethostname()}"
-    return Claim(token, uuid.uuid4().hex[:12], boot=boot, who=who, since=now, **said)
+    return Claim(token, uuid.uuid4().hex[:12], boot=boot, who=who, since=now, **fields)
 
 
 def take(place: str, claim: Claim, prepare: Callable[[int], None] | None = None) -> bool:

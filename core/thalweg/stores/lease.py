@@ -25,7 +25,7 @@ LOCAL = frozenset(
 """File systems of one machine, where a lock that is free means that its holder is gone."""
 
 DONE, OPEN, FAILED = "done", "open", "failed"
-"""Last beats: committed; left without a commit, which may still come; ended by an error, to be gone on with."""
+"""Last beats: committed; left without a commit, which may still come; ended by an error, to be continued."""
 
 # What fork copies into a child that is no holder: there, locks are closed (the parent's stay locked) and not known.
 _held: weakref.WeakSet[Lease] = weakref.WeakSet()
@@ -80,10 +80,10 @@ class Lease:
         write_bytes(f"{self.place}/{self.claim.beat}", text.encode(), sync=False)
 
 
-def acquire(place: str, token: int, **said: Any) -> Lease | None:
+def acquire(place: str, token: int, **fields: Any) -> Lease | None:
     """Take a token of a stage; None if another has it."""
     locks = locks_tell(place)
-    claim = new_claim(token, boot=boot() if locks else "", **said)
+    claim = new_claim(token, boot=boot() if locks else "", **fields)
     lock: list[int] = []
 
     def prepare(handle: int) -> None:
@@ -104,7 +104,7 @@ def acquire(place: str, token: int, **said: Any) -> Lease | None:
     return Lease(place, claim, lock[0] if lock else None) if taken else None
 
 
-def mine(place: str) -> bool:
+def held_by_this_thread(place: str) -> bool:
     """Whether this very thread holds a claim of a stage: it would wait for itself."""
     return any(each.place == place and each.thread == threading.get_ident() and not each.over for each in _held)
 

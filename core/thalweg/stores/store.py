@@ -16,7 +16,7 @@ from .claims import Claim, generations, tokens
 from .committed import Committed, made_since, newest
 from .conditional import check_shared, move, names
 from .files import writing
-from .lease import DONE, FAILED, OPEN, Lease, acquire, locks_tell, mine
+from .lease import DONE, FAILED, OPEN, Lease, acquire, held_by_this_thread, locks_tell
 from .watch import ALIVE, DEAD, Watch
 
 LEASE = "THALWEG_LEASE"
@@ -117,7 +117,7 @@ class Store:
 
     def _enter(self, place: str, generation: int, patience: float | None, uses: tuple[Committed, ...]) -> Attempt:
         """Take a claim: at once, or when those who hold one are dead, or have committed."""
-        start, said = time.monotonic(), False
+        start, announced = time.monotonic(), False
         refused: set[int] = set()
         watch = Watch(place, lease=self.lease)
         reads = tuple(each.folder.removeprefix(f"{self.root}/") for each in uses)
@@ -129,12 +129,12 @@ class Store:
             # After the look: who committed gave up the claim later.
             committed = made_since(place, generation)
             alive = [claim for claim in rivals if states[claim.attempt] == ALIVE]
-            if committed is None and alive and patience is not None and not mine(place):
+            if committed is None and alive and patience is not None and not held_by_this_thread(place):
                 if time.monotonic() - start > patience:
                     raise _busy(place, alive[-1], patience)
-                if not said:
+                if not announced:
                     log.info("%s: %s is at it since %s; waiting for it", place, alive[-1].who, alive[-1].since)
-                said = True
+                announced = True
                 time.sleep(0.1 if locks_tell(place) else self.lease / 15)
                 continue
             dead = tuple(name for name, state in states.items() if state == DEAD)

@@ -26,8 +26,19 @@ def has_a_docstring(part: Component, registry: Registry) -> None:  # noqa: ARG00
 
 def options_are_described(part: Component, registry: Registry) -> None:  # noqa: ARG001
     """`thalweg methods NAME` and the recipe's schema show what each is."""
-    bare = [name for name, field in type(part).model_fields.items() if not field.description]
-    ensure(not bare, f"{', '.join(bare)} without a description: say what it is, and its units, in Field(description=)")
+    fields = type(part).model_fields.items()
+    bare = [name for name, field in fields if not says_more(name, field.description or "")]
+    ensure(
+        not bare,
+        f"{', '.join(bare)} without a description that is more than the name: say what it is, and its units, in "
+        "Field(description=)",
+    )
+
+
+def says_more(name: str, description: str) -> bool:
+    """Whether the description of an option has at least two words that are not in its name, articles left out."""
+    words = set(re.findall(r"\w+", description.lower()))
+    return len(words - set(name.lower().split("_")) - {"the", "a", "an", "of"}) >= 2
 
 
 def citation_is_a_doi(part: Component, registry: Registry) -> None:  # noqa: ARG001

@@ -83,20 +83,20 @@ class Case:
         """An estimate that obeys all laws before it is held; None if the kit finds none."""
         return obeying(self.laws, self._with_uncertainty(guess(self.samples, BATCH)), self.context)
 
-    def _with_uncertainty(self, made: xr.Dataset) -> xr.Dataset:
-        """With the kinds of uncertainty that the enforcer uses, and a bystander."""
+    def _with_uncertainty(self, estimate: xr.Dataset) -> xr.Dataset:
+        """The estimate with the kinds of uncertainty that the enforcer uses, and a variable without a law."""
         draw = np.random.default_rng(11)
-        first = str(next(iter(made.data_vars)))
-        for name in [str(each) for each in made.data_vars]:
-            array = made[name]
+        first = str(next(iter(estimate.data_vars)))
+        for name in [str(each) for each in estimate.data_vars]:
+            array = estimate[name]
             if "variance" in self.enforcer.uses:
-                made[f"{name}_variance"] = array.copy(data=draw.uniform(0.01, 0.04, array.shape))
+                estimate[f"{name}_variance"] = array.copy(data=draw.uniform(0.01, 0.04, array.shape))
             elif "factor" in self.enforcer.uses:
-                made[f"{name}_factor"] = (*array.dims, "rank"), draw.normal(scale=0.1, size=(*array.shape, 80))
+                estimate[f"{name}_factor"] = (*array.dims, "rank"), draw.normal(scale=0.1, size=(*array.shape, 80))
             elif "member" in self.enforcer.uses:
                 members = [array + draw.normal(scale=0.1, size=array.shape) for _ in range(16)]
-                made[name] = xr.concat(members, "member").transpose(*array.dims, "member").assign_attrs(array.attrs)
-        return made.assign({BYSTANDER: made[first].copy(data=draw.normal(size=made[first].shape))})
+                estimate[name] = xr.concat(members, "member").transpose(*array.dims, "member").assign_attrs(array.attrs)
+        return estimate.assign({BYSTANDER: estimate[first].copy(data=draw.normal(size=estimate[first].shape))})
 
     @cached_property
     def context(self) -> xr.Dataset:

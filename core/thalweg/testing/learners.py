@@ -28,10 +28,10 @@ def learns_from_its_samples(case: Any) -> None:
     """Other samples teach something else, or a second epoch does: scales alone are not learned."""
     if isinstance(case.method, Learner):
         if "epochs" in case.method.trains_on:
-            found = _apart(case.estimate_of("longer"), case.estimate_of("itself"))
+            found = _differ(case.estimate_of("longer"), case.estimate_of("itself"))
             ensure(found, "after another epoch the estimate is the same: it does not learn")
         else:
-            found = any(_apart(case.estimate_of(way), case.estimate_of("itself")) for way in ("backward", "squeezed"))
+            found = any(_differ(case.estimate_of(way), case.estimate_of("itself")) for way in ("backward", "squeezed"))
             ensure(found, "from other samples it learns the same: it does not learn")
 
 
@@ -43,7 +43,7 @@ def does_not_learn_from_the_test_split(case: Any) -> None:
         ensure(not found or again, f"with other values in the test split alone, the estimate {found}")
 
 
-def _apart(one: xr.Dataset, other: xr.Dataset) -> bool:
+def _differ(one: xr.Dataset, other: xr.Dataset) -> bool:
     return any(difference(one[name], each, tolerance=TOLERANCE) for name, each in other.data_vars.items())
 
 

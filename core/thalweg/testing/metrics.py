@@ -157,9 +157,9 @@ def missing_truth_is_not_counted(metric: AnyMetric, estimate: xr.Dataset, truth:
         if size < 2:
             continue
         kept = slice(0, size - 1 if dim in ("sample", "lead") else size // 2)
-        there = xr.DataArray(np.arange(size) < kept.stop, dims=dim)
+        present = xr.DataArray(np.arange(size) < kept.stop, dims=dim)
         small = [_kept(each, dim, kept) for each in (estimate, truth)]
-        for which, holed in _holed(estimate, truth, there, dim):
+        for which, holed in _holed(estimate, truth, present, dim):
             how = f"with {which} missing in a part of {dim!r}, not without that part,"
             if dim == "lead":
                 left, right = score(metric, *small).by_lead, score(metric, *holed).by_lead
@@ -178,7 +178,7 @@ def missing_truth_is_not_counted(metric: AnyMetric, estimate: xr.Dataset, truth:
 
 
 def _holed(
-    estimate: xr.Dataset, truth: xr.Dataset, there: xr.DataArray, dim: str
+    estimate: xr.Dataset, truth: xr.Dataset, present: xr.DataArray, dim: str
 ) -> Iterator[tuple[str, list[xr.Dataset]]]:
     of = owners(truth)
 
@@ -187,7 +187,7 @@ def _holed(
             whole = {name: each for name, each in data.data_vars.items() if has_samples(each, of)}
         else:
             whole = {name: each for name, each in data.data_vars.items() if dim in each.dims}
-        return data.assign({name: each.where(of_points(there, each, of)) for name, each in whole.items()})
+        return data.assign({name: each.where(of_points(present, each, of)) for name, each in whole.items()})
 
     yield "the truth", [estimate, cut(truth)]
     yield "the estimate", [cut(estimate), truth]
@@ -331,8 +331,8 @@ def _refuse(*_: object, **__: object) -> None:
     raise AssertionError("it reads values; leave them to dask")
 
 
-def _values(made: Score) -> tuple[Any, Any]:
-    return made.by_lead.values, made.overall.values
+def _values(score: Score) -> tuple[Any, Any]:
+    return score.by_lead.values, score.overall.values
 
 
 def _floats(data: xr.Dataset) -> list[tuple[Any, xr.DataArray]]:

@@ -11,7 +11,7 @@ from ..components import Component, SamplingEnforcer
 from ..errors import HandshakeError, OptionError, SourceError, ThalwegError
 from ..recipes.registry import KINDS, SINGULAR, Registry
 from . import components
-from .report import Finding, Report, attempt, ensure, said
+from .report import Finding, Report, attempt, ensure, finding_text
 from .trials import trials
 
 HEAVY = ("dask", "numpy", "torch", "xarray")
@@ -84,20 +84,20 @@ def _findings(registry: Registry, plugin: str) -> Iterator[Finding]:
         yield from _of_kind(kind, each, parts)
 
 
-def _of_kind(kind: str, part: Component, made: list[Component]) -> Iterator[Finding]:
+def _of_kind(kind: str, part: Component, parts: list[Component]) -> Iterator[Finding]:
     """The checks of its kind, on the first trial that it does not refuse."""
     if isinstance(part, SamplingEnforcer):
         yield Finding(kind, part.name, "holds its laws", None, "it takes a sampler to try the sampling site")
         return
     try:
-        yield from _tried(kind, part, made)
+        yield from _tried(kind, part, parts)
     except Exception as error:
-        yield Finding(kind, part.name, "takes an example", False, said(error))
+        yield Finding(kind, part.name, "takes an example", False, finding_text(error))
 
 
-def _tried(kind: str, part: Component, made: list[Component]) -> Iterator[Finding]:
+def _tried(kind: str, part: Component, parts: list[Component]) -> Iterator[Finding]:
     why = f"nothing of the kit's fits it; call thalweg.testing.check_{kind} with data of your own"
-    for trial in trials(part, made):
+    for trial in trials(part, parts):
         try:
             trial.begin()
         except (HandshakeError, OptionError, SourceError) as error:
@@ -105,7 +105,7 @@ def _tried(kind: str, part: Component, made: list[Component]) -> Iterator[Findin
             continue
         except Exception as error:
             # One finding: every check would say the same.
-            yield Finding(kind, part.name, "takes an example", False, said(error))
+            yield Finding(kind, part.name, "takes an example", False, finding_text(error))
             return
         yield from attempt(kind, part.name, trial.checks, *trial.arguments)
         return

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..components.calls import said as raised
+from ..components.calls import error_text
 
 Check = Callable[..., None]
 """Raises `AssertionError` if what its name says does not hold."""
@@ -78,15 +78,15 @@ def _attempt(kind: str, part: str, check: Check, arguments: tuple[Any, ...]) -> 
     try:
         check(*arguments)
     except Exception as error:
-        return Finding(kind, part, label(check), False, said(error))
+        return Finding(kind, part, label(check), False, finding_text(error))
     return Finding(kind, part, label(check), True)
 
 
-def said(error: Exception) -> str:
+def finding_text(error: Exception) -> str:
     """What the kit found wrong; of anything else that was raised, its kind and the author's line."""
     if isinstance(error, AssertionError) and str(error) and not _authors(error):
         return str(error)
-    return raised(error)
+    return error_text(error)
 
 
 def _authors(error: Exception) -> bool:

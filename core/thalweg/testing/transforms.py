@@ -74,20 +74,22 @@ def units_follow_the_values(transform: Transform, data: xr.Dataset) -> None:
         transform.check(Signature.of(given))
     except ThalwegError:
         return  # It takes no other units.
-    made, other = (transform.apply(each, transform.statistics(each).compute()).compute() for each in (given, larger))
+    transformed, other = (
+        transform.apply(each, transform.statistics(each).compute()).compute() for each in (given, larger)
+    )
     options = transform.model_dump(mode="json").values()
     for name in names:
-        if name not in made or name not in other or made[name].dtype.kind != "f":
+        if name not in transformed or name not in other or transformed[name].dtype.kind != "f":
             continue
-        was, now = (canonical_units(str(each[name].attrs.get("units", ""))) for each in (given, made))
-        same, tenfold = (not difference(other[name], made[name] * by, tolerance=1e-5) for by in (1, 10))
-        if same and bool((made[name] != 0).any()):
+        was, now = (canonical_units(str(each[name].attrs.get("units", ""))) for each in (given, transformed))
+        same, tenfold = (not difference(other[name], transformed[name] * by, tolerance=1e-5) for by in (1, 10))
+        if same and bool((transformed[name] != 0).any()):
             ensure(
                 not same_units(now, was), f"{name} does not depend on the units of the data, and is in {now!r}; set '1'"
             )
         elif tenfold and not same_units(now, was):
             ensure(now != "1", f"{name} is in the units of the data, {was!r}, and says {now!r}")
-            kept = not difference(made[name], given[name].compute())
+            kept = not difference(transformed[name], given[name].compute())
             ensure(not kept or now in options, f"{name} has the values that it had in {was!r}, and says {now!r}")
 
 
@@ -128,13 +130,13 @@ def is_undone(transform: Transform, data: xr.Dataset) -> None:
     if not transform.invertible:
         return
     statistics = transform.statistics(data).compute()
-    made = transform.apply(data, statistics).compute()
-    if "time" not in made.coords:
+    transformed = transform.apply(data, statistics).compute()
+    if "time" not in transformed.coords:
         return
-    kept = [name for name in _moving(data) if name in made and made[name].sizes == data[name].sizes]
-    kept = [name for name in kept if made[name].dtype.kind == "f"]
-    valid = made["time"].values
-    estimate = made[kept].rename(time="lead").drop_vars("lead").expand_dims("sample")
+    kept = [name for name in _moving(data) if name in transformed and transformed[name].sizes == data[name].sizes]
+    kept = [name for name in kept if transformed[name].dtype.kind == "f"]
+    valid = transformed["time"].values
+    estimate = transformed[kept].rename(time="lead").drop_vars("lead").expand_dims("sample")
     estimate = estimate.assign_coords(valid_time=(("sample", "lead"), valid[None]))
     estimate = estimate.assign({f"{name}_variance": xr.ones_like(estimate[name]) for name in kept})
     back = transform.invert(estimate, statistics)

@@ -43,51 +43,60 @@ class Trial:
     begin: Callable[[], object]
 
 
-def trials(part: Component, made: Sequence[Component]) -> Iterator[Trial]:
-    """Trials of a part that its `needs` and `check` do not rule out; `made` are the plugin's parts."""
+def trials(part: Component, parts: Sequence[Component]) -> Iterator[Trial]:
+    """Trials of a part that its `needs` and `check` do not rule out; `parts` are all those of its plugin."""
     match part:
         case Dataset():
             yield Trial(datasets.CHECKS, (part,), part.open)
         case Transform():
-            for data in (series(part.needs()), *scenes(part.needs()), *_own(made)):
-                if _takes(part, Signature.of(data)):
-                    yield Trial(transforms.CHECKS, (part, data), partial(part.statistics, data))
+            yield from _transform_trials(part, parts)
         case Method():
-            for data in _examples(part, made):
-                case = methods.Case(part, data)
-                yield Trial(methods.CHECKS, (case,), case.estimate)
+            for data in _examples(part, parts):
+                method_case = methods.Case(part, data)
+                yield Trial(methods.CHECKS, (method_case,), method_case.estimate)
         case Law():
-            for data in _examples(part, made):
-                held = laws.Case(part, data)
-                yield Trial(laws.CHECKS, (held,), held.residual)
-        case OutputEnforcer():
-            for data, chosen in _laws(part, made):
-                holding = enforcers.Case(part, chosen, data)
-                yield Trial(enforcers.CHECKS, (holding,), partial(holding.hold, chosen))
-        case LossEnforcer():
-            for data, chosen in _laws(part, made):
-                pulling = penalties.Case(part, chosen[0], data)
-                yield Trial(penalties.CHECKS, (pulling,), partial(pulling.penalty, pulling.estimate()))
-        case OperatorEnforcer():
-            for data, chosen in _laws(part, made):
-                built = operators.Case(part, chosen[0], data)
-                yield Trial(operators.CHECKS, (built,), partial(built.estimate, 0))
+            for data in _examples(part, parts):
+                law_case = laws.Case(part, data)
+                yield Trial(laws.CHECKS, (law_case,), law_case.residual)
+        case Enforcer():
+            for data, chosen in _laws(part, parts):
+                yield from _enforcer_trials(part, chosen, data)
         case Loss():
             yield Trial(losses.CHECKS, (part,), lambda: None)
         case Metric() | WholeMetric():
-            for estimate, truth in _estimates(part, made):
+            for estimate, truth in _estimates(part, parts):
                 yield Trial(metrics.CHECKS, (part, estimate, truth), partial(score, part, estimate, truth))
 
 
-def _examples(part: Component, made: Sequence[Component]) -> Iterator[xr.Dataset]:
-    for data in (*scenes(part.needs()), *_own(made)):
+def _transform_trials(part: Transform, parts: Sequence[Component]) -> Iterator[Trial]:
+    for data in (series(part.needs()), *scenes(part.needs()), *_sampled_datasets(parts)):
+        if _takes(part, Signature.of(data)):
+            yield Trial(transforms.CHECKS, (part, data), partial(part.statistics, data))
+
+
+def _enforcer_trials(part: Enforcer, chosen: tuple[Law, ...], data: xr.Dataset) -> Iterator[Trial]:
+    """Trials of an enforcer with laws, at its site; none at the `sampling` site, which needs a sampler."""
+    match part:
+        case OutputEnforcer():
+            output_case = enforcers.Case(part, chosen, data)
+            yield Trial(enforcers.CHECKS, (output_case,), partial(output_case.hold, chosen))
+        case LossEnforcer():
+            penalty_case = penalties.Case(part, chosen[0], data)
+            yield Trial(penalties.CHECKS, (penalty_case,), partial(penalty_case.penalty, penalty_case.estimate()))
+        case OperatorEnforcer():
+            operator_case = operators.Case(part, chosen[0], data)
+            yield Trial(operators.CHECKS, (operator_case,), partial(operator_case.estimate, 0))
+
+
+def _examples(part: Component, parts: Sequence[Component]) -> Iterator[xr.Dataset]:
+    for data in (*scenes(part.needs()), *_sampled_datasets(parts)):
         if _takes(part, Samples.of(data, "test").given):
             yield data
 
 
-def _own(made: Sequence[Component]) -> Iterator[xr.Dataset]:
+def _sampled_datasets(parts: Sequence[Component]) -> Iterator[xr.Dataset]:
     """The plugin's datasets that come as samples."""
-    for dataset in made:
+    for dataset in parts:
         if isinstance(dataset, Dataset):
             try:
                 data = dataset.open()
@@ -98,8 +107,8 @@ def _own(made: Sequence[Component]) -> Iterator[xr.Dataset]:
                 yield data
 
 
-def _laws(part: Enforcer, made: Sequence[Component]) -> Iterator[tuple[xr.Dataset, tuple[Law, ...]]]:
-    own = tuple(law for law in made if isinstance(law, Law) and isinstance(law, part.takes))
+def _laws(part: Enforcer, parts: Sequence[Component]) -> Iterator[tuple[xr.Dataset, tuple[Law, ...]]]:
+    own = tuple(law for law in parts if isinstance(law, Law) and isinstance(law, part.takes))
     for chosen in (enforcers.laws_for(part), *((law,) for law in own)):
         if chosen:
             needs = {field.name: field for law in chosen for field in law.needs().fields}
@@ -108,8 +117,8 @@ def _laws(part: Enforcer, made: Sequence[Component]) -> Iterator[tuple[xr.Datase
                 yield data, chosen
 
 
-def _estimates(part: Component, made: Sequence[Component]) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
-    for data in (*scenes(part.needs()), *_own(made)):
+def _estimates(part: Component, parts: Sequence[Component]) -> Iterator[tuple[xr.Dataset, xr.Dataset]]:
+    for data in (*scenes(part.needs()), *_sampled_datasets(parts)):
         samples = Samples.of(data, "test")
         truth, estimate = samples.truth(FEW), guess(samples, FEW)
         members = xr.concat([estimate + 0.05 * i for i in range(4)], "member").transpose(..., "member")

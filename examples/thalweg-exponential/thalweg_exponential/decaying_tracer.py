@@ -14,9 +14,9 @@ class DecayingTracer(Dataset):
     $c(t, y, x) = e^{-t/\tau} (1 + \tfrac12 \sin(k_x (x - ut)) \cos(k_y y))$ in ug m-3: the area mean is $e^{-t/\tau}$.
     """
 
-    hours: int = Field(120, ge=24, description="steps of the series")
+    hours: int = Field(120, ge=24, description="length of the series, in hours")
     cells: int = Field(16, ge=4, description="grid cells along each side")
-    lifetime: float = Field(40.0, gt=0, description="tau, in hours")
+    lifetime: float = Field(40.0, gt=0, description="lifetime tau of the tracer, in hours")
 
     def open(self) -> xr.Dataset:
         hours, turn = np.arange(self.hours), 2 * np.pi * np.arange(self.cells) / self.cells

@@ -17,9 +17,9 @@ class ExponentialDecay(LinearLaw):
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "lifetime": 40.0, "leads": 4}
     variable: str = Field(description="the field that the law is about")
-    dims: tuple[str, ...] = Field(("y", "x"), description="dims of the mean")
-    lifetime: float = Field(gt=0, description="tau, in steps")
-    leads: int = Field(gt=0, description="steps that are estimated")
+    dims: tuple[str, ...] = Field(("y", "x"), description="dims that are averaged over")
+    lifetime: float = Field(gt=0, description="lifetime tau of the mean, in steps")
+    leads: int = Field(gt=0, description="number of steps that are estimated")
 
     def rows(self, grid: xr.Dataset) -> Rows:
         return _Mean(self.variable, self.dims, [grid.sizes[dim] for dim in self.dims])

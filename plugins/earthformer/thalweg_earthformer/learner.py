@@ -28,37 +28,57 @@ class Earthformer(TorchLearner):
     defaults: ClassVar[Mapping[str, Any]] = {"batch": 32, "learning_rate": 1e-3, "warm_up": 0.2}
 
     preset: Literal["sevir", "sevir-lr", "enso", "nbody", "small"] = Field(
-        "enso", description="a published size; small: one that a processor trains"
+        "enso", description="name of a published set of sizes; small: one that can be trained without a GPU"
     )
     family: Literal["paper", "checkpoint"] = Field(
-        "checkpoint", description="sizes of the paper's tables, or of the published configurations and checkpoints"
+        "checkpoint",
+        description="source of the preset's sizes: the paper's tables, or the published configurations and checkpoints",
     )
-    units: PositiveInt | None = Field(None, description="channels of the finest level")
-    depth: tuple[PositiveInt, ...] | None = Field(None, description="stacks of each level, finest first")
-    heads: PositiveInt | None = Field(None, description="heads of attention; the preset's if none")
+    units: PositiveInt | None = Field(None, description="channels of the finest level; the preset's if null")
+    depth: tuple[PositiveInt, ...] | None = Field(
+        None, description="number of stacks of each level, finest first; the preset's if null"
+    )
+    heads: PositiveInt | None = Field(None, description="number of attention heads; the preset's if null")
     merge: tuple[PositiveInt, PositiveInt] | None = Field(
-        None, description="cells (y, x) that are one cell of the finest level"
+        None, description="cells along (y, x) that become one cell of the finest level; the preset's if null"
     )
-    pattern: str | None = Field(None, description="cuboids of self-attention: axial, divided_st, video_swin_2x4, ...")
-    cross_pattern: str | None = Field(None, description="columns of cross-attention: cross_1x1, cross_2x2_lg, ...")
-    vectors: Annotated[int, Field(ge=0)] | None = Field(None, description="global vectors")
+    pattern: str | None = Field(
+        None, description="cuboids of self-attention: axial, divided_st, video_swin_2x4, ...; the preset's if null"
+    )
+    cross_pattern: str | None = Field(
+        None, description="columns of cross-attention: cross_1x1, cross_2x2_lg, ...; the preset's if null"
+    )
+    vectors: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="number of global vectors; the preset's if null"
+    )
     positions: Literal["t+h+w", "t+hw"] | None = Field(
-        None, description="embedding of positions: by time, height and width, or by time and cell; the preset's if none"
+        None,
+        description="embedding of positions: by time, height and width (t+h+w), or by time and cell (t+hw); the "
+        "preset's if null",
     )
     padding: Literal["zeros", "ignore", "nearest"] | None = Field(
-        None, description="of cuboids that reach beyond the field: zeros take part, ignored cells do not"
+        None,
+        description="padding of cuboids that reach beyond the field: zeros and nearest cells take part in "
+        "attention, ignored ones do not; the preset's if null",
     )
     start: Literal["zeros", "nearest_interp", "last", "mean"] | None = Field(
-        None, description="what decoding begins with: positions only, or the coarsest memory"
+        None,
+        description="what the decoder begins with: positions only (zeros), or the encoder's coarsest memory "
+        "(resized, its last step, or its mean); the preset's if null",
     )
     dropout: Rate | None = Field(
-        None, description="share of the values that are dropped while it learns; the preset's if none"
+        None, description="dropout: share of the values that are dropped in training; the preset's if null"
     )
-    from_last: bool = Field(False, description="learn the difference from the last frame, which is none at first")
-    checkpoint: bool = Field(False, description="keep less while learning, and compute it twice")
+    from_last: bool = Field(
+        False, description="whether the difference from the last input is learned; the untrained network then persists"
+    )
+    checkpoint: bool = Field(
+        False, description="gradient checkpointing: whether activations are computed twice in training, to save memory"
+    )
     compat: bool = Field(
         False,
-        description="cut the decoder's attention for the inputs' length, as the published code and its checkpoints do",
+        description="whether the decoder's attention is cut to the inputs' length, as in the published code and "
+        "checkpoints",
     )
 
     def check(self, given: Signature) -> None:

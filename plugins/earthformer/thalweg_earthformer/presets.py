@@ -61,7 +61,7 @@ def preset(
         raise OptionError(
             f"there is no preset {name!r} of the family {family!r}",
             allowed=", ".join(f"{each} ({kind})" for each, kind in _SIZES),
-            advice="the paper has no SEVIR-LR: take its checkpoint family"
+            advice="take `family: checkpoint`: the paper has no SEVIR-LR"
             if name == "sevir-lr"
             else "name one of these",
         )

@@ -147,7 +147,7 @@ def _check(config: Mapping[str, Any]) -> None:
             raise OptionError(
                 f"the configuration has {key}: {value!r}",
                 allowed=" or ".join(map(repr, ONE[key])),
-                advice="no published configuration has another value, and none is implemented",
+                advice="keep the published value: no other is implemented",
             )
     missing = [key for key in (*SIZES, STEM[0]) if key not in config]
     if missing:

@@ -24,7 +24,7 @@ class DeepEnsemble(Learner):
     example: ClassVar[Mapping[str, Any]] = {"of": {"unet": {"widths": [4], "centre": 8}}, "members": 2}
 
     of: Named[Learner] = Field(description="the learner, by name: {earthformer: {preset: small}}")
-    members: int = Field(5, ge=2, description="networks, each with a seed of its own")
+    members: int = Field(5, ge=2, description="number of networks, each with its own seed")
 
     @model_validator(mode="after")
     def _of_seeds(self) -> Self:

@@ -22,7 +22,9 @@ class MultiModel(Learner):
     fitted: ClassVar[type[Fitted]] = Mixture
     example: ClassVar[Mapping[str, Any]] = {"of": ["persistence", "damped-persistence"]}
 
-    of: tuple[Named[Method], ...] = Field(min_length=2, description="methods: [persistence, {unet: {preset: small}}]")
+    of: tuple[Named[Method], ...] = Field(
+        min_length=2, description="methods whose estimates are averaged: [persistence, {unet: {preset: small}}]"
+    )
 
     @property
     def _learners(self) -> list[Learner]:

@@ -180,7 +180,7 @@ def align(estimate: Trajectory, truth: Trajectory, *, by: Align = "se3") -> Traj
         raise OptionError(
             f"an estimate of {len(estimate)} poses in {estimate.dims}-D",
             allowed=f"{len(truth)} in {truth.dims}-D, as the truth has",
-            advice="`associate` them by time, or see the truth from above (`planar`)",
+            advice="pair them by time (`associate`), or see the truth from above (`planar`)",
         )
     if by == "none":
         return estimate

@@ -27,9 +27,21 @@ class RecurrentLearner(FrameLearner):
     together: ClassVar[bool] = False
     """Whether one draw decides for a whole batch, not one for each sample and frame."""
 
-    from_last: bool = Field(False, description="learn the difference of each frame from the last, at first none")
-    teacher: float = Field(1.0, ge=0, le=1, description="probability at first that the truth is fed, not the estimate")
-    teacher_steps: PositiveInt = Field(50_000, description="steps in which it falls to 0")
+    from_last: bool = Field(
+        False,
+        description="whether each frame is learned as its difference from the last one; the untrained network "
+        "then persists",
+    )
+    teacher: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="scheduled sampling: probability at the first step that a frame of the truth is fed back, "
+        "not the estimate",
+    )
+    teacher_steps: PositiveInt = Field(
+        50_000, description="steps of training in which the probability `teacher` falls to 0"
+    )
 
     def check(self, given: Signature) -> None:
         maps(given, taker=self.name)
@@ -76,4 +88,4 @@ class LayeredLearner(RecurrentLearner):
     hidden: PositiveInt = Field(128, description="channels of a layer")
     layers: PositiveInt = Field(4, description="recurrent layers, one above the other")
     kernel: Odd = Field(5, description="side of the convolutions, in patches")
-    patch: PositiveInt = Field(4, description="side of the squares of cells that become channels")
+    patch: PositiveInt = Field(4, description="side of the squares of cells that become channels of a patch, in cells")

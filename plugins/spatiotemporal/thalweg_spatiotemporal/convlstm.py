@@ -26,11 +26,11 @@ class ConvLSTM(LayeredLearner):
     }
     example: ClassVar[Mapping[str, Any]] = {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}
 
-    preset: Literal["", "small"] = Field(
-        "", description="sizes of the other options that belong together; none if empty"
-    )
+    preset: Literal["", "small"] = Field("", description="name of a set of values for the other options; none if empty")
     unused: bool = Field(
-        False, description="also hold, frozen, the weights that OpenSTL's cell declares and never applies"
+        False,
+        description="whether the weights are held, frozen, that OpenSTL's cell declares and never applies; "
+        "published checkpoints have them",
     )
 
     def recurrent(self, *, steps: int, channels: int, size: tuple[int, int]) -> Recurrent:  # noqa: ARG002

@@ -31,12 +31,12 @@ class E3DLSTM(LayeredLearner):
     example: ClassVar[Mapping[str, Any]] = {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}
 
     preset: Literal["", "enso", "small"] = Field(
-        "", description="sizes of the other options that belong together; none if empty"
+        "", description="name of a set of values for the other options; none if empty"
     )
     hidden: PositiveInt = Field(64, description="channels of a layer")
     kernel: Odd = Field(5, description="side of the convolutions in space, in patches; in time they span 2 frames")
-    window: PositiveInt = Field(2, description="frames that a layer sees at once")
-    tau: PositiveInt = Field(2, description="states that a layer remembers")
+    window: PositiveInt = Field(2, description="number of frames that a layer convolves at once")
+    tau: PositiveInt = Field(2, description="number of earlier states that a layer attends to")
     recall: Literal["states", "positions"] = Field(
         "states", description="one weight per remembered state, or one per state and position: much more memory"
     )

@@ -33,9 +33,7 @@ class PhyDNet(RecurrentLearner):
     }
     example: ClassVar[Mapping[str, Any]] = {"width": 16, "residual": [16], "kernel": 3}
 
-    preset: Literal["", "small"] = Field(
-        "", description="sizes of the other options that belong together; none if empty"
-    )
+    preset: Literal["", "small"] = Field("", description="name of a set of values for the other options; none if empty")
     width: Sixteens = Field(32, description="channels of the encoder and decoder, which normalise groups of 16")
     residual: tuple[Sixteens, ...] = Field(
         (128, 128, 64), min_length=1, description="channels of the LSTM's layers; the last is the latent width"
@@ -43,9 +41,12 @@ class PhyDNet(RecurrentLearner):
     kernel: Odd = Field(7, description="side of the filters of the equation: derivatives up to order `kernel - 1`")
     moment: NonNegativeFloat = Field(1.0, description="weight of the moment loss")
     output: Literal["linear", "sigmoid"] = Field(
-        "linear", description="sigmoid: frames between 0 and 1, for scale: unit"
+        "linear",
+        description="last layer: linear, or a sigmoid, which keeps frames between 0 and 1 (with `scale: unit`)",
     )
-    teacher_steps: Annotated[int, Field(gt=0)] = Field(15_000, description="steps in which it falls to 0")
+    teacher_steps: Annotated[int, Field(gt=0)] = Field(
+        15_000, description="steps of training in which the probability `teacher` falls to 0"
+    )
 
     @model_validator(mode="after")
     def _signed(self) -> Self:

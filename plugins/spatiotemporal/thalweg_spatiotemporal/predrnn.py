@@ -26,9 +26,7 @@ class PredRNN(LayeredLearner):
     }
     example: ClassVar[Mapping[str, Any]] = {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}
 
-    preset: Literal["", "small"] = Field(
-        "", description="sizes of the other options that belong together; none if empty"
-    )
+    preset: Literal["", "small"] = Field("", description="name of a set of values for the other options; none if empty")
 
     def recurrent(self, *, steps: int, channels: int, size: tuple[int, int]) -> Recurrent:  # noqa: ARG002
         from .networks.predrnn import PredRNN as Network

@@ -28,15 +28,19 @@ class Rainformer(FrameLearner):
     }
     example: ClassVar[Mapping[str, Any]] = {"width": 4, "factors": [1], "heads": [1], "head": 4, "window": 2}
 
-    preset: Literal["", "small"] = Field(
-        "", description="sizes of the other options that belong together; none if empty"
-    )
+    preset: Literal["", "small"] = Field("", description="name of a set of values for the other options; none if empty")
     width: PositiveInt = Field(96, description="channels of the first stage; each following one has twice those before")
-    factors: tuple[PositiveInt, ...] = Field((4, 2, 2, 2), min_length=1, description="by which the stages shrink")
-    heads: tuple[PositiveInt, ...] = Field((3, 6, 12, 24), description="of attention, stage by stage")
-    head: PositiveInt = Field(32, description="channels of a head")
+    factors: tuple[PositiveInt, ...] = Field(
+        (4, 2, 2, 2), min_length=1, description="factors by which the stages shrink the field, in cells"
+    )
+    heads: tuple[PositiveInt, ...] = Field((3, 6, 12, 24), description="number of attention heads of each stage")
+    head: PositiveInt = Field(32, description="channels of an attention head")
     window: PositiveInt = Field(9, description="side of the windows of attention, in cells of their stage")
-    unused: bool = Field(False, description="also hold, frozen, what the published code declares and never applies")
+    unused: bool = Field(
+        False,
+        description="whether the weights are held, frozen, that the published code declares and never applies; "
+        "published checkpoints have them",
+    )
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:

@@ -29,13 +29,15 @@ class UNet(FrameLearner):
     example: ClassVar[Mapping[str, Any]] = {"widths": [4], "centre": 8}
 
     preset: Literal["", "enso", "small"] = Field(
-        "", description="sizes of the other options that belong together; none if empty"
+        "", description="name of a set of values for the other options; none if empty"
     )
     widths: tuple[PositiveInt, ...] = Field(
-        (32, 64, 128, 256), min_length=1, description="channels, from fine to coarse"
+        (32, 64, 128, 256), min_length=1, description="channels of each level, from fine to coarse"
     )
-    centre: PositiveInt = Field(1024, description="channels at the coarsest")
-    from_last: bool = Field(False, description="learn the difference from the last frame, which is none at first")
+    centre: PositiveInt = Field(1024, description="channels of the coarsest level")
+    from_last: bool = Field(
+        False, description="whether the difference from the last input is learned; the untrained network then persists"
+    )
 
     def check(self, given: Signature) -> None:
         maps(given, taker=self.name)

@@ -133,7 +133,7 @@ def test_a_run_is_one_flat_mlflow_run(store: Path) -> None:
     assert run.data.metrics["cost/seconds/evaluate"] == 1.5
     assert math.isnan(run.data.metrics["held/csi/74"])
     assert _history(store, run, "free/rmse/lead") == [(1, 0.25), (2, 0.75)]
-    assert _history(store, run, "loss/train") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert _history(store, run, "free/loss/train") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
     tags = run.data.tags
     assert tags["thalweg.digest"].startswith("0123456789wave")
     assert tags["thalweg.method"] == "fno"
@@ -167,7 +167,7 @@ def test_a_resumed_run_is_the_same_run(store: Path) -> None:
     assert "thalweg.error" not in finished.data.tags
     assert finished.data.params["cluster"] == "threads"
     assert finished.data.params["cluster.local.workers"] == "2"
-    assert [step for step, _ in _history(store, finished, "loss/train")] == [1, 2, 3, 4, 5, 6]
+    assert [step for step, _ in _history(store, finished, "free/loss/train")] == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_same_run_again_repeats_nothing(store: Path) -> None:
@@ -176,7 +176,7 @@ def test_the_same_run_again_repeats_nothing(store: Path) -> None:
     (run,) = _runs(store)
     assert _history(store, run, "free/rmse") == [(0, 0.5), (0, 0.25)]
     assert run.data.metrics["free/rmse"] == 0.25
-    assert len(_history(store, run, "loss/train")) == 3
+    assert len(_history(store, run, "free/loss/train")) == 3
     assert len(_history(store, run, "held/csi/74")) == 1
 
 
@@ -192,7 +192,7 @@ def test_the_twin_under_a_law_has_a_curve_of_its_own(store: Path) -> None:
     plugin.progressed(run, "train-held", {"loss/train": 2.0}, 1)
     plugin.run_finished(run, None)
     metrics = _runs(store)[0].data.metrics
-    assert (metrics["loss/train"], metrics["held/loss/train"]) == (1.0, 2.0)
+    assert (metrics["free/loss/train"], metrics["held/loss/train"]) == (1.0, 2.0)
 
 
 def test_other_threads_open_no_runs(store: Path) -> None:
@@ -204,7 +204,7 @@ def test_other_threads_open_no_runs(store: Path) -> None:
         thread.join()
     plugin.run_finished(run, None)
     (one,) = _runs(store)
-    assert len(_history(store, one, "loss/train")) == 3
+    assert len(_history(store, one, "free/loss/train")) == 3
 
 
 def test_a_process_that_died_after_sending_repeats_nothing(store: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_process_that_died_after_sending_repeats_nothing(store: Path) -> None:
     assert observer.drain(run.folder) == 0
     (after,) = _runs(store)
     assert after.info.run_id == before[0].info.run_id
-    for key in ("loss/train", "free/rmse", "free/rmse/lead"):
+    for key in ("free/loss/train", "free/rmse", "free/rmse/lead"):
         assert _history(store, after, key) == _history(store, before[0], key)
         assert len({step for step, _ in _history(store, after, key)}) == len(_history(store, after, key))
 
@@ -237,7 +237,7 @@ def test_a_run_deleted_in_mlflow_is_written_anew(store: Path) -> None:
     _whole(_run(store))
     (second,) = _runs(store)
     assert second.info.run_id != first.info.run_id
-    assert len(_history(store, second, "loss/train")) == 3
+    assert len(_history(store, second, "free/loss/train")) == 3
 
 
 def test_another_tracker_gets_the_whole_run(store: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +249,7 @@ def test_another_tracker_gets_the_whole_run(store: Path, empty: Path, monkeypatc
     monkeypatch.setenv("THALWEG_TRACKING_URI", f"sqlite:///{other / 'mlflow.db'}")
     _whole(run, first=3)
     (moved,) = _runs(other)
-    assert [step for step, _ in _history(other, moved, "loss/train")] == [1, 2, 3]
+    assert [step for step, _ in _history(other, moved, "free/loss/train")] == [1, 2, 3]
     assert [each.info.status for each in _runs(store)] == ["FAILED"]
     assert (other / "mlartifacts" / moved.info.run_id / "artifacts" / "recipe.yaml").is_file()
 
@@ -273,7 +273,7 @@ def test_a_tracker_that_is_down_is_reported_and_gets_all_later(
     _whole(_run(store, "ripple"))
     runs = {each.info.run_name: each for each in _runs(store)}
     assert set(runs) == {"wave/0123456789", "ripple/0123456789"}
-    assert len(_history(store, runs["wave/0123456789"], "loss/train")) == 3
+    assert len(_history(store, runs["wave/0123456789"], "free/loss/train")) == 3
     assert {each.info.status for each in runs.values()} == {"FINISHED"}
 
 
@@ -326,7 +326,7 @@ def test_two_processes_may_make_one_database(store: Path, tmp_path: Path) -> Non
         "wave/wavewavewa": "FINISHED",
         "tide/tidetideti": "FINISHED",
     }
-    assert all(len(_history(store, run, "loss/train")) == 20 for run in runs)
+    assert all(len(_history(store, run, "free/loss/train")) == 20 for run in runs)
 
 
 def test_the_link_opens_the_charts(store: Path) -> None:
@@ -529,7 +529,7 @@ def test_notes_that_were_cut_are_made_again(store: Path, content: str) -> None:
     _whole(run)
     (one,) = _runs(store)
     assert one.info.status == "FINISHED"
-    assert len(_history(store, one, "loss/train")) == 3
+    assert len(_history(store, one, "free/loss/train")) == 3
 
 
 def test_lines_of_a_spool_that_are_no_events_are_passed_over(store: Path) -> None:

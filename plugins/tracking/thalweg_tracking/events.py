@@ -33,8 +33,8 @@ def started(run: Run) -> Event:
 
 def progressed(stage: str, numbers: Mapping[str, float], step: int) -> Event:
     # The twin that learns under a law reports as `train-held`: its curve stands beside the free one.
-    twin = stage.partition("-")[2]
-    named = {f"{twin}/{key}" if twin else key: float(value) for key, value in numbers.items()}
+    variant = stage.partition("-")[2] or "free"
+    named = {f"{variant}/{key}": float(value) for key, value in numbers.items()}
     return _event("progressed", numbers=named, step=int(step))
 
 

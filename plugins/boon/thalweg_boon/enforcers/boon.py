@@ -28,9 +28,13 @@ class Boon(OperatorEnforcer):
     takes: ClassVar[tuple[type[Law], ...]] = (Dirichlet, Neumann, Periodic)
 
     damping: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.3, description="share of a boundary block's size below which it is not inverted; 0: none"
+        0.3,
+        description="damping of the inverse of a boundary block, as a share of its typical singular value; 0 "
+        "inverts it exactly",
     )
-    compat: bool = Field(False, description="one scalar for all channels, as published; one dim of space")
+    compat: bool = Field(
+        False, description="whether one scalar corrects all channels, as published; for one dim of space"
+    )
 
     def wrap(self, module: nn.Module, law: Law) -> nn.Module:
         from ..network import corrected

@@ -26,7 +26,11 @@ class BoundaryChannel(OperatorEnforcer):
 
     takes: ClassVar[tuple[type[Law], ...]] = (Dirichlet, Neumann, Periodic)
 
-    by: Literal["overwrite", "lifting"] = Field("overwrite", description="what is done to the output")
+    by: Literal["overwrite", "lifting"] = Field(
+        "overwrite",
+        description="how the output takes the boundary's value: it is overwritten there, or lifted over the "
+        "whole field",
+    )
 
     def wrap(self, module: nn.Module, law: Law) -> nn.Module:
         from ..network import Held

@@ -25,8 +25,16 @@ class Dirichlet(LinearLaw):
 
     variable: str = Field(description="the field that the law is about")
     dim: str = Field("x", description="the dim across which the boundary lies")
-    left: Value = Field(None, description="number or input variable")
-    right: Value = Field(None, description="number or input variable")
+    left: Value = Field(
+        None,
+        description="value of the first cells along `dim`: a number, or the name of an input, in the units of the "
+        "variable; unknown if null",
+    )
+    right: Value = Field(
+        None,
+        description="value of the last cells along `dim`: a number, or the name of an input, in the units of the "
+        "variable; unknown if null",
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Dirichlet:

@@ -27,10 +27,21 @@ class Neumann(LinearLaw):
 
     variable: str = Field(description="the field that the law is about")
     dim: str = Field("x", description="the dim across which the boundary lies")
-    left: Value = Field(None, description="number or input variable")
-    right: Value = Field(None, description="number or input variable")
-    order: Annotated[int, Field(ge=1, le=4)] = Field(2, description="of the one-sided difference")
-    spacing: PositiveFloat | None = Field(None, description="of the cells; the coordinate's if left out")
+    left: Value = Field(
+        None,
+        description="slope at the first cells, along `dim`: a number, or the name of an input, in units of the "
+        "variable "
+        "per unit of the coordinate; unknown if null",
+    )
+    right: Value = Field(
+        None,
+        description="slope at the last cells, along `dim`: a number, or the name of an input, in units of the variable "
+        "per unit of the coordinate; unknown if null",
+    )
+    order: Annotated[int, Field(ge=1, le=4)] = Field(2, description="order of accuracy of the one-sided difference")
+    spacing: PositiveFloat | None = Field(
+        None, description="distance between cells, in the coordinate's units; the coordinate's own if null"
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Neumann:

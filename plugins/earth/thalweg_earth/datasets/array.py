@@ -50,8 +50,10 @@ class Declared(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    source: str = Field("", alias="from", description="its name in the source, if another")
-    units: str = Field("", description="converted to, from those that the source declares; taken if it declares none")
+    source: str = Field("", alias="from", description="name of the variable in the source; the same if empty")
+    units: str = Field(
+        "", description="units that the variable is converted to; if the source declares none, those that it has"
+    )
 
 
 def _by_name(given: Any) -> Any:
@@ -75,17 +77,22 @@ class Array(Dataset):
     path: str | tuple[str, ...] = Field(
         description="a file, a zarr store, a folder or a glob of them, the URL of one, or a list of these"
     )
-    variables: Annotated[dict[str, Declared], BeforeValidator(_by_name)] = Field(
-        min_length=1, description="names of variables, or a mapping of names to `from` and `units`"
-    )
-    rename: dict[str, str] = Field({}, description="dims and coordinates: their names in the source to yours")
+    variables: Annotated[
+        dict[str, Declared], BeforeValidator(_by_name, json_schema_input_type=str | list[str] | dict[str, Declared])
+    ] = Field(min_length=1, description="names of variables, or a mapping of names to `from` and `units`")
+    rename: dict[str, str] = Field({}, description="new names of dims and coordinates: {NAME IN THE SOURCE: NEW NAME}")
     along: str = Field("time", description="the dim that many files are put together along, by its name after `rename`")
     group: str = Field("", description="the group that holds the variables, in NetCDF-4, HDF5 or zarr")
     filter_by_keys: dict[str, Any] = Field(
-        {}, description="of GRIB: what messages to read, such as {typeOfLevel: isobaricInhPa, level: 500}"
+        {},
+        description="GRIB only: keys of the messages that are read, such as {typeOfLevel: isobaricInhPa, level: 500}",
     )
-    coordinates: tuple[str, ...] = Field((), description="variables to be kept as coordinates, such as a mask or a run")
-    missing: Missing = Field("refuse", description="what to do with values that are not finite")
+    coordinates: tuple[str, ...] = Field(
+        (), description="variables that are kept as coordinates, such as a mask or the number of a run"
+    )
+    missing: Missing = Field(
+        "refuse", description="values that are not finite: kept (allow), an error (refuse), or 0 (zero)"
+    )
     missing_values: tuple[float, ...] = Field(
         (),
         description="values that mean missing though the source does not declare it, such as 0 in some zarr 2 stores",
@@ -94,8 +101,8 @@ class Array(Dataset):
         (), description="attributes that the source declares wrongly: valid_range, _FillValue, scale_factor, units ..."
     )
     chunks: dict[str, int] = Field({}, description="sizes of chunks by dim, instead of whole fields of about 8 MiB")
-    decode_times: bool = Field(True, description="read times as dates; otherwise they stay numbers")
-    storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
+    decode_times: bool = Field(True, description="whether times are read as dates; otherwise they stay numbers")
+    storage_options: dict[str, Any] = Field({}, description="options of fsspec for this URL: credentials, endpoint")
 
     @said_if_accepted()
     def open(self) -> xr.Dataset:

@@ -27,7 +27,7 @@ class ERSST(Dataset):
         "https://www.ncei.noaa.gov/pub/data/cmb/ersst/v5/netcdf/", description="file or URL of the source"
     )
     period: Dates = Field(None, description="first and last month, such as [1871, 2014]")
-    storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
+    storage_options: dict[str, Any] = Field({}, description="options of fsspec for this URL: credentials, endpoint")
 
     @said_if_accepted()
     def open(self) -> xr.Dataset:

@@ -24,9 +24,9 @@ class Generation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    number: int
-    models: PositiveInt
-    years: PositiveInt
+    number: int = Field(description="number of the generation: 5 or 6 of CMIP")
+    models: PositiveInt = Field(description="simulations in the file, one after the other")
+    years: PositiveInt = Field(description="rows of each simulation, one for each year")
 
 
 CMIP6 = Generation(number=6, models=15, years=151)
@@ -55,8 +55,8 @@ class ICARENSO(Dataset):
     generations: tuple[Generation, ...] = Field(
         (CMIP6, CMIP5), description="generations of models that the file holds, in their order"
     )
-    months_per_chunk: PositiveInt = Field(60, description="months of a stored chunk")
-    storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
+    months_per_chunk: PositiveInt = Field(60, description="number of months in a stored chunk")
+    storage_options: dict[str, Any] = Field({}, description="options of fsspec for this URL: credentials, endpoint")
 
     def open(self) -> xr.Dataset:
         url = self._file("CMIP_train.nc")

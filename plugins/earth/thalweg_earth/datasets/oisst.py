@@ -27,9 +27,9 @@ class OISST(Dataset):
     cite: ClassVar[str] = "10.1175/JCLI-D-20-0166.1"
 
     path: str = Field(_NCEI, description="file or URL of the source")
-    every: Literal["day", "month"] = Field("day", description="what one file holds, where there are many")
+    every: Literal["day", "month"] = Field("day", description="time that one file holds, where there are many")
     period: Dates = Field(None, description='first and last date, such as [1982, "2019-06"]')
-    storage_options: dict[str, Any] = Field({}, description="what fsspec needs to reach it")
+    storage_options: dict[str, Any] = Field({}, description="options of fsspec for this URL: credentials, endpoint")
 
     @said_if_accepted()
     def open(self) -> xr.Dataset:

@@ -23,8 +23,8 @@ class Declared(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     units: str = Field("", description="units of the values, such as dBZ or mm h-1")
-    gain: float | None = Field(None, description="values are gain * code + offset")
-    offset: float | None = Field(None, description="values are gain * code + offset")
+    gain: float | None = Field(None, description="factor of the codes: value = gain * code + offset")
+    offset: float | None = Field(None, description="number added to the codes times `gain`, in the units of the values")
     nodata: tuple[float, ...] | None = Field(None, description="codes where nothing was measured")
     undetect: tuple[float, ...] | None = Field(None, description="codes where nothing was detected: no rain")
 
@@ -49,24 +49,35 @@ class Radar(Dataset):
     path: str | tuple[str, ...] = Field(description="a folder, a glob, a list of files, or URLs of these")
     quantity: str = Field(
         "",
-        description="its name in the files: RATE, DBZH, a variable, a GRIB short name, or a place like dataset2/data1",
+        description="name of the field in the files: RATE, DBZH, a variable, a GRIB short name, or a place like "
+        "dataset2/data1",
     )
-    rename: str = Field("", description="what the variable is called, if not by what it is")
+    rename: str = Field("", description="name of the variable; if empty, that of its quantity, such as rain_rate")
     undetected: float | None = Field(
         None,
-        description="value where nothing was detected, in the variable's units; 0 for rain, -32 for dBZ if not given",
+        description="value where nothing was detected, in the variable's units; if null, 0 for rain and -32 for dBZ",
     )
     ambiguous: Literal["refuse", "nodata", "undetect"] = Field(
-        "refuse", description="what a code means that the files declare both as `nodata` and as `undetect`"
+        "refuse", description="meaning of a code that the files declare both as `nodata` and as `undetect`"
     )
-    time: str = Field("", description="where the valid time is: `name`, or a scalar variable or attribute of NetCDF")
-    time_format: str = Field("", description="of the time in the names, as in strptime: 'AQC%y%j%H%M'")
+    time: str = Field(
+        "",
+        description="place of the valid time, if it is not the standard one: `name` (of the file), or a scalar "
+        "variable or attribute of NetCDF",
+    )
+    time_format: str = Field("", description="format of the time in the files' names, as in strptime: 'AQC%y%j%H%M'")
     box: dict[str, tuple[float, float]] = Field(
         {}, description="ranges of x and y (m), or latitude and longitude, outside of which nothing is read"
     )
-    declare: Declared = Field(Declared(), description="what the files do not say, or say wrongly")
-    missing: Missing = Field("allow", description="what to do with values that were not measured")
-    storage_options: dict[str, Any] = Field({}, description="for fsspec, if `path` is a URL")
+    declare: Declared = Field(
+        Declared(), description="units and codes that the files do not declare, or declare wrongly"
+    )
+    missing: Missing = Field(
+        "allow", description="values that were not measured: kept as missing (allow), an error (refuse), or 0 (zero)"
+    )
+    storage_options: dict[str, Any] = Field(
+        {}, description="options of fsspec, if `path` is a URL: credentials, endpoint"
+    )
 
     def open(self) -> xr.Dataset:
         units = spelled(self.declare.units) if self.declare.units else ""

@@ -37,8 +37,14 @@ class SEVIR(Dataset):
     image_types: tuple[ImageType, ...] = Field(("vil",), description="images of an event that are read")
     files: str = Field("*", description="pattern of file names in the catalogue, for a part of the archive")
     frames_per_chunk: PositiveInt = Field(7, description="steps of a stored chunk")
-    compress: bool = Field(True, description="false: five times the room, and a learner reads several times as fast")
-    storage_options: dict[str, Any] = Field({}, description="for fsspec; s3://sevir is public: {anon: true}")
+    compress: bool = Field(
+        True,
+        description="whether stored chunks are compressed; without, they take five times the space and are read "
+        "several times as fast",
+    )
+    storage_options: dict[str, Any] = Field(
+        {}, description="options of fsspec, if `path` is a URL; s3://sevir is public: {anon: true}"
+    )
 
     @field_validator("image_types")
     @classmethod

@@ -37,11 +37,18 @@ class SEVIRLR(Dataset):
     cite: ClassVar[str] = "10.48550/arXiv.2307.10422"
     example: ClassVar[Mapping[str, Any]] = {"path": "sevir_lr"}
 
-    path: str = Field(description="folder or URL that holds CATALOG.csv and data/; of SEVIR with `reduce`")
-    reduce: bool = Field(False, description="whether `path` is SEVIR, to be reduced on the way")
+    path: str = Field(
+        description="folder or URL that holds CATALOG.csv and data/ of SEVIR-LR, or of SEVIR with `reduce`"
+    )
+    reduce: bool = Field(
+        False,
+        description="whether `path` is SEVIR, which is reduced to the grid and steps of SEVIR-LR while it is read",
+    )
     files: str = Field("*", description="pattern of file names in the catalogue, for a part of the archive")
     frames_per_chunk: PositiveInt = Field(25, description="steps of a stored chunk")
-    storage_options: dict[str, Any] = Field({}, description="for fsspec; s3://sevir is public: {anon: true}")
+    storage_options: dict[str, Any] = Field(
+        {}, description="options of fsspec, if `path` is a URL; s3://sevir is public: {anon: true}"
+    )
 
     def open(self) -> xr.Dataset:
         return open_events(

@@ -30,7 +30,9 @@ class TAASRAD19(Dataset):
     path: str = Field(description="file or URL of the source")
     minimum_wet_fraction: float = Field(0.0, ge=0, le=1, description="leave out events with a smaller wet fraction")
     frames_per_chunk: PositiveInt = Field(500, description="steps of a stored chunk")
-    storage_options: dict[str, Any] = Field({}, description="for fsspec, if `path` is a URL")
+    storage_options: dict[str, Any] = Field(
+        {}, description="options of fsspec, if `path` is a URL: credentials, endpoint"
+    )
 
     def open(self) -> xr.Dataset:
         data = open_netcdf(self.path, storage_options=self.storage_options)

@@ -28,10 +28,12 @@ class AdvectionBudget(LinearLaw):
     example: ClassVar[Mapping[str, Any]] = {"variable": "field"}
 
     variable: str = Field(description="the field that the law is about")
-    motion_of: str = Field("", description="the input whose motion it is; the variable's own if empty")
+    motion_of: str = Field("", description="the input whose motion is used; the variable itself if empty")
     frames: int = Field(5, ge=2, description="last inputs from which the motion is found")
-    window: float = Field(4.0, gt=0, description="width in cells within which motion is alike")
-    stiffness: float = Field(0.3, gt=0, description="pull towards the motion of the whole field")
+    window: float = Field(4.0, gt=0, description="width of the neighbourhood that shares a motion, in cells")
+    stiffness: float = Field(
+        0.3, gt=0, description="weight that pulls the motion of a cell towards that of the whole field"
+    )
 
     def check(self, given: Signature) -> None:
         if self.variable in given and len(given[self.variable].dims) != 4:

@@ -38,19 +38,29 @@ class Advection(Solver):
     example: ClassVar[Mapping[str, Any]] = {"empty": 0.0}
 
     motion: Literal["optical-flow", "phase-correlation"] = Field(
-        "optical-flow", description="how the motion is found: a vector per cell, or one for the field"
+        "optical-flow",
+        description="how the motion is found: optical flow (a vector for each cell), or phase correlation (one "
+        "for the field)",
     )
     frames: int = Field(5, ge=2, description="last inputs from which the motion is found")
-    window: float = Field(4.0, gt=0, description="optical flow: width in cells within which motion is alike")
-    stiffness: float = Field(0.3, gt=0, description="optical flow: pull towards the motion of the whole field")
+    window: float = Field(
+        4.0, gt=0, description="optical flow: width of the neighbourhood that shares a motion, in cells"
+    )
+    stiffness: float = Field(
+        0.3, gt=0, description="optical flow: weight that pulls the motion of a cell towards that of the whole field"
+    )
     smoothing: float = Field(0.1, ge=0, description="width in cells, per lead, of a Gaussian that blurs the estimate")
     inflow: Literal["empty", "edge"] = Field(
-        "empty", description="what flows in over the edge: `empty`, or the value of the edge"
+        "empty", description="what flows in over the edge: the value `empty`, or the value at the edge"
     )
     empty: float | dict[str, float] | None = Field(
-        None, description="what flows in with `inflow: empty`, in the units of the variable, or by variable"
+        None,
+        description="value that flows in with `inflow: empty`, in the units of the variable; or one for each "
+        "variable by name",
     )
-    motion_of: str = Field("", description="the input whose motion carries every field; each its own if empty")
+    motion_of: str = Field(
+        "", description="the input whose motion carries every field; its own motion carries each if empty"
+    )
 
     def check(self, given: Signature) -> None:
         check_history(given, self.frames, taker=self.name)

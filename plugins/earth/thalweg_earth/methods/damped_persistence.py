@@ -63,8 +63,10 @@ class DampedPersistence(Learner):
 
     fitted: ClassVar[type[Fitted]] = DampedPersistenceSolver
 
-    average: int = Field(3, ge=1, description="how many of the last inputs are averaged")
-    by: Literal["month", "none"] = Field("month", description="fit per calendar month, or one line for all")
+    average: int = Field(3, ge=1, description="number of the last inputs that are averaged")
+    by: Literal["month", "none"] = Field(
+        "month", description="whether a line is fitted for each calendar month of the origin, or one for all"
+    )
     box: Box = Field(
         default_factory=dict,
         description="bounds by coordinate, {latitude: [-5, 5], longitude: [190, 240]}, edges included, longitudes "

@@ -30,7 +30,9 @@ class Interpolate(Solver):
 
     cite: ClassVar[str] = "10.1109/42.875199"
 
-    order: Literal["nearest", "linear", "cubic"] = Field("linear", description="of the spline")
+    order: Literal["nearest", "linear", "cubic"] = Field(
+        "linear", description="order of the spline: 0 (nearest), 1 (linear) or 3 (cubic)"
+    )
 
     def check(self, given: Signature) -> None:
         if not any(each.name.endswith("_coarse") for each in given.fields):

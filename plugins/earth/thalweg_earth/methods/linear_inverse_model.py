@@ -61,9 +61,11 @@ class LinearInverseModel(Learner):
     cite: ClassVar[str] = "10.1175/1520-0442(1995)008<1999:TOGOTS>2.0.CO;2"
     fitted: ClassVar[type[Fitted]] = LinearInverseModelSolver
 
-    modes: int = Field(15, ge=1, description="leading EOFs kept")
-    lag: int = Field(4, ge=1, description="steps of the windows between the two covariances")
-    weights: Literal["area", "none"] = Field("area", description="of the cells in the EOFs: their area, or alike")
+    modes: int = Field(15, ge=1, description="number of leading EOFs that are kept")
+    lag: int = Field(4, ge=1, description="lag between the two covariances, in steps of the windows")
+    weights: Literal["area", "none"] = Field(
+        "area", description="weights of the cells in the EOFs: their area, or all equal"
+    )
 
     def check(self, given: Signature) -> None:
         check_history(given, 1, taker=self.name)

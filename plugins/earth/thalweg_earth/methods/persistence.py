@@ -16,7 +16,7 @@ class Persistence(Solver):
     With `average: 1` values and dtype are those of the last input.
     """
 
-    average: int = Field(1, ge=1, description="how many of the last inputs are averaged")
+    average: int = Field(1, ge=1, description="number of the last inputs that are averaged")
 
     def check(self, given: Signature) -> None:
         check_history(given, self.average, taker=self.name)

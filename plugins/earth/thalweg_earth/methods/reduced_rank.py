@@ -33,9 +33,15 @@ class ReducedRank(TorchLearner):
         "choose": "last",
     }
 
-    rank: PositiveInt = Field(32, description="rows of the linear map")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.3, description="share of the inputs that are left out")
-    noise: NonNegativeFloat = Field(1.0, description="of the inputs, in their standard deviations")
+    rank: PositiveInt = Field(32, description="rank of the linear map")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.3, description="dropout: share of the inputs that are dropped in training"
+    )
+    noise: NonNegativeFloat = Field(
+        1.0,
+        description="standard deviation of the noise added to the inputs in training, in standard deviations of "
+        "the inputs",
+    )
     plus: Named[Learner] | None = Field(None, description="a network for what is not linear: {unet: {widths: [8, 16]}}")
 
     @field_validator("plus")

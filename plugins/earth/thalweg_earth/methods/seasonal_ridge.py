@@ -60,10 +60,14 @@ class SeasonalRidge(Learner):
 
     fitted: ClassVar[type[Fitted]] = SeasonalRidgeSolver
 
-    modes: int = Field(4, ge=1, description="leading EOFs kept")
-    recent: int = Field(3, ge=1, description="last inputs that are averaged, in steps of the windows")
-    before: int = Field(6, ge=1, description="inputs before them, from whose mean the tendency is counted")
-    penalty: float = Field(30.0, gt=0, description="in samples: that many more that say nothing")
+    modes: int = Field(4, ge=1, description="number of leading EOFs that are kept")
+    recent: int = Field(3, ge=1, description="number of the last inputs that are averaged")
+    before: int = Field(6, ge=1, description="number of inputs before those, whose mean is subtracted for the tendency")
+    penalty: float = Field(
+        30.0,
+        gt=0,
+        description="ridge penalty, as a number of samples: it weighs as much as so many samples without signal",
+    )
 
     def check(self, given: Signature) -> None:
         check_history(given, self.recent + self.before, taker=self.name)

@@ -57,12 +57,16 @@ class Contingency(Metric):
     example: ClassVar[Mapping[str, Any]] = {"thresholds": [0.3, 0.6]}
 
     thresholds: Thresholds
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
     pool: PositiveInt = Field(
-        1, description="side of the squares of cells whose maximum is scored; a remainder is dropped"
+        1,
+        description="side of the squares of cells whose maximum is scored, in cells; a remainder at the edge is "
+        "dropped",
     )
-    dims: tuple[str, str] | None = Field(None, description="the dims that are pooled; the last two if not given")
-    empty: Empty = Field("nan", description="value of 0/0, where nothing was counted: NaN, or 0 as in some tables")
+    dims: tuple[str, str] | None = Field(None, description="the two dims that are pooled; the last two if null")
+    empty: Empty = Field(
+        "nan", description="score of 0/0, where nothing was counted: NaN, or 0 as in some published tables"
+    )
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""

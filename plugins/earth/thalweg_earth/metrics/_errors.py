@@ -16,11 +16,13 @@ from ._sums import Kernel, sums
 class Pointwise(Metric):
     """A mean over the points of the difference; a point that is missing in the estimate or the truth counts nowhere."""
 
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
     unit: PositiveFloat = Field(
-        1.0, description="the fields are divided by it: 255 for an 8-bit field on the scale 0 to 1"
+        1.0,
+        description="number that both fields are divided by before they are scored: 255 for an 8-bit field on "
+        "the scale 0 to 1",
     )
-    weights: Weights = Field("none", description="of the cells: all alike, or by area, the cosine of latitude")
+    weights: Weights = Field("none", description="weights of the cells: all equal, or by area (the cosine of latitude)")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` if it is not clear which field to score."""

@@ -17,11 +17,13 @@ from ._sums import Kernel
 class PerFrame(Metric):
     """A mean over frames of a sum over the cells of a frame; missing cells count as the mean of the others."""
 
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
     unit: PositiveFloat = Field(
-        1.0, description="the fields are divided by it: 255 for an 8-bit field on the scale 0 to 1"
+        1.0,
+        description="number that both fields are divided by before they are scored: 255 for an 8-bit field on "
+        "the scale 0 to 1",
     )
-    dims: tuple[str, str] | None = Field(None, description="the dims of a frame; the last two if not given")
+    dims: tuple[str, str] | None = Field(None, description="the two dims of a frame; the last two if null")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""

@@ -28,9 +28,9 @@ class AnomalyCorrelation(Metric):
     higher_is_better: ClassVar[bool | None] = True
     best: ClassVar[float | None] = 1.0
 
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
-    centred: bool = Field(False, description="subtract the mean over samples and cells first")
-    weights: Weights = Field("none", description="of the cells: all alike, or by area, the cosine of latitude")
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
+    centred: bool = Field(False, description="whether the mean over samples and cells is subtracted first")
+    weights: Weights = Field("none", description="weights of the cells: all equal, or by area (the cosine of latitude)")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` if it is not clear which field to score."""

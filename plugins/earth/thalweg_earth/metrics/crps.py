@@ -33,8 +33,11 @@ class CRPS(Metric):
     best: ClassVar[float | None] = 0.0
     example: ClassVar[Mapping[str, Any]] = {"estimator": "ecdf"}
 
-    estimator: Literal["ecdf", "fair"] = Field(description="of the spread: of the members, or of where they come from")
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
+    estimator: Literal["ecdf", "fair"] = Field(
+        description="estimator of the members' spread: of the members as they are (ecdf), or of the distribution "
+        "that they are drawn from (fair)"
+    )
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` if it is not clear which field to score."""

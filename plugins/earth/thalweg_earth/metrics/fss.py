@@ -36,12 +36,15 @@ class FSS(Metric):
 
     thresholds: Thresholds
     window: PositiveInt = Field(description="side of a window, in cells")
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
     boundary: Boundary = Field(
-        "inside", description="windows inside the field only, or around every cell with nothing outside"
+        "inside",
+        description="windows at the edge: only those inside the field, or one around every cell, with zeros outside",
     )
-    dims: tuple[str, str] | None = Field(None, description="the dims of the window; the last two if not given")
-    empty: Empty = Field("nan", description="value where there is no event at all: NaN, or 0 as in some tables")
+    dims: tuple[str, str] | None = Field(None, description="the two dims of a window; the last two if null")
+    empty: Empty = Field(
+        "nan", description="score where there is no event at all: NaN, or 0 as in some published tables"
+    )
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""

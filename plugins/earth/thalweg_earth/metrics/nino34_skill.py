@@ -38,14 +38,18 @@ class Nino34Skill(Metric):
     higher_is_better: ClassVar[bool | None] = True
     overall: ClassVar[Literal["pooled", "mean"]] = "mean"
 
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
-    latitude: tuple[float, float] = Field((-5.0, 5.0), description="degrees north of the box, from south to north")
-    longitude: tuple[float, float] = Field(
-        (190.0, 240.0), description="degrees east, from west to east: [170, -120] too"
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
+    latitude: tuple[float, float] = Field(
+        (-5.0, 5.0), description="latitudes of the box, degrees north, from south to north"
     )
-    months: PositiveInt = Field(3, description="leads of the running mean, a month each")
-    leads: PositiveInt | None = Field(None, description="how many leads of the index are scored; all if not given")
-    weights: Literal["none", "icar"] = Field("none", description="of the leads: all alike, or those of ICAR-ENSO")
+    longitude: tuple[float, float] = Field(
+        (190.0, 240.0), description="longitudes of the box, degrees east, from west to east; [170, -120] is allowed"
+    )
+    months: PositiveInt = Field(3, description="length of the running mean, in leads of a month each")
+    leads: PositiveInt | None = Field(None, description="number of leads of the index that are scored; all if null")
+    weights: Literal["none", "icar"] = Field(
+        "none", description="weights of the leads: all equal, or those of ICAR-ENSO"
+    )
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""

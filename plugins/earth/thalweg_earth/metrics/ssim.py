@@ -32,13 +32,13 @@ class SSIM(Metric):
     best: ClassVar[float | None] = 1.0
     example: ClassVar[Mapping[str, Any]] = {"window": 5, "width": 0.8}
 
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
     data_range: PositiveFloat = Field(
-        1.0, description="largest less smallest value that a field can take: 255 for an 8-bit field"
+        1.0, description="largest minus smallest value that the field can take: 255 for an 8-bit field"
     )
-    window: PositiveInt = Field(11, description="side of a window, in cells: odd")
+    window: PositiveInt = Field(11, description="side of a window, in cells; an odd number")
     width: PositiveFloat = Field(1.5, description="standard deviation of the window's weights, in cells")
-    dims: tuple[str, str] | None = Field(None, description="the dims of a frame; the last two if not given")
+    dims: tuple[str, str] | None = Field(None, description="the two dims of a frame; the last two if null")
 
     @field_validator("window")
     @classmethod

@@ -24,14 +24,17 @@ class Anomaly(Transform):
     last source. Raises `OptionError` if the baseline is not in the data, or lacks a month that they have.
     """
 
-    variables: tuple[str, ...] = Field((), description="those to be changed; all that change in time if none is named")
+    variables: tuple[str, ...] = Field((), description="variables that are changed; if empty, all that vary in time")
     over: Literal["time.month", "time.dayofyear", "time"] = Field(
         "time.month",
-        description="groups of steps that have a mean of their own: months, days of the year, or all of them",
+        description="steps that share a mean: those of one month, of one day of the year, or all",
     )
-    baseline: Dates = Field(None, description="first and last time, such as [1871, 1973]; all if none is given")
+    baseline: Dates = Field(
+        None, description="first and last time of the years whose mean is subtracted, such as [1871, 1973]; all if null"
+    )
     per: str | None = Field(
-        None, description="a coordinate along time, each of whose values has a climatology of its own, such as source"
+        None,
+        description="coordinate along time, each of whose values has its own climatology, such as source; none if null",
     )
 
     def check(self, given: Signature) -> None:

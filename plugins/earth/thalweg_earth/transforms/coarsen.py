@@ -27,8 +27,17 @@ class Coarsen(Transform):
     variable: str = Field(description="the field that is read")
     factor: int = Field(ge=2, description="cells of a block along each dim of space")
     over: str = Field("time", description="the dim of samples; all others are space")
-    min_valid: float = Field(0.0, ge=0, le=1, description="share of a block's area that must be there; 0: any cell")
-    weights: str = Field("equal", pattern="^(equal|cosine)$", description="equal, or cosine of the latitude")
+    min_valid: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of a block's area that must have values, else it is missing; 0: one cell is enough",
+    )
+    weights: str = Field(
+        "equal",
+        pattern="^(equal|cosine)$",
+        description="weights of the cells in a block's mean: equal, or the cosine of latitude",
+    )
 
     def check(self, given: Signature) -> None:
         field = given[self.variable]

@@ -22,10 +22,10 @@ class RainRate(Transform):
     example: ClassVar[Mapping[str, Any]] = {"variable": "reflectivity", "by": 0.20588}
 
     variable: str = Field(description="the field that is read")
-    by: PositiveFloat = Field(1.0, description="dBZ in one unit of the variable")
-    a: PositiveFloat = Field(200.0, description="$a$ of $Z = a R^b$")
-    b: PositiveFloat = Field(1.6, description="$b$ of $Z = a R^b$")
-    minimum: float = Field(10.0, description="dBZ below which it does not rain")
+    by: PositiveFloat = Field(1.0, description="dBZ in one unit of the variable: 0.5 where it counts half dBZ")
+    a: PositiveFloat = Field(200.0, description="factor $a$ of $Z = a R^b$, with $R$ in mm h-1 and $Z$ in mm6 m-3")
+    b: PositiveFloat = Field(1.6, description="exponent $b$ of $Z = a R^b$")
+    minimum: float = Field(10.0, description="reflectivity below which it does not rain, dBZ")
     to: str = Field("rain", description="name of the new variable")
 
     def apply(self, data: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:  # noqa: ARG002

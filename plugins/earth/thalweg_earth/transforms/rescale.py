@@ -20,10 +20,10 @@ class Rescale(Transform):
     example: ClassVar[Mapping[str, Any]] = {"variable": "slp", "units": "Pa", "by": 0.01, "to": "hPa"}
 
     variable: str = Field(description="the field that is read")
-    by: float = Field(1.0, description="what the variable is multiplied by")
-    offset: float = Field(0.0, description="added after the multiplication, in the new units")
+    by: float = Field(1.0, description="number that the variable is multiplied by")
+    offset: float = Field(0.0, description="number that is added after the multiplication, in the new units")
     to: str = Field(description="the new units")
-    units: str = Field("", description="the units that it must have before")
+    units: str = Field("", description="units that the variable must have before; any if empty")
 
     @field_validator("by")
     @classmethod

@@ -18,7 +18,7 @@ class Season(Transform):
     these is a regression whose coefficients have an annual cycle. Raises `HandshakeError` for a field without dates.
     """
 
-    variables: tuple[str, ...] = Field((), description="fields; all that change in time if none is named")
+    variables: tuple[str, ...] = Field((), description="fields that are changed; if empty, all that vary in time")
     harmonics: PositiveInt = Field(
         1, description="waves in a year: 1 for the annual one, 2 for the half-yearly one too"
     )

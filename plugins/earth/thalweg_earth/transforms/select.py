@@ -21,11 +21,13 @@ class Select(Transform):
     Raises `OptionError` if nothing is left.
     """
 
-    variables: tuple[str, ...] = Field((), description="those to be kept; all of them if none is named")
-    time: Dates = Field(None, description="first and last date or step to be kept; an end that is none is open")
-    latitude: tuple[float, float] | None = Field(None, description="degrees north that are kept, either way round")
+    variables: tuple[str, ...] = Field((), description="variables that are kept; all if empty")
+    time: Dates = Field(None, description="first and last date or step that are kept; null for an open end")
+    latitude: tuple[float, float] | None = Field(
+        None, description="range of latitudes that is kept, degrees north, in either order"
+    )
     longitude: tuple[float, float] | None = Field(
-        None, description="degrees east that are kept, eastward from the first to the second"
+        None, description="range of longitudes that is kept, degrees east, eastward from the first to the second"
     )
     ranges: Ranges = Field({}, description="ranges of other coordinates, such as {model: [0, 14]}")
 

@@ -43,19 +43,35 @@ with warnings.catch_warnings():
         example: ClassVar[Mapping[str, Any]] = {"train": [2000, 2002], "test": [2003, 2003]}
 
         by: str | None = Field(
-            None, description="a coordinate of the steps, series or windows; that of the steps if none"
+            None,
+            description="coordinate of the steps, series or windows by which samples are labelled; that of the "
+            "steps if null",
         )
-        train: Periods = Field(None, description="first and last date, or value of `by`, of what is learned from")
+        train: Periods = Field(
+            None,
+            description="first and last date, or value of `by`, of the training samples; or one such pair for "
+            "each source by name",
+        )
         validate: Periods = Field(
-            None, description="first and last date, or value of `by`, of what a training is judged by"
+            None,
+            description="first and last date, or value of `by`, of the validation samples; or one such pair for "
+            "each source by name",
         )  # type: ignore[assignment]
-        test: Periods = Field(None, description="first and last date, or value of `by`, of what is scored")
-        bounds: Literal["[]", "(]"] = Field(
-            "[]", description="whether the first of a period belongs to it, as the last does"
+        test: Periods = Field(
+            None,
+            description="first and last date, or value of `by`, of the test samples; or one such pair for each "
+            "source by name",
         )
-        of: str = Field("source", description="the coordinate of the steps that says which source a step is of")
-        fractions: tuple[float, float, float] | None = Field(None, description="of train, validate and test")
-        seed: int = Field(0, description="of the draw of `fractions`")
+        bounds: Literal["[]", "(]"] = Field(
+            "[]",
+            description="whether a period holds its first date ([]) or begins after it ((]); it always holds its last",
+        )
+        of: str = Field("source", description="coordinate of the steps that says which source a step is of")
+        fractions: tuple[float, float, float] | None = Field(
+            None,
+            description="shares of train, validate and test, drawn at random instead of periods; together at most 1",
+        )
+        seed: int = Field(0, description="seed of the draw of `fractions`")
 
         @model_validator(mode="after")
         def _disjoint(self) -> Self:
@@ -70,7 +86,7 @@ with warnings.catch_warnings():
                 raise OptionError(
                     f"the fractions {list(self.fractions)!r} are not shares of one whole",
                     allowed="three numbers of 0..1 that add up to at most 1",
-                    advice="give, for example, [0.8, 0.1, 0.1]",
+                    advice="give shares such as [0.8, 0.1, 0.1]",
                 )
             parts = [(name, *part) for name, given in periods.items() for part in given]
             dates = any(isinstance(bound, str) for _, _, period in parts for bound in period)

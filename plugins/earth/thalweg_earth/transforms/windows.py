@@ -39,21 +39,27 @@ class Windows(IndexTransform):
 
     example: ClassVar[Mapping[str, Any]] = {"inputs": 12, "targets": 6}
 
-    inputs: PositiveInt = Field(description="steps that a method is given")
-    targets: PositiveInt = Field(description="steps that it estimates, after those")
-    stride: PositiveInt = Field(1, description="steps from one window's start to the next one's")
-    every: PositiveInt = Field(1, description="steps of the data from one step of a window to the next")
+    inputs: PositiveInt = Field(description="steps that a method is given as inputs")
+    targets: PositiveInt = Field(description="steps that a method estimates, after the inputs")
+    stride: PositiveInt = Field(1, description="distance between the starts of two windows, in steps of the data")
+    every: PositiveInt = Field(1, description="distance between two steps of a window, in steps of the data")
     over: str = Field("time", description="the dim of the steps")
     series: str | None = Field(None, description="the dim of independent series, such as model")
-    within: str | None = Field(None, description="a coordinate along `over` that changes where a run breaks off")
+    within: str | None = Field(
+        None,
+        description="coordinate along `over` that changes where an unbroken run of steps ends; no window crosses "
+        "such a place",
+    )
     starts: str | None = Field(None, description="a variable that holds the first steps of the windows")
     between: PositiveInt | None = Field(
-        None, description="with `starts`: further windows, so many steps apart, that begin inside those; to train on"
+        None,
+        description="with `starts`: training windows, so many steps apart, that begin inside those windows; none "
+        "if null",
     )
-    observe: tuple[str, ...] = Field((), description="fields given to a method; all along `over` if none is named")
-    predict: tuple[str, ...] = Field((), description="fields to be estimated; all along `over` if none is named")
+    observe: tuple[str, ...] = Field((), description="fields that a method is given; if empty, all along `over`")
+    predict: tuple[str, ...] = Field((), description="fields that a method estimates; if empty, all along `over`")
     gaps: Literal["refuse", "cut"] = Field(
-        "refuse", description="what becomes of a gap in the coordinate: an error, or no window across it"
+        "refuse", description="a gap in the coordinate of `over`: an error (refuse), or no window across it (cut)"
     )
 
     def check(self, given: Signature) -> None:

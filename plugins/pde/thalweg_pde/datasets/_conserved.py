@@ -27,12 +27,16 @@ class Conserved(Problem):
     domain: ClassVar[tuple[float, float]] = (0.0, 1.0)
     end: ClassVar[float] = 1.0
 
-    cells: PositiveInt = Field(201, description="of space, both ends among them")
-    times: PositiveInt | tuple[NonNegativeFloat, ...] = Field(201, description="so many from 0 to the end, or these")
-    drawn_times: bool = Field(
-        False, description="as many are drawn for each sample that is no test, and `target_time` says which"
+    cells: PositiveInt = Field(201, description="cells of the grid in space, both ends included")
+    times: PositiveInt | tuple[NonNegativeFloat, ...] = Field(
+        201, description="times of the truth: so many from 0 to the end, or a list of times"
     )
-    context: PositiveInt = Field(10, description="times, and places, of the context")
+    drawn_times: bool = Field(
+        False,
+        description="whether the times of samples that are not test samples are drawn at random, as many for "
+        "each; `target_time` holds them",
+    )
+    context: PositiveInt = Field(10, description="times, and places, that the context has values at")
 
     @property
     @abstractmethod

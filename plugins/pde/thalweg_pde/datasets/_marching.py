@@ -19,7 +19,7 @@ class Marching(Problem):
 
     inputs: ClassVar[tuple[str, ...]] = ("initial", "left", "right", "mass")
 
-    cells: PositiveInt = Field(128, description="of space, both ends among them")
+    cells: PositiveInt = Field(128, description="cells of the grid in space, both ends included")
 
     def axes(self) -> dict[str, Array]:
         return {"x": np.linspace(0.0, 1.0, self.cells)}

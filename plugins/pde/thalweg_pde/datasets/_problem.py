@@ -27,7 +27,7 @@ class Problem(Dataset):
     sizes: tuple[PositiveInt, NonNegativeInt, NonNegativeInt] = Field(
         (500, 50, 100), description="samples to train, validate and test on"
     )
-    seed: NonNegativeInt = Field(0, description="of what is drawn: the same seed gives the same data")
+    seed: NonNegativeInt = Field(0, description="seed of the random numbers: the same seed gives the same data")
     chunk: PositiveInt = Field(50, description="samples that are generated together")
 
     @abstractmethod

@@ -20,7 +20,7 @@ class Advection(Conserved):
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
 
     speed: tuple[float, float] = Field(
-        (1.0, 5.0), description="from which the speed $a$ of each training sample is drawn"
+        (1.0, 5.0), description="least and largest speed $a$; that of a training sample is drawn between them"
     )
     test_speed: Tested = Field(1.0, description="speeds $a$ of the test samples; drawn as those of training if none")
 

@@ -22,9 +22,9 @@ class BurgersPeriodic(Marching):
 
     cite: ClassVar[str] = "10.1002/cpa.3160030302 10.48550/arXiv.2212.07477"
 
-    viscosity: PositiveFloat = Field(0.01, description=r"$\nu$")
+    viscosity: PositiveFloat = Field(0.01, description=r"viscosity $\nu$, dimensionless")
     waves: PositiveInt = Field(4, description="waves of the initial field")
-    end: PositiveFloat = Field(0.5, description="time of the truth; the inputs are at 0")
+    end: PositiveFloat = Field(0.5, description="time of the truth, where the inputs are at time 0")
     refine: PositiveInt = Field(16, description="cells of the solution's grid in one of the result's")
 
     def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002

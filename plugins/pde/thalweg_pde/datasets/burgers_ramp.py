@@ -22,7 +22,7 @@ class BurgersRamp(Conserved):
     domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     slope: tuple[float, float] = Field(
-        (1.0, 4.0), description="from which the slope $a$ of each training sample is drawn"
+        (1.0, 4.0), description="least and largest slope $a$; that of a training sample is drawn between them"
     )
     test_slope: Tested = Field(1.0, description="slopes $a$ of the test samples; drawn as those of training if none")
 

@@ -20,15 +20,19 @@ class BurgersRiemann(Marching):
 
     cite: ClassVar[str] = "10.48550/arXiv.2212.07477"
 
-    viscosity: PositiveFloat = Field(0.02, description=r"$\nu$")
-    mean: tuple[float, float] = Field((0.2, 0.8), description="from which the mean $m$ of the two states is drawn")
+    viscosity: PositiveFloat = Field(0.02, description=r"viscosity $\nu$, dimensionless")
+    mean: tuple[float, float] = Field(
+        (0.2, 0.8), description="least and largest mean $m$ of the two states; a sample's is drawn between them"
+    )
     half_difference: tuple[PositiveFloat, PositiveFloat] = Field(
-        (0.2, 0.8), description="from which half the difference $d$ of the two states is drawn"
+        (0.2, 0.8),
+        description="least and largest half difference $d$ of the two states; a sample's is drawn between them",
     )
     place: tuple[float, float] = Field(
-        (0.2, 0.5), description="from which the place $x_0$ of the front at $t = 0$ is drawn"
+        (0.2, 0.5),
+        description="least and largest place $x_0$ of the front at $t = 0$; a sample's is drawn between them",
     )
-    end: PositiveFloat = Field(0.5, description="time of the truth; the inputs are at 0")
+    end: PositiveFloat = Field(0.5, description="time of the truth, where the inputs are at time 0")
 
     def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002
         mean, half, place = (float(random.uniform(*each)) for each in (self.mean, self.half_difference, self.place))

@@ -22,7 +22,7 @@ class Diffusion(Conserved):
     domain: ClassVar[tuple[float, float]] = (0.0, 2 * np.pi)
 
     diffusivity: tuple[float, float] = Field(
-        (1.0, 5.0), description="from which the diffusivity $k$ of each training sample is drawn"
+        (1.0, 5.0), description="least and largest diffusivity $k$; that of a training sample is drawn between them"
     )
     test_diffusivity: Tested = Field(
         1.0, description="diffusivities $k$ of the test samples; drawn as those of training if none"

@@ -21,12 +21,13 @@ class HeatNeumann(Marching):
 
     cite: ClassVar[str] = "10.48550/arXiv.2212.07477"
 
-    diffusivity: PositiveFloat = Field(0.01, description="$k$")
+    diffusivity: PositiveFloat = Field(0.01, description="diffusivity $k$, dimensionless")
     forcing: PositiveFloat = Field(5.0, description="$U$, amplitude of the heating")
     frequency: tuple[PositiveFloat, PositiveFloat] = Field(
-        (2.01, 3.99), description=r"from which the frequency $\omega$ of the initial field is drawn"
+        (2.01, 3.99),
+        description=r"least and largest frequency $\omega$ of the initial field; a sample's is drawn between them",
     )
-    end: PositiveFloat = Field(0.5, description="time of the truth; the inputs are at 0")
+    end: PositiveFloat = Field(0.5, description="time of the truth, where the inputs are at time 0")
 
     def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002
         omega = float(random.uniform(*self.frequency))

@@ -24,12 +24,12 @@ class LidDrivenCavity(Problem):
     inputs: ClassVar[tuple[str, ...]] = ("lid", "mass")
     truth: ClassVar[tuple[str, ...]] = ("vorticity", "stream")
 
-    cells: PositiveInt = Field(50, description="along each side, both walls among them")
+    cells: PositiveInt = Field(50, description="cells of the grid along each side, both walls included")
     reynolds: PositiveFloat = Field(100.0, description="Reynolds number of a lid of speed 1")
     speed: tuple[PositiveFloat, PositiveFloat] = Field(
-        (0.5, 1.5), description="from which the speed of the lid is drawn"
+        (0.5, 1.5), description="least and largest speed of the lid; a sample's is drawn between them"
     )
-    end: PositiveFloat = Field(2.0, description="time of the truth; the inputs are at 0")
+    end: PositiveFloat = Field(2.0, description="time of the truth, where the inputs are at time 0")
     chunk: PositiveInt = Field(10, description="samples that are generated together")
 
     def axes(self) -> dict[str, Array]:

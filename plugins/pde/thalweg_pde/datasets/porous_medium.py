@@ -20,7 +20,7 @@ class PorousMedium(Conserved):
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
 
     exponent: tuple[float, float] = Field(
-        (1.0, 6.0), description="from which the exponent $m$ of each training sample is drawn"
+        (1.0, 6.0), description="least and largest exponent $m$; that of a training sample is drawn between them"
     )
     test_exponent: Tested = Field(
         1.0, description="exponents $m$ of the test samples; drawn as those of training if none"

@@ -24,7 +24,7 @@ class Stefan(Conserved):
     end: ClassVar[float] = 0.1
 
     threshold: tuple[float, float] = Field(
-        (0.55, 0.7), description="from which the threshold $u^*$ of each training sample is drawn"
+        (0.55, 0.7), description="least and largest threshold $u^*$; that of a training sample is drawn between them"
     )
     test_threshold: Tested = Field(
         0.6, description="thresholds $u^*$ of the test samples; drawn as those of training if none"

@@ -19,12 +19,12 @@ class StokesSecondProblem(Marching):
 
     cite: ClassVar[str] = "10.48550/arXiv.2212.07477"
 
-    viscosity: PositiveFloat = Field(0.02, description=r"$\nu$")
-    amplitude: PositiveFloat = Field(2.0, description="$U$, speed of the plate")
+    viscosity: PositiveFloat = Field(0.02, description=r"viscosity $\nu$, dimensionless")
+    amplitude: PositiveFloat = Field(2.0, description="largest speed $U$ of the plate")
     frequency: tuple[PositiveFloat, PositiveFloat] = Field(
-        (2.0, 8.0), description=r"from which the frequency $\omega$ of the plate is drawn"
+        (2.0, 8.0), description=r"least and largest frequency $\omega$ of the plate; a sample's is drawn between them"
     )
-    end: PositiveFloat = Field(1.2, description="time of the truth; the inputs are at 0")
+    end: PositiveFloat = Field(1.2, description="time of the truth, where the inputs are at time 0")
 
     def sample(self, random: np.random.Generator, *, test: int | None) -> Sample:  # noqa: ARG002
         omega = float(random.uniform(*self.frequency))

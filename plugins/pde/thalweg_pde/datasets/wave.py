@@ -20,10 +20,10 @@ class Wave(Problem):
     cite: ClassVar[str] = "10.48550/arXiv.2212.07477"
     inputs: ClassVar[tuple[str, ...]] = ("initial", "mass")
 
-    cells: PositiveInt = Field(50, description="along each side, both walls among them")
-    speed: PositiveFloat = Field(1.0, description="$c$, speed of the waves")
+    cells: PositiveInt = Field(50, description="cells of the grid along each side, both walls included")
+    speed: PositiveFloat = Field(1.0, description="speed $c$ of the waves")
     modes: PositiveInt = Field(3, description="largest number of half waves along a side")
-    end: PositiveFloat = Field(0.7, description="time of the truth; the inputs are at 0")
+    end: PositiveFloat = Field(0.7, description="time of the truth, where the inputs are at time 0")
 
     def axes(self) -> dict[str, Array]:
         return {name: np.linspace(0.0, 1.0, self.cells) for name in ("y", "x")}

@@ -32,10 +32,15 @@ class NonlinearDiffusion(TensorLaw):
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
 
     variable: str = Field(description="the field that the law is about")
-    power: float | str | None = Field(None, description="a number, or an input with one for each sample")
-    threshold: float | str | None = Field(None, description="a number, or an input with one for each sample")
-    time: str = Field("time", description="the dim of time")
-    space: str = Field("x", description="the dim of space")
+    power: float | str | None = Field(
+        None, description="exponent $m$ of the conductivity: a number, or the name of an input with one for each sample"
+    )
+    threshold: float | str | None = Field(
+        None,
+        description="threshold $u^*$ of the conductivity: a number, or the name of an input with one for each sample",
+    )
+    time: str = Field("time", description="name of the dim that is time")
+    space: str = Field("x", description="name of the dim that is space")
 
     @model_validator(mode="after")
     def _one_conductivity(self) -> NonlinearDiffusion:

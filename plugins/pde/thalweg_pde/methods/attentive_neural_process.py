@@ -25,7 +25,7 @@ class AttentiveNeuralProcess(TorchLearner):
 
     cite: ClassVar[str] = "10.48550/arXiv.1901.05761 10.48550/arXiv.2302.11002"
     sites: ClassVar[frozenset[Site]] = frozenset({"loss"})
-    apart: ClassVar[bool] = True
+    separate_inputs: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, Any]] = {
         "epochs": 500,
         "batch": 250,
@@ -39,17 +39,22 @@ class AttentiveNeuralProcess(TorchLearner):
 
     width: PositiveInt = Field(128, description="channels of the encoders and the decoder")
     latent: PositiveInt = Field(128, description="size of the latent variable")
-    heads: PositiveInt = Field(4, description="heads of attention")
-    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="share of the values of attention that are dropped")
-    draws: PositiveInt = Field(100, description="of the latent variable, for an estimate")
+    heads: PositiveInt = Field(4, description="number of attention heads")
+    dropout: float = Field(
+        0.1, ge=0.0, lt=1.0, description="dropout: share of the attention weights that are dropped in training"
+    )
+    draws: PositiveInt = Field(100, description="draws of the latent variable for one estimate")
     targets: PositiveInt = Field(100, description="points of the truth that a step learns from; all if it has fewer")
-    collocated: PositiveInt = Field(25, description="of these, points at which a law in the loss is looked at")
-    spans: dict[str, PositiveFloat] = Field({}, description="what coordinates are divided by; 1 if not given")
+    collocated: PositiveInt = Field(25, description="how many of the targets a law in the loss is evaluated at")
+    spans: dict[str, PositiveFloat] = Field(
+        {}, description="what coordinates are divided by, in their units, by name; 1 if not given"
+    )
     compat: bool = Field(
         False,
-        description="leave dropout on when solving, as the published code does; an estimate then varies with its batch",
+        description="whether dropout stays on when solving, as in the published code; an estimate then depends "
+        "on its batch",
     )
-    scale: Literal["none"] = Field("none", description="none: fields are learned in their units")
+    scale: Literal["none"] = Field("none", description="none: fields are learned in their own units")
 
     def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
         """The mean and its variance."""

@@ -23,9 +23,11 @@ class FNO(TorchLearner):
     cite: ClassVar[str] = "10.48550/arXiv.2010.08895"
     defaults: ClassVar[Mapping[str, Any]] = {"optimizer": "adam", "batch": 20, "weight_decay": 1e-4}
 
-    modes: PositiveInt = Field(12, description="along each dim; as many of them as the grid has")
-    width: PositiveInt = Field(32, description="channels of the layers")
-    layers: PositiveInt = Field(4, description="Fourier layers")
+    modes: PositiveInt = Field(
+        12, description="Fourier modes that are kept along each dim; all where the grid has fewer"
+    )
+    width: PositiveInt = Field(32, description="channels of each layer")
+    layers: PositiveInt = Field(4, description="number of Fourier layers")
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         from .. import fno

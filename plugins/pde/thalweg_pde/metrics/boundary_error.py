@@ -22,9 +22,11 @@ class BoundaryError(Metric):
     higher_is_better: ClassVar[bool | None] = False
     best: ClassVar[float | None] = 0.0
 
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
-    dim: str = Field("", description="the last of space if left out")
-    sides: Literal["left", "right", "both"] = Field("both", description="the first cells, the last ones, or both")
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
+    dim: str = Field("", description="dim of space; the last one if empty")
+    sides: Literal["left", "right", "both"] = Field(
+        "both", description="ends of the dim where errors are taken: the first cells, the last ones, or both"
+    )
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""

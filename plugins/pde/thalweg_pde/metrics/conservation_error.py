@@ -25,10 +25,10 @@ class ConservationError(Metric):
     units: ClassVar[str] = "the variable's units times the coordinate's"
     best: ClassVar[float | None] = 0.0
 
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
-    dim: str = Field("", description="the last of space if left out")
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
+    dim: str = Field("", description="dim of space; the last one if empty")
     kind: Literal["signed", "absolute", "squared"] = Field(
-        "signed", description="the difference, its absolute value, or its square"
+        "signed", description="the error: the difference, its absolute value, or its square"
     )
 
     def check(self, given: Signature) -> None:

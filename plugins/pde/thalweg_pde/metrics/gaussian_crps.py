@@ -25,7 +25,7 @@ class GaussianCRPS(Metric):
     units: ClassVar[str] = "the variable's units"
     higher_is_better: ClassVar[bool | None] = False
 
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` if it is not clear which field to score."""

@@ -24,8 +24,10 @@ class LogLikelihood(Metric):
     units: ClassVar[str] = "nat"
     higher_is_better: ClassVar[bool | None] = True
 
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
-    floor: PositiveFloat = Field(1e-8, description="least variance, in the units of the variable squared")
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
+    floor: PositiveFloat = Field(
+        1e-8, description="smallest variance that is used, in the units of the variable squared"
+    )
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` if it is not clear which field to score."""

@@ -22,7 +22,7 @@ class RelativeL2(Metric):
     higher_is_better: ClassVar[bool | None] = False
     best: ClassVar[float | None] = 0.0
 
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` if it is not clear which field to score."""

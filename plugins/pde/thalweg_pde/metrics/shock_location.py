@@ -25,8 +25,8 @@ class ShockLocation(Metric):
     higher_is_better: ClassVar[bool | None] = False
     best: ClassVar[float | None] = 0.0
 
-    variable: str = Field("", description="the field that is scored; may be left out where there is one")
-    dim: str = Field("", description="the last of space if left out")
+    variable: str = Field("", description="the field that is scored; may be left out where there is only one")
+    dim: str = Field("", description="dim of space; the last one if empty")
     threshold: float = Field(0.0, description="value at or below which the front has passed")
 
     def check(self, given: Signature) -> None:

@@ -25,9 +25,11 @@ class LastLayer(OperatorEnforcer):
     takes: ClassVar[tuple[type[Law], ...]] = (LinearLaw,)
 
     by: Literal["additive", "multiplicative"] = Field(
-        "additive", description="the same correction for all cells alike, or in proportion to their values"
+        "additive", description="the correction: the same for all cells, or in proportion to their values"
     )
-    spacing: dict[str, PositiveFloat] = Field({}, description="of the cells, by dim, in units of the coordinate")
+    spacing: dict[str, PositiveFloat] = Field(
+        {}, description="distance between cells by dim, in the coordinate's units"
+    )
 
     def wrap(self, module: nn.Module, law: Law) -> nn.Module:
         from ..layer import ended

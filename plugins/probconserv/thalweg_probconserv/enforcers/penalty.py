@@ -25,7 +25,11 @@ class Penalty(LossEnforcer):
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
     takes: ClassVar[tuple[type[Law], ...]] = (LinearLaw, TensorLaw)
 
-    weight: PositiveFloat = Field(1.0, description="the factor, in units of the loss by those of the residual, squared")
+    weight: PositiveFloat = Field(
+        1.0,
+        description="factor of the mean squared residual in the loss, in units of the loss per squared units of "
+        "the residual",
+    )
 
     _matrices: dict[int, Any] = PrivateAttr(default_factory=dict)
 

@@ -26,8 +26,10 @@ class ProbConserv(OutputEnforcer):
     takes: ClassVar[tuple[type[Law], ...]] = HELD
     uses: ClassVar[tuple[str, ...]] = ("variance", "factor", "member")
 
-    smoothing: str = Field("", description="dim along which the field is smoothed first; none if empty")
-    correlation: float = Field(0.9, ge=0.0, lt=1.0, description="of neighbours along the smoothed dim")
+    smoothing: str = Field(
+        "", description="dim along which the field is smoothed before it is corrected; none if empty"
+    )
+    correlation: float = Field(0.9, ge=0.0, lt=1.0, description="correlation of neighbours along the smoothed dim")
     shrinkage: float = Field(0.0, ge=0.0, lt=1.0, description="share of the members' covariance put on its diagonal")
 
     def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:

@@ -31,10 +31,11 @@ class AreaMean(LinearLaw):
     variable: str = Field(description="the field that the law is about")
     dims: tuple[str, ...] = Field((), description="dims that are averaged; all but sample, lead and member if empty")
     weights: Literal["cosine", "area", "equal"] = Field(
-        "cosine", description="of the cells: cosine of the latitude, the grid's `area`, or alike"
+        "cosine", description="weights of the cells: cosine of the latitude, the grid's `area`, or all equal"
     )
     target: Literal["last-input", "mean-input", "zero"] | float = Field(
-        "last-input", description="what the mean is: that of the last input, of all inputs, or a number"
+        "last-input",
+        description="known mean: that of the last input, of all inputs, or a number in the units of the variable",
     )
 
     def reads(self) -> tuple[str, ...]:

@@ -30,11 +30,19 @@ class BlockMean(LinearLaw):
 
     variable: str = Field(description="the field that the law is about")
     factor: int = Field(ge=2, description="cells of a block along each dim")
-    coarse: str = Field("", description="name of the coarse variable; block means of the last input if empty")
-    store: str = Field("", description="URL of a zarr store that has it; the context if empty")
-    dims: tuple[str, ...] = Field((), description="dims that are cut into blocks; all but sample, lead and member")
+    coarse: str = Field(
+        "",
+        description="name of the coarse variable that block means must equal; the block means of the last input "
+        "if empty",
+    )
+    store: str = Field(
+        "", description="URL of a zarr store that holds the coarse variable; it is one of the context if empty"
+    )
+    dims: tuple[str, ...] = Field(
+        (), description="dims that are cut into blocks; all but sample, lead and member if empty"
+    )
     weights: Literal["equal", "area", "cosine"] = Field(
-        "equal", description="of the cells of a block: alike, the grid's `area`, or cosine of the latitude"
+        "equal", description="weights of the cells of a block: all equal, the grid's `area`, or cosine of the latitude"
     )
 
     def reads(self) -> tuple[str, ...]:

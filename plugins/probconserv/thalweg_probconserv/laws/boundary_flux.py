@@ -26,8 +26,10 @@ class BoundaryFlux(KnownLaw):
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "dim": "x", "side": "left", "target": 0.0}
 
     dim: str = Field(description="the dim along which the derivative is known")
-    side: Literal["left", "right", "both"] = Field("both", description="its first point, its last, or both")
-    order: int = Field(1, ge=1, le=6, description="of the one-sided difference")
+    side: Literal["left", "right", "both"] = Field(
+        "both", description="end of the dim: its first point, its last, or both"
+    )
+    order: int = Field(1, ge=1, le=6, description="order of accuracy of the one-sided difference")
     target: Target = 0.0
 
     def rows(self, grid: xr.Dataset) -> Rows:

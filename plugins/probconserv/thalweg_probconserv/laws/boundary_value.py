@@ -23,7 +23,9 @@ class BoundaryValue(KnownLaw):
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "dim": "x", "side": "both", "target": 0.0}
 
     dim: str = Field(description="the dim along which the boundary lies")
-    side: Literal["left", "right", "both"] = Field("both", description="its first point, its last, or both")
+    side: Literal["left", "right", "both"] = Field(
+        "both", description="end of the dim: its first point, its last, or both"
+    )
     target: Target = 0.0
 
     def rows(self, grid: xr.Dataset) -> Rows:

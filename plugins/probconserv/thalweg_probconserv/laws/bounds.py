@@ -23,10 +23,12 @@ class Bounds(BoundedLaw):
 
     variable: str = Field(description="the field that the law is about")
     lower: float | str = Field(
-        float("-inf"), description="number or variable of the context, in the units of the variable"
+        float("-inf"),
+        description="least value: a number, or the name of a variable of the context, in the units of the variable",
     )
     upper: float | str = Field(
-        float("inf"), description="number or variable of the context, in the units of the variable"
+        float("inf"),
+        description="largest value: a number, or the name of a variable of the context, in the units of the variable",
     )
 
     @model_validator(mode="after")

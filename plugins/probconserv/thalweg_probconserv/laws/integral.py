@@ -27,7 +27,8 @@ class Integral(KnownLaw):
 
     dims: tuple[str, ...] = Field((), description="dims to integrate over; all but sample, lead and member if empty")
     weights: Weights = Field(
-        "equal", description="of the cells: the trapezoid rule, the grid's `area`, cosine of the latitude, or alike"
+        "equal",
+        description="weights of the cells: the trapezoid rule, the grid's `area`, cosine of the latitude, or all equal",
     )
     target: Target = "last-input"
 

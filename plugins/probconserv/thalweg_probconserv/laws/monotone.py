@@ -22,7 +22,7 @@ class Monotone(Law):
 
     variable: str = Field(description="the field that the law is about")
     dim: str = Field(description="the dim along which values rise or fall")
-    rising: bool = Field(True, description="whether they rise; else they fall")
+    rising: bool = Field(True, description="whether values rise along the dim; else they fall")
 
     def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
         field = fields[self.variable]

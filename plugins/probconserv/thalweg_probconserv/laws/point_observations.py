@@ -28,9 +28,13 @@ class PointObservations(LinearLaw):
     }
 
     variable: str = Field(description="the field that the law is about")
-    points: Annotated[tuple[Mapping[str, float], ...], Field(min_length=1, description="coordinates by dim")]
+    points: Annotated[
+        tuple[Mapping[str, float], ...],
+        Field(min_length=1, description="the points: the coordinates of each by dim, in the grid's units"),
+    ]
     values: tuple[float, ...] | str = Field(
-        description="at the points, in the units of the variable; or the variable of the context that has them"
+        description="values at the points, in the units of the variable; or the name of a variable of the "
+        "context that holds them"
     )
 
     def rows(self, grid: xr.Dataset) -> Rows:

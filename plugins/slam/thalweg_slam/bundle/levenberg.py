@@ -200,5 +200,5 @@ def _check_options(precision: str, solver: str, products: str | None) -> None:
         raise OptionError(
             f"products = {products!r} with solver = {solver!r}",
             allowed=", ".join(allowed),
-            advice="halves are for solver='cgnr', which multiplies and does not eliminate",
+            advice="use halves with solver='cgnr', which multiplies and does not eliminate",
         )

@@ -28,7 +28,7 @@ def loop_graph(
         raise OptionError(
             f"loops of {bundle.model!r} cameras",
             allowed="stereo",
-            advice="two cameras without lengths tell the direction of a shift, and not its size",
+            advice="use stereo cameras: two without lengths tell the direction of a shift, and not its size",
         )
     count = len(bundle)
     pairs = _pairs(bundle, shared=shared, gap=gap, most=most)

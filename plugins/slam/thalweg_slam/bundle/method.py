@@ -38,19 +38,22 @@ class WindowedBundleAdjustment(Solver):
     cite: ClassVar[str] = "10.1007/3-540-44480-7_21 10.1007/978-3-642-15552-9_3"
 
     window: NonNegativeInt = Field(0, description="cameras of a window; 0: all cameras of a sample at once")
-    stride: PositiveInt = Field(1, description="cameras from window to window")
+    stride: PositiveInt = Field(1, description="cameras between the starts of two windows")
     precision: Literal["double", "mixed", "mixed-adaptive"] = Field(
-        "mixed-adaptive", description="of the linear algebra; mixed: single, refined in double"
+        "mixed-adaptive", description="precision of the linear algebra; mixed: single precision, refined in double"
     )
     solver: Literal["schur", "cgnr"] = Field(
         "schur",
-        description="of the normal equations: the Schur complement of the points, or conjugate gradients",
+        description="solver of the normal equations: the Schur complement of the points (schur), or conjugate "
+        "gradients (cgnr)",
     )
     robust: Literal["squared", "huber", "cauchy", "geman-mcclure"] = Field(
         "squared", description="kernel of the reprojection errors"
     )
-    width: PositiveFloat = Field(1.0, description="of the robust kernel, sigmas")
-    scheduler: Literal["synchronous", "threads"] = Field("threads", description="Dask's, of the windows of a sample")
+    width: PositiveFloat = Field(1.0, description="width of the robust kernel, in standard deviations of a measurement")
+    scheduler: Literal["synchronous", "threads"] = Field(
+        "threads", description="Dask scheduler of the windows of a sample"
+    )
 
     def check(self, given: Signature) -> None:
         needs_bundles(given, by=self.name)

@@ -143,7 +143,7 @@ def adjust_windows(
         raise OptionError(
             f"stride = {stride!r}, size = {size!r}",
             allowed=f"strides of at most {max(size - 2, 1)}",
-            advice="windows of one camera without lengths must share two poses at least, which carry the scale",
+            advice="let windows of one camera without lengths share two poses at least, which carry the scale",
         )
     from dask.base import compute
     from dask.delayed import delayed

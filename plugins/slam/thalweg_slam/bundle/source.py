@@ -43,17 +43,24 @@ class BundleFile(Dataset):
 
     path: str = Field(description="file or URL of the bundle")
     format: Literal["bal", "gbp", "libmv", "stereo", "zarr"] = Field(
-        "bal", description="BAL; TUM keyframes; Blender; GTSAM's stereo; a store"
+        "bal",
+        description="format of the bundle: BAL, TUM keyframes (gbp), libmv (Blender), GTSAM's stereo, or a zarr store",
     )
-    poses: str = Field("", description="of `stereo`: a file of first poses")
-    calibration: str = Field("", description="of `stereo`: a file of fx fy skew cx cy baseline")
+    poses: str = Field("", description="format stereo: file of the initial poses")
+    calibration: str = Field(
+        "", description="format stereo: file of the calibration, fx fy skew cx cy baseline (px, m)"
+    )
     truth: str = Field("", description="file or URL of the true poses; none if empty")
     truth_format: Literal["kitti", "tum"] = Field("kitti", description="format of the true poses")
-    sigma: PositiveFloat | None = Field(None, description="of a measurement, px; None: what a store says, or 1")
-    window: NonNegativeInt = Field(0, description="cameras of a window; 0: all of them, one sample")
-    stride: PositiveInt = Field(1, description="from window to window")
-    loops: NonNegativeInt = Field(0, description="points that two cameras share where a loop closes; 0: none is sought")
-    gap: PositiveInt = Field(30, description="cameras between the two, at least")
+    sigma: PositiveFloat | None = Field(
+        None, description="standard deviation of a measurement, px; if null, that of a store, or 1"
+    )
+    window: NonNegativeInt = Field(0, description="cameras of a window; 0: all of them, as one sample")
+    stride: PositiveInt = Field(1, description="cameras between the starts of two windows")
+    loops: NonNegativeInt = Field(
+        0, description="least number of points that two cameras share where a loop closes; 0: no loop is sought"
+    )
+    gap: PositiveInt = Field(30, description="least number of cameras between the two ends of a loop")
     repair: bool = Field(
         False,
         description="whether observations that are not finite or given twice, and points seen too seldom or behind a "
@@ -76,7 +83,7 @@ class BundleFile(Dataset):
             raise OptionError(
                 f"truth = {self.truth!r}, window = {self.window!r} with a store",
                 allowed="neither",
-                advice="a store holds windows, and their truth, as they were written",
+                advice="leave these options out: a store holds windows, and their truth, as they were written",
             )
         return self
 

@@ -29,18 +29,18 @@ class SyntheticDrives(Dataset):
         "gap": 15,
     }
 
-    drives: PositiveInt = Field(8, description="samples")
-    seed: NonNegativeInt = Field(0, description="of the first drive; the others follow")
-    cameras: PositiveInt = Field(150, description="of a drive, a step apart")
-    radius: PositiveFloat = Field(20.0, description="of the block, m")
-    step: PositiveFloat = Field(1.0, description="from camera to camera, m")
-    landmarks: PositiveInt = Field(1500, description="landmarks along a drive")
-    noise: PositiveFloat = Field(0.5, description="of a measurement, px")
+    drives: PositiveInt = Field(8, description="number of samples")
+    seed: NonNegativeInt = Field(0, description="seed of the first drive; each other drive has the next one")
+    cameras: PositiveInt = Field(150, description="cameras of a drive, a step apart")
+    radius: PositiveFloat = Field(20.0, description="radius of the block that is driven around, m")
+    step: PositiveFloat = Field(1.0, description="distance from camera to camera, m")
+    landmarks: PositiveInt = Field(1500, description="number of landmarks along a drive")
+    noise: PositiveFloat = Field(0.5, description="standard deviation of a measurement, px")
     start_noise: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
-        (0.02, 5e-3), description="of the steps that the start is composed of, m and rad"
+        (0.02, 5e-3), description="standard deviations of the steps that the initial poses are composed of, m and rad"
     )
-    loops: PositiveInt = Field(20, description="points that two cameras share where a loop closes")
-    gap: PositiveInt = Field(30, description="cameras between the two, at least")
+    loops: PositiveInt = Field(20, description="least number of points that two cameras share where a loop closes")
+    gap: PositiveInt = Field(30, description="least number of cameras between the two ends of a loop")
 
     def open(self) -> xr.Dataset:
         # Not at the top: it loads numba.

@@ -54,45 +54,57 @@ class PoseGraph(Dataset):
     example: ClassVar[Mapping[str, Any]] = {"path": "sphere2500.g2o"}
 
     path: Paths = Field(description="a file, several, or one store that ends in .zarr")
-    truth: Paths = Field((), description="as many files")
+    truth: Paths = Field((), description="files or URLs of the true poses, one for each of `path`; none if empty")
     format: Literal["g2o", "toro", "kitti", "tum", "euroc"] | None = Field(
-        None, description="g2o or toro, by its first word, if not said"
+        None, description="format of the graph; if null, g2o or toro, by the first word of the file"
     )
     truth_format: Literal["kitti", "tum", "euroc", "g2o", "toro"] = Field("tum", description="format of the true poses")
-    convention: Convention = Field("log", description="what 3-D information weighs: the whole angle, or as g2o")
+    convention: Convention = Field(
+        "log",
+        description="rotation that a 3-D information matrix weighs: the whole angle (log), or the vector part of "
+        "the quaternion, as in g2o (vector)",
+    )
     quaternion: Order = Field("xyzw", description="order of quaternions in g2o files")
     unknown: Unknown = Field(
-        "refuse", description="lines that are no pose graph's, as of landmarks: refused, or left out and counted (skip)"
+        "refuse",
+        description="lines that are not of a pose graph, such as landmarks: an error, or left out and counted (skip)",
     )
     invalid: Invalid = Field(
-        "refuse", description="g2o: numbers that are not finite: refused, or kept for `validate-graph` to drop (keep)"
+        "refuse",
+        description="format g2o: numbers that are not finite: an error, or kept for `validate-graph` to drop (keep)",
     )
     odometry: NonNegativeInt | None = Field(
         None,
         description="how many edges at the beginning of a file are odometry, all others being loops; if not said, one "
         "between each two poses whose ids follow one another",
     )
-    within: PositiveFloat = Field(0.01, description="s between a pose and its truth, at most")
-    offset: float = Field(0.0, description="s that are added to the times of an estimated trajectory")
-    times: Paths = Field((), description="kitti: as many files of times, one a row")
-    truth_times: Paths = Field((), description="kitti: the same of the truth")
-    time_unit: Unit | None = Field(None, description="of a trajectory's times; by default s, of euroc ns")
-    truth_time_unit: Unit | None = Field(None, description="of the truth's times; by default s, of euroc ns")
+    within: PositiveFloat = Field(0.01, description="largest difference in time between a pose and its truth, s")
+    offset: float = Field(0.0, description="seconds that are added to the times of an estimated trajectory")
+    times: Paths = Field((), description="format kitti: files of times, one for each of `path`, one time a row")
+    truth_times: Paths = Field(
+        (), description="format kitti: files of times of the truth, one for each of `truth`, one time a row"
+    )
+    time_unit: Unit | None = Field(None, description="unit of a trajectory's times; if null, s, but ns for euroc")
+    truth_time_unit: Unit | None = Field(None, description="unit of the truth's times; if null, s, but ns for euroc")
     rows: Rows = Field(
         "refuse",
         description="trajectories: rows that are not finite, have no rotation or give another pose at a time that was "
         "there: refused, or left out and said (drop)",
     )
     pair: Pair = Field(
-        "auto", description="by time, or by id, or, declared, row by row in the order of the poses' ids (order)"
+        "auto",
+        description="how poses and their truths are paired: by time or by id (auto), or row by row in the order "
+        "of the poses' ids (order)",
     )
     plane: Plane | None = Field(
         None,
-        description="of a truth in 3-D of a graph in 2-D: the axes of its world, counterclockwise from above; by "
-        "default xy (z is up), of kitti xz (a camera: y is down)",
+        description="truth in 3-D of a graph in 2-D: the axes of the plane in its world, counterclockwise from "
+        "above; if "
+        "null, xy (z is up), but xz for kitti (a camera: y is down)",
     )
     forward: Axis | None = Field(
-        None, description="the body's axis whose heading the truth in that plane has; by default x, in xz and zx z"
+        None,
+        description="axis of the body whose heading in `plane` is that of the truth; if null, x, but z in xz and zx",
     )
     chunk: int = Field(16, ge=1, description="graphs that are read together")
 
@@ -160,7 +172,7 @@ def _read(part: PoseGraph, fingerprint: str) -> tuple[Problem, ...]:  # noqa: AR
                 raise SourceError(
                     f"truth = {truths[i]!r} of a store, {path!r}",
                     allowed="no truth beside a store",
-                    advice="a store holds the truth of its graphs: write_store(url, [Problem(graph, truth)])",
+                    advice="write the truth into the store: write_store(url, [Problem(graph, truth)])",
                 )
             found += [replace(each, graph=with_gauge(each.graph)[0]) for each in read_store(path)]
             continue

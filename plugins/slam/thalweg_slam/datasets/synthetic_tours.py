@@ -26,20 +26,28 @@ class SyntheticTours(Dataset):
 
     example: ClassVar[Mapping[str, Any]] = {"graphs": 4, "poses": (60, 60), "gap": 20, "matches": 1, "reach": 20.0}
 
-    graphs: PositiveInt = Field(800, description="samples")
-    seed: NonNegativeInt = Field(0, description="of the first graph; the others follow")
-    dims: Literal[2, 3] = Field(3, description="dims of the space that poses lie in")
-    poses: tuple[PositiveInt, PositiveInt] = Field((163, 483), description="of a tour, at least and at most")
-    room: tuple[PositiveFloat, PositiveFloat] = Field((3.0, 8.0), description="sides, m, at least and at most")
-    step: PositiveFloat = Field(0.05, description="from pose to pose, m")
-    odometry_noise: tuple[PositiveFloat, PositiveFloat] = Field((2e-3, 12e-3), description="of a step, m and rad")
-    bias: NonNegativeFloat = Field(6e-3, description="of a tour's steps, rad per m")
-    reach: PositiveFloat = Field(3.0, description="how far off a place is recognised, m")
-    matches: PositiveInt = Field(6, description="earlier poses that a pose is matched with, at most")
-    gap: PositiveInt = Field(40, description="poses between the ends of a loop, at least")
-    loop_noise: tuple[PositiveFloat, PositiveFloat] = Field((0.6e-3, 0.1e-3), description="of a loop, m and rad")
-    shortest: PositiveInt = Field(10, description="poses of a trajectory, at least")
-    longest: PositiveInt = Field(399, description="and at most")
+    graphs: PositiveInt = Field(800, description="number of samples")
+    seed: NonNegativeInt = Field(0, description="seed of the first graph; each other graph has the next one")
+    dims: Literal[2, 3] = Field(3, description="dimensions of the space that poses lie in")
+    poses: tuple[PositiveInt, PositiveInt] = Field(
+        (163, 483), description="least and largest number of poses of a tour"
+    )
+    room: tuple[PositiveFloat, PositiveFloat] = Field((3.0, 8.0), description="least and largest side of the room, m")
+    step: PositiveFloat = Field(0.05, description="distance from pose to pose, m")
+    odometry_noise: tuple[PositiveFloat, PositiveFloat] = Field(
+        (2e-3, 12e-3), description="standard deviations of the odometry of a step, m and rad"
+    )
+    bias: NonNegativeFloat = Field(
+        6e-3, description="standard deviation of the constant drift of a tour's heading, rad per m"
+    )
+    reach: PositiveFloat = Field(3.0, description="distance within which a place is recognised, m")
+    matches: PositiveInt = Field(6, description="largest number of earlier poses that a pose is matched with")
+    gap: PositiveInt = Field(40, description="least number of poses between the ends of a loop")
+    loop_noise: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.6e-3, 0.1e-3), description="standard deviations of a loop's measurement, m and rad"
+    )
+    shortest: PositiveInt = Field(10, description="least number of poses of a trajectory")
+    longest: PositiveInt = Field(399, description="largest number of poses of a trajectory")
     chunk: PositiveInt = Field(50, description="graphs that are generated together")
 
     @model_validator(mode="after")

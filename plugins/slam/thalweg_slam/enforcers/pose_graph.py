@@ -35,25 +35,40 @@ class PoseGraphOptimisation(OutputEnforcer):
     cite: ClassVar[str] = "10.1109/MITS.2010.939925 10.1109/ICRA.2015.7139836"
     takes: ClassVar[tuple[type[Law], ...]] = (LoopClosure,)
 
-    precision: str = Field("mixed-adaptive", description="see thalweg_slam.posegraph.precision")
-    initial: Literal["auto", "chordal", "odometry", "spanning-tree", "estimate"] = Field(
-        "auto", description="where to begin; auto: the chordal solution, or, with `robust`, the best of several starts"
+    precision: str = Field(
+        "mixed-adaptive",
+        description="precision of the linear algebra: double, double-static, single-static, mixed or "
+        "mixed-adaptive; the residual and accepted steps are always in double",
     )
-    method: Literal["gauss-newton", "levenberg-marquardt"] = Field("gauss-newton", description="of least squares")
+    initial: Literal["auto", "chordal", "odometry", "spanning-tree", "estimate"] = Field(
+        "auto", description="initial poses; auto: the chordal solution, or, with `robust`, the best of several starts"
+    )
+    method: Literal["gauss-newton", "levenberg-marquardt"] = Field(
+        "gauss-newton", description="method of nonlinear least squares"
+    )
     robust: Literal["none", "huber", "cauchy", "geman-mcclure"] = Field(
-        "none", description="a loss that grows more slowly than the square, for loops that may be false"
+        "none", description="robust loss, which grows more slowly than the square, for loops that may be false"
     )
     scale: PositiveFloat = Field(
         1.345,
-        description="of the robust loss, in standard deviations of a loop's residual: where the loss leaves the square",
+        description="scale of the robust loss, in standard deviations of a loop's residual: where it begins to "
+        "differ from the square",
     )
-    loops_only: bool = Field(True, description="whether the robust loss is of loops alone, not of odometry and priors")
+    loops_only: bool = Field(
+        True, description="whether the robust loss applies to loops only, not to odometry and priors"
+    )
     gauge: Literal["first", "each"] = Field(
-        "first", description="a graph in loose parts is refused; or the first pose of each is fixed"
+        "first",
+        description="pose that is fixed: the first (a graph in several components is then an error), or the "
+        "first of each component",
     )
-    tolerance: PositiveFloat = Field(1e-8, description="relative decrease at which it ends")
-    iterations: PositiveInt = Field(1000, description="of one graph, at most; beyond, it did not converge")
-    without_loops: Literal["refuse", "keep"] = Field("refuse", description="what becomes of a graph that has none")
+    tolerance: PositiveFloat = Field(1e-8, description="relative decrease of the cost at which the iteration ends")
+    iterations: PositiveInt = Field(
+        1000, description="largest number of iterations for one graph; a graph that needs more did not converge"
+    )
+    without_loops: Literal["refuse", "keep"] = Field(
+        "refuse", description="a graph without loops: an error, or kept as it is"
+    )
 
     def check(self, given: Signature) -> None:
         from ..posegraph.precision import precision

@@ -29,7 +29,11 @@ class AbsoluteTrajectoryError(WholeMetric):
     higher_is_better: ClassVar[bool | None] = False
     best: ClassVar[float | None] = 0.0
 
-    align: Align = Field("se3", description="what is laid on the truth before errors are taken")
+    align: Align = Field(
+        "se3",
+        description="alignment of the trajectory with the truth before errors are taken: none, first pose on "
+        "first pose (origin), least squares with rotation and translation (se3), and with scale too (sim3)",
+    )
 
     def check(self, given: Signature) -> None:
         needs_poses(given, by=self.name)

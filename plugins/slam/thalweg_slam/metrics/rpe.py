@@ -27,8 +27,12 @@ class RelativePoseError(WholeMetric):
     higher_is_better: ClassVar[bool | None] = False
     best: ClassVar[float | None] = 0.0
 
-    delta: PositiveInt = Field(1, description="poses from one end of a motion to the other")
-    align: Align = Field("none", description="what is laid on the truth before errors are taken")
+    delta: PositiveInt = Field(1, description="number of poses between the two ends of a motion")
+    align: Align = Field(
+        "none",
+        description="alignment of the trajectory with the truth before errors are taken: none, first pose on "
+        "first pose (origin), least squares with rotation and translation (se3), and with scale too (sim3)",
+    )
 
     def check(self, given: Signature) -> None:
         needs_poses(given, by=self.name)

@@ -37,7 +37,7 @@ def check_shapes(graph: Graph) -> None:
         raise SourceError(
             f"edges name poses {graph.edges.min()} to {graph.edges.max()}",
             allowed=f"0 to {count - 1}",
-            advice="edges hold numbers of poses, not their ids",
+            advice="give edges the numbers of poses, not their ids",
         )
     if not edges:
         raise SourceError("the graph has no edges", allowed="at least one", advice="add measurements")

@@ -58,5 +58,7 @@ def precision(chosen: str | Precision) -> Precision:
     if isinstance(chosen, Precision):
         return chosen
     if chosen not in PRESETS:
-        raise OptionError(f"precision {chosen!r}", allowed=", ".join(PRESETS), advice="or give a Precision")
+        raise OptionError(
+            f"precision {chosen!r}", allowed=", ".join(PRESETS), advice="name one of these, or give a Precision"
+        )
     return PRESETS[chosen]

@@ -225,7 +225,7 @@ class Solver:
                 raise RunError(
                     f"no factor in {kind}, whatever the shift",
                     allowed="a graph that is not this ill-conditioned",
-                    advice="precision='double', or 'mixed-adaptive'",
+                    advice="use precision='double', or 'mixed-adaptive'",
                 )
             column, least = system.factorise(kind, shift=shift)
         assert system.matrix is not None

@@ -34,8 +34,14 @@ class ValidateGraph(Transform):
     `SourceError` for what cannot be mended.
     """
 
-    indefinite: Indefinite = Field("project", description="what becomes of indefinite information matrices")
-    duplicates: Duplicates = Field("keep", description="whether edges that say exactly the same all weigh")
+    indefinite: Indefinite = Field(
+        "project",
+        description="information matrices with negative eigenvalues: these are set to 0 (project), the matrix is "
+        "made isotropic, or an error",
+    )
+    duplicates: Duplicates = Field(
+        "keep", description="edges that are exactly alike: all are kept, or all but one are dropped"
+    )
 
     def check(self, given: Signature) -> None:
         needs_graphs(given, by=self.name)

@@ -83,7 +83,7 @@ def counts(path: str | Path, values: Array, *, head: int, size: tuple[int, int, 
             f"{str(path)!r} has {len(values)} numbers; its first line says {cameras} cameras, {points} points, "
             f"{observations} observations",
             allowed=f"{wanted} numbers",
-            advice="the file was cut off, or is of another format",
+            advice="look whether the file was cut off, or is of another format",
         )
     return cameras, points, observations
 
