@@ -47,7 +47,8 @@ from .results.run import STAGES, Run, Stage
 from .results.scoring import KEPT, Score, score
 from .results.solved import Solved, load
 from .results.solver import read_fitted, write_fitted
-from .samples import SPLITS, Pairs, SampleIndex, Samples, Windows, has_index, index_of
+from .samples import SPLITS, Pairs, Ragged, SampleIndex, Samples, Windows, has_index, index_of
+from .samples.elements import kept_dims
 from .samples.fields import chosen, pair
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "Pairs",
     "Parts",
     "Plans",
+    "Ragged",
     "Record",
     "Register",
     "Registry",
@@ -114,6 +116,7 @@ __all__ = [
     "has_index",
     "hookimpl",
     "index_of",
+    "kept_dims",
     "links",
     "load",
     "open_scores",

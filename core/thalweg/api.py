@@ -26,13 +26,13 @@ from .recipes.planning import plans, plans_of
 from .recipes.recipe import Recipe
 from .recipes.registry import Registry
 from .results.comparing import Comparison, compared
+from .results.estimates import whole_estimate
 from .results.folders import read_run
 from .results.forecasts import Forecasting
 from .results.records import Record
 from .results.report import table
 from .results.shared import Missing
 from .results.sides import sides_of
-from .stores.arrays import read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,14 +100,17 @@ class Finished:
         return tuple(self.stores["estimates"])
 
     def estimate(self, variant: str = "free") -> xr.Dataset:
-        """An estimate of all test samples, dask-backed. Raises `OptionError` for a variant that there is not."""
+        """An estimate of all test samples, dask-backed; of samples of unlike size in memory, their elements in a row.
+
+        Raises `OptionError` for a variant that there is not.
+        """
         if variant not in self.variants:
             raise OptionError(
                 f"{self.title} has no estimate {variant!r}",
                 allowed=", ".join(self.variants),
                 advice="name one of these",
             )
-        return read(str(self.stores["estimates"][variant]), dask=True)
+        return whole_estimate(str(self.stores["estimates"][variant]))
 
     def forecast(self, data: str | None = None, *, origins: int = 1, held: bool = True) -> xr.Dataset:
         """A forecast from the newest steps that have values, of its own source or of the file `data`.

@@ -10,12 +10,14 @@ from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
 from ..components import Fitted, Hold, Learner, Site
 from ..components.signature import Signature
-from ..errors import OptionError
+from ..errors import HandshakeError, OptionError
 from .options import TrainOptions
 from .scaling import Scale, Scales
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from ..samples import Samples
 
 
 class NetworkLearner(Learner):
@@ -103,6 +105,15 @@ class NetworkLearner(Learner):
         `network.training` is False when it is validated. NaN in the truth is missing. None, the default, for the usual.
         """
         return None
+
+    def check_samples(self, train: Samples) -> None:
+        """A network takes rectangles: samples of unlike size are refused."""
+        if train.index.ragged:
+            raise HandshakeError(
+                f"samples have elements of their own number along {', '.join(map(repr, train.index.ragged))}",
+                allowed=f"samples of one size, which {self.name} lays side by side",
+                advice="take a method that reads elements in a row, or cut the samples to one size",
+            )
 
     @final
     def check_options(self, options: Mapping[str, Any]) -> TrainOptions:

@@ -18,6 +18,7 @@ from ..components.calls import call, planning
 from ..components.signature import Signature, shake
 from ..components.transform import divided
 from ..errors import SourceError, ThalwegError
+from ..samples.kinds import fields_of
 from ..samples.placed import content, refuse_changed
 from ..stores.attempt import FORMAT
 from ..stores.blocks import same_array
@@ -123,7 +124,11 @@ def _ground(dataset: Dataset, transforms: tuple[Transform, ...], *, cluster: Clu
     preprocess = replace(
         sized("preprocess", mark, own, cached=cached and placed, note="; ".join(notes(learned, data))),
         broken="; ".join(each for each in (broken, wrong) if each),
-        gives=str(Signature.of(data.drop_vars([v for v in data.data_vars if "window" in data[v].dims]))),
+        gives=str(
+            Signature.of(
+                fields_of(data).drop_vars([v for v in data.data_vars if "window" in data[v].dims], errors="ignore")
+            )
+        ),
     )
     for step in (ingest, preprocess):
         if not step.cached:

@@ -14,6 +14,8 @@ from ..components import Component, Demand, Learner, WholeMetric
 from ..components.signature import Signature
 from ..errors import CorruptError, HandshakeError, TooLargeError
 from ..samples import SPLITS, Samples, Split, shared_steps
+from ..samples.kinds import fields_of
+from ..samples.written import stored
 from ..stores.blocks import PEAK, blocks, chunks_of, largest_block
 from ..stores.store import Store
 from .handshakes import at, shake_hands
@@ -43,12 +45,12 @@ def complete(plan: Plan, data: xr.Dataset, *, first: Mapping[str, Step], source_
     shake_hands(plan.method, plan.holds, plan.metrics, given=given, gives=gives)
     if isinstance(plan.method, Learner):
         at(f"train.method.{plan.method.name}", plan.method.check_samples, Samples.of(data, "train"))
-    _whole_metrics_fit(plan, gives.nbytes() + wanted.nbytes())
+    _whole_metrics_fit(plan, _all(gives, test) + _all(wanted, test))
     one = max(_one(gives), _one(wanted)) + _one(given)
     tested = len(test) > 0
     plan = replace(plan, steps=first, batch=max(1, min(len(test), BATCH // max(1, one))), tested=tested)
     train = _train(plan, data, given=given, wanted=wanted)
-    constrain = _constrain(plan, gives, count=len(test), peak=PEAK * plan.batch * one)
+    constrain = _constrain(plan, gives, test, peak=PEAK * plan.batch * one)
     later = [constrain, _evaluate(plan, constrain)]
     if not tested:
         later = [Step(each.name, each.digest, "", note=UNTESTED) for each in later]
@@ -141,7 +143,7 @@ def _train(plan: Plan, data: xr.Dataset, *, given: Signature, wanted: Signature)
     )
 
 
-def _constrain(plan: Plan, gives: Signature, *, count: int, peak: int) -> Step:
+def _constrain(plan: Plan, gives: Signature, test: Samples, *, peak: int) -> Step:
     marks = [plan.estimate_digest(held=version == "held") for version in plan.versions]
     there, broken = known(plan.store, "estimate", *marks)
     laws = "; ".join(f"{'+'.join(law.name for law in h.laws)} by {h.enforcer.name} ({h.site})" for h in plan.holds)
@@ -149,8 +151,8 @@ def _constrain(plan: Plan, gives: Signature, *, count: int, peak: int) -> Step:
         "constrain",
         plan.estimate_digest(held=bool(plan.holds)),
         str(gives),
-        len(plan.versions) * gives.nbytes(),
-        -(-count // plan.batch),
+        len(plan.versions) * replace(gives, sizes={**gives.sizes, **stored(test, batch=plan.batch)}).nbytes(),
+        -(-len(test) // plan.batch),
         peak,
         there,
         laws or "no law is held",
@@ -171,6 +173,11 @@ def _cites(plan: Plan) -> tuple[str, ...]:
     parts: list[Component] = [plan.dataset, *plan.transforms, plan.method, *plan.metrics.values()]
     parts += [part for hold in plan.holds for part in (*hold.laws, hold.enforcer)]
     return tuple(dict.fromkeys(doi for part in parts for doi in type(part).cite.split()))
+
+
+def _all(signature: Signature, samples: Samples) -> int:
+    """Bytes of all these samples: of ragged dims as many elements as they have."""
+    return replace(signature, sizes={**signature.sizes, **samples.sizes(slice(None))}).nbytes()
 
 
 def _one(signature: Signature) -> int:
@@ -197,7 +204,7 @@ def sized(name: str, mark: str, data: xr.Dataset, *, cached: bool, note: str) ->
     return Step(
         name,
         mark,
-        str(Signature.of(data)),
+        str(Signature.of(fields_of(data))),
         nbytes,
         sum(1 for _ in blocks(data)),
         PEAK * largest_block(data),

@@ -6,10 +6,13 @@ Two estimates whose hashes are equal answer the same points, so that their score
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ..samples.elements import owners
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,7 +23,8 @@ KEPT = ("sample", "lead")
 
 def hashes(truth: xr.Dataset) -> dict[str, xr.DataArray]:
     """A hash of the values of each field of a truth, `(sample, [lead])`, 64 bits."""
-    return {name: _kept(array, _hashed(_rows(array, array.values))) for name, array in _fields(truth)}
+    found = {name: _kept(array, _hashed(_rows(array, array.values))) for name, array in _fields(truth)}
+    return found | {name: _of_samples([_hash(each) for each in parts]) for name, _, parts in _in_rows(truth, _values)}
 
 
 def answers(estimate: xr.Dataset, truth: xr.Dataset) -> dict[str, dict[str, xr.DataArray]]:
@@ -34,6 +38,14 @@ def answers(estimate: xr.Dataset, truth: xr.Dataset) -> dict[str, dict[str, xr.D
         given = there & _rows(array, answered(estimate, array).values)
         counts = {"points": there.sum(-1), "answered": given.sum(-1), "which": _which(given)}
         found[name] = {part: _kept(array, values.astype("uint64")) for part, values in counts.items()}
+    for name, array, known in _in_rows(truth, lambda array: _there(array.values)):
+        split = _split(array, answered(estimate, array).values, truth)
+        both = [one & other for one, other in zip(known, split, strict=True)]
+        found[name] = {
+            "points": _of_samples([int(each.sum()) for each in known]),
+            "answered": _of_samples([int(each.sum()) for each in both]),
+            "which": _of_samples([_hash(np.packbits(each)) for each in both]),
+        }
     return found
 
 
@@ -53,6 +65,32 @@ def answered(estimate: xr.Dataset, truth: xr.DataArray) -> xr.DataArray:
 
 def _fields(truth: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
     return [(str(name), array) for name, array in truth.data_vars.items() if "sample" in array.dims]
+
+
+def _in_rows(
+    truth: xr.Dataset, values: Callable[[xr.DataArray], Array]
+) -> Iterator[tuple[str, xr.DataArray, list[Array]]]:
+    """Each field along a ragged dim, with its values cut into those of each sample."""
+    for name, array in truth.data_vars.items():
+        if owners(truth).keys() & set(array.dims):
+            yield str(name), array, _split(array, values(array), truth)
+
+
+def _split(array: xr.DataArray, values: Array, truth: xr.Dataset) -> list[Array]:
+    (dim,) = owners(truth).keys() & set(map(str, array.dims))
+    turned = np.ascontiguousarray(np.moveaxis(values, array.dims.index(dim), 0))
+    count = np.bincount(owners(truth)[dim], minlength=truth.sizes["sample"])
+    return np.split(turned, np.cumsum(count)[:-1])
+
+
+def _values(array: xr.DataArray) -> Array:
+    return array.values
+
+
+def _of_samples(values: list[int]) -> xr.DataArray:
+    import xarray as xr
+
+    return xr.DataArray(np.array(values, dtype="uint64"), dims="sample")
 
 
 def _there(values: Array) -> Array:

@@ -1,12 +1,16 @@
-"""Estimates: whether one holds what is wanted, and what a law may know that is held on it."""
+"""Estimates: whether one holds what is wanted, what a law may know that is held on it, and reading those stored."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..components.signature import Signature
 from ..errors import EstimateError
 from ..quantities import same_units
+from ..samples import Samples, has_index
+from ..samples.elements import HELD, OWNER
+from ..stores.arrays import read, reading
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,6 +25,27 @@ def context_of(inputs: xr.Dataset, wanted: Signature, truth: xr.Dataset | None =
         return context
     known = truth.rename(lead="target_lead") if "lead" in truth.dims else truth
     return context.assign({f"truth_{name}": known[name].variable for name in truth.data_vars})
+
+
+def estimate_at(url: str, at: slice | Sequence[int]) -> xr.Dataset:
+    """The stored estimates of some samples, in memory; those of samples of unlike size in rows, as their truth is."""
+    with reading(url):
+        data = read(url)
+        if has_index(data):
+            return Samples.of(data).truth(at)
+        return (data.isel(sample=at) if "sample" in data.dims else data).load()
+
+
+def whole_estimate(url: str) -> xr.Dataset:
+    """The stored estimates of all samples: dask-backed, or, of samples of unlike size, in memory and in rows."""
+    data = read(url, dask=True)
+    return estimate_at(url, slice(None)) if has_index(data) else data
+
+
+def with_owners(estimate: xr.Dataset, inputs: xr.Dataset) -> xr.Dataset:
+    """The estimate with what its inputs say of their elements, if they lie in rows: whose each is."""
+    known = [f"{dim}{end}" for dim in estimate.dims for end in (OWNER, HELD) if f"{dim}{OWNER}" in inputs.coords]
+    return estimate.assign_coords({name: inputs.coords[name] for name in known}) if known else estimate
 
 
 def checked(estimate: xr.Dataset, gives: Signature, *, by: str, strict: bool = True) -> xr.Dataset:

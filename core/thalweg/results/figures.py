@@ -70,7 +70,8 @@ def maps(prepared: Prepared, urls: Mapping[str, str]) -> Figure | None:
     samples = prepared.samples("test")
     number = len(samples) // 2
     with reading(prepared.preprocess, prepared.ingest, *urls.values()):
-        rows = {"truth": samples.truth([number]).isel(sample=0)} if samples.index.dim else {}
+        mapped = samples.index.dim is not None and not samples.index.ragged
+        rows = {"truth": samples.truth([number]).isel(sample=0)} if mapped else {}
         if not rows:
             return None
         rows |= {version: read(url).isel(sample=number).load() for version, url in urls.items()}

@@ -11,11 +11,14 @@ from ..components import Component, Metric, WholeMetric
 from ..components.calls import call
 from ..components.totals import Totals
 from ..credentials import hidden
+from ..samples.elements import by_sample, largest_by_sample, owners
 from .records import Coverage, Record, records_of
 from .scoring import Score, Tally, finish
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from ..samples.elements import Ints
 
 VIOLATION = "violation/"
 
@@ -115,17 +118,39 @@ class Scores:
         ]
 
 
-def violation(residual: xr.Dataset) -> dict[str, Totals]:
-    """Absolute residuals of all variables added up per sample, the largest, and how many rows there are."""
+def violation(residual: xr.Dataset, of: Mapping[str, Ints] | None = None, *, count: int = 1) -> dict[str, Totals]:
+    """Absolute residuals of all variables added up per sample, the largest, and how many rows there are.
+
+    Of rows along a ragged dim `of` says whose each is (or the residual does, `DIM_sample`), of `count` samples.
+    """
+    parts = [_violation(abs(each), {**(of or {}), **owners(residual)}, count) for each in residual.data_vars.values()]
+    total = parts[0]
+    for part in parts[1:]:
+        total = {
+            "mean": _added(total["mean"], part["mean"]),
+            "largest": _larger(total["largest"], part["largest"]),
+            "rows": _added(total["rows"], part["rows"]),
+        }
+    return total
+
+
+def _violation(sizes: xr.DataArray, of: Mapping[str, Ints], count: int) -> dict[str, Totals]:
     import xarray as xr
 
-    sizes = [abs(each).astype("float64") for each in residual.data_vars.values()]
-    dims = [[dim for dim in each.dims if dim != "sample"] for each in sizes]
-    mean = [Totals(each.sum(over), each.notnull().sum(over)) for each, over in zip(sizes, dims, strict=True)]
-    rows = [xr.ones_like(each, dtype="int64").sum(over) for each, over in zip(sizes, dims, strict=True)]
-    total, count, largest = mean[0], rows[0], sizes[0].max(dims[0])
-    for each, over, one, more in zip(sizes[1:], dims[1:], mean[1:], rows[1:], strict=True):
-        largest = xr.where(each.max(over) > largest, each.max(over), largest)
-        total, count = Totals(total.sum + one.sum, total.count + one.count), count + more
+    sizes = sizes.astype("float64")
+    over = [dim for dim in sizes.dims if dim != "sample" and dim not in of]
+    rows, known = xr.ones_like(sizes, dtype="int64").sum(over), sizes.notnull().sum(over)
+    total, known, rows = (by_sample(each, of, count=count) for each in (sizes.sum(over), known, rows))
+    largest = largest_by_sample(sizes.max(over), of, count=count)
     ones = xr.ones_like(largest, dtype="int64")
-    return {"mean": total, "largest": Totals(largest, ones), "rows": Totals(count, ones)}
+    return {"mean": Totals(total, known), "largest": Totals(largest, ones), "rows": Totals(rows, ones)}
+
+
+def _added(one: Totals, other: Totals) -> Totals:
+    return Totals(one.sum + other.sum, one.count + other.count)
+
+
+def _larger(one: Totals, other: Totals) -> Totals:
+    import xarray as xr
+
+    return Totals(xr.where(other.sum > one.sum, other.sum, one.sum), one.count)

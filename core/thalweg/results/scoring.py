@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..components.totals import Totals
+from ..errors import EstimateError
+from ..samples.elements import by_sample, has_samples, owners
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from ..components import Metric, WholeMetric
+    from ..samples.elements import Ints
 
 KEPT = ("sample", "lead")
 
@@ -42,11 +45,26 @@ def tally(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset) -> dict[str, 
     """Totals per sample and lead of a metric's statistics; lazy where its arguments are.
 
     A statistic given as a field per point is added up over the truth's dims other than `sample` and `lead`;
-    points that are NaN are not counted. Of `Totals` a sum of which nothing was counted is 0, also where it is NaN. A
-    dim that the statistic brings itself (threshold, bin) is kept.
+    points that are NaN are not counted. Elements along a ragged dim are added up within the sample that they belong to.
+    Of `Totals` a sum of which nothing was counted is 0, also where it is NaN. A dim that the statistic brings itself
+    (threshold, bin) is kept. Raises `EstimateError` for a mean over elements of several samples.
     """
-    points = {str(dim) for array in truth.data_vars.values() for dim in array.dims} - set(KEPT)
-    return {name: _totals(each, points) for name, each in metric.statistics(estimate, truth).items()}
+    of = owners(truth)
+    points = {str(dim) for array in truth.data_vars.values() for dim in array.dims} - {*KEPT, *of}
+    found = {}
+    for name, each in metric.statistics(estimate, truth).items():
+        if of and not isinstance(each, Totals) and not has_samples(each, of):
+            raise EstimateError(
+                f"{metric.name} makes one value of {name!r} for all samples of a batch",
+                allowed=f"a statistic along sample or {' or '.join(of)}, or `Totals`",
+                advice="keep the dims that `thalweg.kept_dims` names",
+            )
+        found[name] = _of_samples(_totals(each, points), of, count=truth.sizes.get("sample", 1))
+    return found
+
+
+def _of_samples(totals: Totals, of: Mapping[str, Ints], *, count: int) -> Totals:
+    return Totals(by_sample(totals.sum, of, count=count), by_sample(totals.count, of, count=count)) if of else totals
 
 
 def _totals(statistic: Any, points: set[str]) -> Totals:

@@ -17,6 +17,7 @@ from ..components import Metric, Parts, WholeMetric
 from ..components.calls import call
 from ..components.totals import Totals
 from ..errors import CompareError, ThalwegError
+from ..samples.elements import by_sample, has_samples, owners
 from .answered import answered
 from .records import Coverage
 from .scored import VIOLATION
@@ -179,7 +180,9 @@ class Shared:
         for chunk, pairs in self._joint(np.flatnonzero(self.unequal)):
             for name, (_, count) in made.items():
                 array = pairs[0][1][name]
-                there = array.notnull().sum([dim for dim in array.dims if dim not in ("sample", "lead")])
+                of = owners(pairs[0][1])
+                there = array.notnull().sum([dim for dim in array.dims if dim not in ("sample", "lead", *of)])
+                there = by_sample(there, of, count=len(chunk))
                 count.values[chunk] = there.transpose(*count.dims).values
         return made
 
@@ -197,9 +200,9 @@ class Shared:
         truth = self.sides[0].truth(self.at[0][chunk])
         if self.missing == "reference":
             estimates = [estimates[0], *(filled(each, estimates[0], truth) for each in estimates[1:])]
-        masked = {}
+        masked, of = {}, owners(truth)
         for name, array in truth.data_vars.items():
-            if "sample" in array.dims:
+            if has_samples(array, of):
                 there = answered(estimates[0], array)
                 for each in estimates[1:]:
                     there = there & answered(each, array)
@@ -218,7 +221,7 @@ def filled(estimate: xr.Dataset, reference: xr.Dataset, truth: xr.Dataset) -> xr
     made = {}
     for name, array in truth.data_vars.items():
         there = answered(estimate, array)
-        if "sample" not in array.dims or bool(there.all()):
+        if not has_samples(array, owners(truth)) or bool(there.all()):
             continue
         for key in (str(name), f"{name}_variance", f"{name}_factor"):
             if key in estimate:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..samples import Prepared
-from ..stores.arrays import read, reading
+from ..stores.arrays import reading
+from .estimates import estimate_at
 from .records import Record
 from .sums import Sums
 
@@ -46,10 +47,7 @@ class Side:
 
     def estimate(self, at: Array) -> xr.Dataset:
         """The estimates of some samples, in memory."""
-        url = str(self.stores["estimates"][self.variant])
-        with reading(url):
-            data = read(url)
-            return (data.isel(sample=at) if "sample" in data.dims else data).load()
+        return estimate_at(str(self.stores["estimates"][self.variant]), [int(each) for each in at])
 
     def truth(self, at: Array) -> xr.Dataset:
         """The truth of some samples, in memory."""

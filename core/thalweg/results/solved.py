@@ -12,6 +12,7 @@ from ..components.signature import Signature, shake
 from ..errors import HandshakeError
 from ..recipes.preparation import Preparation, refuse_without_inverse
 from ..recipes.registry import Registry
+from ..samples.elements import owners
 from ..samples.origins import Origins
 from ..stores.arrays import lay_out, read
 from ..stores.files import filesystem
@@ -87,8 +88,8 @@ class Solved:
         return made
 
     def _solve(self, inputs: xr.Dataset, *, holds: Sequence[Hold]) -> xr.Dataset:
-        count = inputs.sizes.get("sample", 1)
-        wanted = replace(self.wanted, sizes={**self.wanted.sizes, "sample": count})
+        own = {dim: inputs.sizes[dim] for dim in owners(inputs)}
+        wanted = replace(self.wanted, sizes={**self.wanted.sizes, "sample": inputs.sizes.get("sample", 1), **own})
         solver = self.solver
         steering = tuple(hold for hold in holds if hold.site == "sampling")
         if steering:
@@ -105,9 +106,12 @@ class Solved:
     def _fitting(self, inputs: xr.Dataset) -> xr.Dataset:
         """The inputs that it was made for. Raises `HandshakeError` for those of another grid."""
         shake(Signature.of(inputs), _names_and_units(self.given), giver="the data", taker=self.name)
-        inputs = inputs[list(self.given.names)]
+        ragged = owners(inputs)
+        # A list of names would leave out the coordinates that say whose an element is.
+        whole = inputs.drop_vars([name for name in inputs.data_vars if name not in self.given])
+        inputs = whole if ragged else inputs[list(self.given.names)]
         for dim, size in self.given.sizes.items():
-            if dim != "sample" and inputs.sizes.get(dim, size) != size:
+            if dim != "sample" and dim not in ragged and inputs.sizes.get(dim, size) != size:
                 raise HandshakeError(
                     f"the data have {inputs.sizes[dim]} along {dim!r}",
                     allowed=f"{size}, as when {self.name} was made",

@@ -7,6 +7,7 @@ from .kinds import has_index, index_of
 from .origins import Origins
 from .pairs import Pairs
 from .prepared import Prepared
+from .ragged import Ragged
 from .samples import Samples, shared_steps
 from .windows import Windows
 
@@ -15,6 +16,7 @@ __all__ = [
     "Origins",
     "Pairs",
     "Prepared",
+    "Ragged",
     "SampleIndex",
     "Samples",
     "Side",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ._rows import Elements, gathered
 from .index import SampleIndex, Side, View
+from .ragged import Ragged
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,11 +54,21 @@ class Batch:
 
         variables = {name: self.data[name].variable for name in self.names}
         moving = {name: each for name, each in variables.items() if self.dim in each.dims}
+        in_rows = {name: each for name, each in variables.items() if self.elements.keys() & set(each.dims)}
         fields = self._gathered(moving) if read else {name: self._layout(each) for name, each in moving.items()}
-        for name in variables.keys() - moving.keys():
+        fields |= gathered(in_rows, self.elements) if read else {n: self._row(each) for n, each in in_rows.items()}
+        for name in variables.keys() - fields.keys():
             still = self._of_series(variables[name])
             fields[name] = still.load() if read else still
-        return xr.Dataset({name: fields[name] for name in self.names}, self._coordinates())
+        return xr.Dataset({name: fields[name] for name in self.names}, self._coordinates(in_rows.values()))
+
+    @cached_property
+    def elements(self) -> dict[str, Elements]:
+        """What these samples have along each ragged dim."""
+        return Elements.of(self.index, self.numbers) if isinstance(self.index, Ragged) else {}
+
+    def _row(self, array: xr.Variable) -> xr.Variable:
+        return next(each for dim, each in self.elements.items() if dim in array.dims).layout(array)
 
     def _gathered(self, variables: dict[str, xr.Variable]) -> dict[str, xr.Variable]:
         import numpy as np
@@ -124,13 +137,17 @@ class Batch:
         chosen = array.transpose(self.series, ...)[self.rows]
         return xr.Variable(("sample", *chosen.dims[1:]), chosen.data, array.attrs)
 
-    def _coordinates(self) -> dict[str, Any]:
+    def _coordinates(self, in_rows: Iterable[xr.Variable]) -> dict[str, Any]:
         import numpy as np
 
-        coords: dict[str, Any] = {}
+        ragged = {dim: each for dim, each in self.elements.items() if any(dim in one.dims for one in in_rows)}
+        coords: dict[str, Any] = {name: each for own in ragged.values() for name, each in own.coordinates.items()}
         for key, each in self.data.coords.items():
             name = str(key)
-            if self.lead is None and self.dim in each.dims:
+            if self.elements.keys() & set(each.dims):
+                if ragged.keys() & set(each.dims):
+                    coords |= gathered({name: each.variable}, ragged)
+            elif self.lead is None and self.dim in each.dims:
                 if each.ndim == 1:
                     coords["sample" if name == self.dim else name] = ("sample", each.values[self.numbers], each.attrs)
             elif each.dims == (self.index.along,):

@@ -5,6 +5,7 @@ for. Only this package knows how an index is written; all others ask it.
 
     Windows   inputs  field(sample, lead = 1-inputs .. 0, ...)     truth  field(sample, lead = 1 .. targets, ...)
     Pairs     inputs and truth are different variables of one dim, or of the dataset as a whole
+    Ragged    as pairs; along ragged dims a sample has as many elements as it has, field(DIM, ...) in a row
 """
 
 from __future__ import annotations
@@ -71,8 +72,6 @@ class SampleIndex(ABC):
     """Where each sample lies: from step `begin` on along `dim`, in row `row` of the dim `series`."""
 
     kind: ClassVar[str]
-    variables: ClassVar[tuple[str, ...]]
-    """Names of the small variables that it is written as."""
 
     dim: str | None
     """The dim of steps; None: the dataset as a whole is one sample."""
@@ -101,6 +100,16 @@ class SampleIndex(ABC):
     @abstractmethod
     def names(self, side: Side, data: xr.Dataset) -> tuple[str, ...]:
         """The variables of `data` that this side of a sample holds."""
+
+    @property
+    @abstractmethod
+    def variables(self) -> tuple[str, ...]:
+        """Names of the small variables that it is written as."""
+
+    @property
+    def ragged(self) -> tuple[str, ...]:
+        """The dims along which each sample has elements of its own number."""
+        return ()
 
     @property
     @abstractmethod

@@ -9,15 +9,17 @@ from ..errors import HandshakeError
 from . import pairs, windows
 from .index import FORM, SampleIndex
 from .pairs import Pairs
+from .ragged import MARK, Ragged
 from .windows import Windows
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_KINDS: dict[str, type[Windows] | type[Pairs]] = {"windows": Windows, "pairs": Pairs}
+_Kind = type[Windows] | type[Pairs] | type[Ragged]
+_KINDS: dict[str, _Kind] = {"windows": Windows, "pairs": Pairs, "ragged": Ragged}
 
 
-def kind_of(form: Mapping[str, Any]) -> type[Windows] | type[Pairs]:
+def kind_of(form: Mapping[str, Any]) -> _Kind:
     """The kind of index that a form describes."""
     return _KINDS[str(form["kind"])]
 
@@ -27,7 +29,7 @@ _OWN = frozenset((windows.START, windows.SERIES, windows.SPLIT, windows.FURTHER,
 
 def fields_of(data: xr.Dataset) -> xr.Dataset:
     """`data` without the variables that say where samples lie."""
-    return data.drop_vars([name for name in data.data_vars if name in _OWN])
+    return data.drop_vars([name for name in data.data_vars if name in _OWN or str(name).startswith(MARK)])
 
 
 def has_index(data: xr.Dataset) -> bool:

@@ -10,6 +10,7 @@ from ..errors import HandshakeError
 from .calendar import Step, is_time
 from .kinds import kind_of
 from .pairs import Pairs
+from .ragged import Ragged
 from .samples import Samples
 from .windows import Windows
 
@@ -39,6 +40,12 @@ class Origins:
         A step counts if each observed field has a value there. Raises `HandshakeError` for data without enough steps,
         or with a gap in the inputs.
         """
+        if kind_of(form) is Ragged:
+            raise HandshakeError(
+                "samples of unlike size have no newest step",
+                allowed="windows over a series",
+                advice="solve for them: `thalweg.load(url).solve(inputs)`",
+            )
         if kind_of(form) is Pairs:
             return cls._of_pairs(data, form, observed=observed, count=count)
         import numpy as np

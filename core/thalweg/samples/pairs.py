@@ -21,7 +21,6 @@ class Pairs(SampleIndex):
     """One position along `dim` is one sample. Labels lie along `dim` too, so that cutting it cuts them."""
 
     kind = "pairs"
-    variables = (SPLIT,)
 
     inputs: tuple[str, ...]
     truth: tuple[str, ...]
@@ -32,6 +31,10 @@ class Pairs(SampleIndex):
         import numpy as np
 
         return cls(dim=dim, begin=np.arange(count), row=np.zeros(count, dtype=np.int64), inputs=inputs, truth=truth)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return (SPLIT,)
 
     @property
     def along(self) -> str | None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ..components.signature import Signature
 from ..errors import HandshakeError
 from ._batch import Batch
+from .elements import HELD
 from .index import SampleIndex, Side, Split
 from .kinds import index_of
+from .ragged import Ragged
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,13 +49,22 @@ class Samples:
 
     @property
     def wanted(self) -> Signature:
-        """What an estimate must hold: the truth's fields, with the sizes of one batch of all samples."""
+        """What an estimate must hold: the truth's fields, with the sizes of one batch of all samples.
+
+        Of a ragged dim the size is the largest of a sample; `sizes` has that of a batch.
+        """
         return self._signature("truth")
 
     @property
     def given(self) -> Signature:
         """What a method is given: the inputs' fields and the static ones."""
         return self._signature("inputs")
+
+    def sizes(self, at: slice | Sequence[int]) -> dict[str, int]:
+        """How many samples lie at these positions, and how many elements they have along each ragged dim."""
+        numbers = self._numbers(at)
+        elements = self.index.count if isinstance(self.index, Ragged) else {}
+        return {"sample": len(numbers), **{dim: int(each[numbers].sum()) for dim, each in elements.items()}}
 
     def inputs(self, at: slice | Sequence[int]) -> xr.Dataset:
         """Inputs of the samples at these positions, in memory."""
@@ -66,13 +77,16 @@ class Samples:
     def coordinates(self, side: Side) -> dict[str, xr.DataArray]:
         """The coordinates that all these samples have along `sample`; reads no field."""
         found = Batch.of(self.data, self.index, self.numbers, side=side).dataset(read=False).coords
-        return {str(name): each for name, each in found.items() if "sample" in each.dims}
+        # How many elements a sample has says nothing of which sample it is.
+        counts = {f"{dim}{HELD}" for dim in self.index.ragged}
+        return {str(name): each for name, each in found.items() if "sample" in each.dims and name not in counts}
 
     @property
     def grid(self) -> xr.Dataset:
         """The coordinates of the inputs that are the same for all samples; reads no field."""
         one = Batch.of(self.data, self.index, self.numbers[:1], side="inputs").dataset(read=False)
-        own = [name for name, each in one.variables.items() if {"sample", "lead"} & set(each.dims)]
+        moving = {"sample", "lead", *self.index.ragged}
+        own = [name for name, each in one.variables.items() if moving & set(each.dims)]
         return one.drop_vars([*own, *(name for name in one.data_vars if name not in own)]).load()
 
     def _signature(self, side: Side) -> Signature:
@@ -84,13 +98,19 @@ class Samples:
             )
         first = Batch.of(self.data, self.index, self.numbers[:1], side=side)
         one = Signature.of(first.dataset(read=False))
-        return Signature(one.fields, {dim: len(self) if dim == "sample" else size for dim, size in one.sizes.items()})
+        known = {"sample": len(self)}
+        if isinstance(self.index, Ragged):
+            known |= {dim: int(each[self.numbers].max()) for dim, each in self.index.count.items()}
+        return Signature(one.fields, {dim: known.get(dim, size) for dim, size in one.sizes.items()})
 
-    def _read(self, at: slice | Sequence[int], side: Side) -> xr.Dataset:
+    def _numbers(self, at: slice | Sequence[int]) -> np.ndarray[Any, Any]:
         import numpy as np
 
-        numbers = self.numbers[at if isinstance(at, slice) else np.asarray(at, dtype=np.int64)]
-        return Batch.of(self.data, self.index, numbers, side=side).dataset(read=True)
+        found: np.ndarray[Any, Any] = self.numbers[at if isinstance(at, slice) else np.asarray(at, dtype=np.int64)]
+        return found
+
+    def _read(self, at: slice | Sequence[int], side: Side) -> xr.Dataset:
+        return Batch.of(self.data, self.index, self._numbers(at), side=side).dataset(read=True)
 
     def runs(self, name: str) -> Iterator[xr.DataArray]:
         """The values of a field along each unbroken track of these samples, in memory, in order.

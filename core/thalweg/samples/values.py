@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..stores.arrays import reading
+from ._rows import Elements
 from .index import SampleIndex, Split
 from .prepared import Prepared
+from .ragged import Ragged
 from .samples import Samples
 
 if TYPE_CHECKING:
@@ -63,7 +65,10 @@ def _places(whole: Any, index: SampleIndex, numbers: np.ndarray[Any, Any], cover
     rows = np.flatnonzero(covered.any(axis=1))
     row, begin = index.row[numbers], index.begin[numbers]
     edges = [np.flatnonzero(np.diff(np.flatnonzero(covered[each])) > 1) for each in rows]
-    for each in (np.searchsorted(rows, row), rank[row, begin], *edges):
+    # Of ragged dims how many elements each sample has, and in which order they lie.
+    counts = [each.count for each in _elements(index, numbers).values()]
+    orders = [np.argsort(each.start, kind="stable") for each in _elements(index, numbers).values()]
+    for each in (np.searchsorted(rows, row), rank[row, begin], *edges, *counts, *orders):
         whole.update(np.ascontiguousarray(each, dtype="<i8").tobytes())
 
 
@@ -77,6 +82,13 @@ def _blocks(
         # A coordinate of the samples themselves.
         yield variable.isel({index.along: numbers})
         return
+    for ragged, each in _elements(index, numbers).items():
+        if ragged in variable.dims:
+            most = max(1, BLOCK * variable.sizes[ragged] // max(1, variable.nbytes))
+            for low, high, _ in each.stretches():
+                for start in range(low, high, most):
+                    yield variable.isel({ragged: slice(start, min(start + most, high))})
+            return
     dim, series = index.dim, index.series
     if dim not in variable.dims:
         if series is not None and series in variable.dims:
@@ -93,6 +105,10 @@ def _blocks(
         for run in np.split(there, np.flatnonzero(np.diff(there) > 1) + 1):
             for start in range(int(run[0]), int(run[-1]) + 1, steps):
                 yield own.isel({dim: slice(start, min(start + steps, int(run[-1]) + 1))})
+
+
+def _elements(index: SampleIndex, numbers: np.ndarray[Any, Any]) -> dict[str, Elements]:
+    return Elements.of(index, numbers) if isinstance(index, Ragged) else {}
 
 
 def _bytes(block: xr.Variable) -> bytes:

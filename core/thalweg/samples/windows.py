@@ -22,7 +22,6 @@ class Windows(SampleIndex):
     """`inputs` steps of a series, `every` steps of the data apart, and the `targets` steps that follow them."""
 
     kind = "windows"
-    variables = (START, SERIES, SPLIT, FURTHER)
 
     dim: str
     inputs: int
@@ -36,6 +35,10 @@ class Windows(SampleIndex):
     """1 for a window to train on only: it overlaps those that are scored."""
     counted: Mapping[str, int] | None = None
     """How long `dim` and `series` were when the windows were cut."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return START, SERIES, SPLIT, FURTHER
 
     @property
     def along(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,12 @@ from ..components import Hold, Method, OutputEnforcer, Steered
 from ..components.calls import call
 from ..components.signature import Signature
 from ..recipes.registry import Registry
-from ..results.estimates import checked, context_of
+from ..results.estimates import checked, context_of, estimate_at, with_owners
 from ..results.run import Stage
 from ..results.solver import solver_of
-from ..samples import Prepared, Samples
-from ..stores.arrays import lay_out, put, read, reading
+from ..samples import Prepared
+from ..samples.written import Writer
+from ..stores.arrays import reading
 from ..stores.attempt import Attempt, mark
 from ..stores.committed import Committed
 from .work import Work
@@ -91,57 +93,28 @@ class Estimating:
         at = slice(number * self.batch, min(len(samples), (number + 1) * self.batch))
         with reading(self.prepared.preprocess, self.prepared.ingest):
             inputs = samples.inputs(at)
-        wanted, gives = (_of_batch(each, at.stop - at.start) for each in (self.wanted, self.gives))
+        sizes = samples.sizes(at)
+        wanted, gives = (_of_batch(each, sizes) for each in (self.wanted, self.gives))
         estimate = self._free(inputs, wanted, gives, at)
         for hold in self.holds:
             if isinstance(hold.enforcer, OutputEnforcer):
                 context = context_of(inputs, wanted, samples.truth(at) if hold.oracle else None)
                 held = call(hold.enforcer, hold.enforcer.hold, estimate, hold.laws, context)
                 estimate = checked(held, gives, by=hold.enforcer.name, strict=False)
-        data = _sample_first(estimate)
-        if number == 0:
-            lay_out(
-                f"{self.folder}/data",
-                _whole(data, samples),
-                large={str(name): array.shape for name, array in data.data_vars.items()},
-            )
-        for name, array in data.data_vars.items():
-            region = tuple(at if dim == "sample" else slice(0, array.sizes[dim]) for dim in array.dims)
-            put(f"{self.folder}/data", str(name), region, array.values)
+        Writer(f"{self.folder}/data", samples, self.batch).put(estimate, number)
         mark(self.folder, f"batch-{number}")
 
     def _free(self, inputs: xr.Dataset, wanted: Signature, gives: Signature, at: slice, /) -> xr.Dataset:
         if self.free:
-            with reading(self.free):
-                data = read(self.free)
-                return (data.isel(sample=at) if "sample" in data.dims else data).load()
+            return estimate_at(self.free, at)
         solver = solver_of(self.method, self.solver, registry=self.registry)
         steering = tuple(hold for hold in self.holds if hold.site == "sampling")
         if steering:
             assert isinstance(solver, Steered)
             solver = call(solver, solver.steered, steering, name=self.method.name)
         estimate = call(solver, solver.solve, inputs, wanted, name=self.method.name)
-        return checked(estimate, gives, by=self.method.name)
+        return with_owners(checked(estimate, gives, by=self.method.name), inputs)
 
 
-def _of_batch(signature: Signature, count: int) -> Signature:
-    return replace(signature, sizes={**signature.sizes, "sample": count})
-
-
-def _sample_first(estimate: xr.Dataset) -> xr.Dataset:
-    return estimate.transpose("sample", ...) if "sample" in estimate.dims else estimate
-
-
-def _whole(batch: xr.Dataset, samples: Samples) -> xr.Dataset:
-    """The layout of all batches, from the first."""
-    import dask.array as da
-
-    if "sample" not in batch.dims:
-        return batch
-    sizes = {**batch.sizes, "sample": len(samples)}
-    large = {
-        name: (array.dims, da.zeros([sizes[dim] for dim in array.dims], dtype=array.dtype), array.attrs)
-        for name, array in batch.data_vars.items()
-    }
-    whole = batch.drop_vars([name for name, each in batch.variables.items() if "sample" in each.dims])
-    return whole.assign(large).assign_coords(samples.coordinates("truth"))
+def _of_batch(signature: Signature, sizes: Mapping[str, int]) -> Signature:
+    return replace(signature, sizes={**signature.sizes, **sizes})

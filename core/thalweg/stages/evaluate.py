@@ -11,14 +11,15 @@ from ..components.calls import call
 from ..components.signature import Signature
 from ..errors import EstimateError
 from ..results import answered, figures, report, scoring
-from ..results.estimates import context_of
+from ..results.estimates import context_of, estimate_at
 from ..results.records import Record, to_parquet
 from ..results.run import Stage
 from ..results.scored import VIOLATION, Scores, TestWindows, violation
 from ..results.scoring import Score, Tally
 from ..results.sums import Parts, Sums, Writer, per_sample
 from ..samples import Prepared
-from ..stores.arrays import read, reading
+from ..samples.elements import owners
+from ..stores.arrays import reading
 from ..stores.attempt import Attempt
 from ..stores.files import write_bytes
 from .work import Work
@@ -85,8 +86,7 @@ class Evaluating:
         }
         rest: Tallies = {}
         for variant, url in self.estimates.items():
-            with reading(url):
-                estimate = estimate_at(url, at)
+            estimate = estimate_at(url, at)
             _same_place(estimate, truth, variant)
             arrays[variant], rest[variant] = per_sample(self._tallies(estimate, truth, inputs))
             arrays[f"answered_{variant}"] = {
@@ -108,7 +108,9 @@ class Evaluating:
         for label, law, oracle in laws(self.holds):
             assert inputs is not None
             context = context_of(inputs, Signature.of(truth), truth if oracle else None)
-            found[f"{VIOLATION}{label}"] = violation(call(law, law.residual, estimate, context))
+            found[f"{VIOLATION}{label}"] = violation(
+                call(law, law.residual, estimate, context), owners(truth), count=truth.sizes.get("sample", 1)
+            )
         return found
 
     def records(self, rest: Sequence[Tallies]) -> tuple[Record, ...]:
@@ -141,17 +143,10 @@ class Evaluating:
         truth = samples.truth(slice(None))
         found: dict[tuple[str, str], Score] = {}
         for variant, url in self.estimates.items():
-            with reading(url):
-                estimate = read(url).load()
+            estimate = estimate_at(url, slice(None))
             for label, metric in parts.items():
                 found[label, variant] = call(metric, scoring.score, metric, estimate, truth)
         return found
-
-
-def estimate_at(url: str, at: slice) -> xr.Dataset:
-    """The estimates of some samples, in memory."""
-    data = read(url)
-    return (data.isel(sample=at) if "sample" in data.dims else data).load()
 
 
 def _same_place(estimate: xr.Dataset, truth: xr.Dataset, version: str) -> None:

@@ -43,6 +43,7 @@ def run_and_die(recipe: Path, store: Path, *, at: int, block: int | None = None)
 
 def _run(recipe: str, store: str, at: int, block: int | None) -> None:
     from thalweg.results import report, solver
+    from thalweg.samples import written
     from thalweg.stages import constrain, evaluate, train, work
     from thalweg.stores import arrays, attempt, blocks, claims, files, sealed
 
@@ -60,7 +61,21 @@ def _run(recipe: str, store: str, at: int, block: int | None) -> None:
 
         return call
 
-    modules = (arrays, attempt, blocks, claims, constrain, evaluate, files, report, sealed, solver, train, work)
+    modules = (
+        arrays,
+        attempt,
+        blocks,
+        claims,
+        constrain,
+        evaluate,
+        files,
+        report,
+        sealed,
+        solver,
+        train,
+        work,
+        written,
+    )
     # Every name under which a module holds one of the writing functions; odd writes die before, even ones after.
     for name in ("put", "mark", "write_json", "write_bytes", "lay_out", "create"):
         for module in modules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +13,9 @@ import xarray as xr
 
 from ..components import Law, LinearLaw, Rows, TensorLaw
 from ..components.signature import Signature
+from ..results.estimates import with_owners
 from ..samples import Samples
+from ..samples.elements import has_samples, joined, owners, taken
 from .candidates import broken, candidates
 from .components import check_component
 from .report import Check, ensure
@@ -37,6 +40,10 @@ class Case:
     @cached_property
     def context(self) -> xr.Dataset:
         return known(self.samples, self.law)
+
+    def taken(self, at: Sequence[int]) -> tuple[xr.Dataset, xr.Dataset]:
+        """The fields and the context of some samples."""
+        return taken(self.fields, at), taken(self.context, at)
 
     def residual(self) -> xr.Dataset:
         return self.law.residual(self.fields.copy(deep=True), self.context.copy(deep=True))
@@ -80,17 +87,19 @@ def samples_do_not_see_one_another(case: Case) -> None:
     if "sample" not in case.fields.dims or "sample" not in case.context.dims:
         return
     together = case.residual()
-    if not all("sample" in each.dims for each in together.data_vars.values()):
+    if not all(has_samples(each, owners(together, case.context)) for each in together.data_vars.values()):
         return
-    alone = xr.concat(
-        [case.law.residual(case.fields.isel(sample=[i]), case.context.isel(sample=[i])) for i in range(3)], "sample"
+    few = range(case.context.sizes["sample"])
+    alone = joined(
+        [with_owners(case.law.residual(*each), each[1]) for i in few for each in (case.taken([i]),)],
     )
     for name in together.data_vars:
         found = difference(alone[name].transpose(*together[name].dims), together[name], tolerance=1e-6)
         ensure(not found, f"one by one, the residual of {name} {found}")
-    turned = [each.isel(sample=slice(None, None, -1)) for each in (case.fields, case.context)]
-    for name, each in case.law.residual(*turned).data_vars.items():
-        found = difference(each.isel(sample=slice(None, None, -1)), together[name], tolerance=1e-6)
+    turned = case.taken(list(reversed(few)))
+    back = taken(with_owners(case.law.residual(*turned), turned[1]), slice(None, None, -1), count=len(few))
+    for name, each in back.data_vars.items():
+        found = difference(each, together[name], tolerance=1e-6)
         ensure(not found, f"in another order of samples, the residual of {name} {found}")
 
 

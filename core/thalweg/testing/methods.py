@@ -16,9 +16,10 @@ from ..components import Fitted, Learner, Method, Solver, Training
 from ..components.signature import Signature
 from ..quantities.units import same_units
 from ..recipes.registry import Registry
-from ..results.estimates import checked
+from ..results.estimates import checked, with_owners
 from ..results.solver import read_fitted, write_fitted
 from ..samples import Samples
+from ..samples.elements import joined, owners, taken
 from . import learners
 from .components import check_component
 from .leads import leads_are_not_shifted
@@ -89,7 +90,8 @@ class Case:
 
 
 def _sized(wanted: Signature, inputs: xr.Dataset) -> Signature:
-    sizes = {dim: inputs.sizes[dim] if dim == "sample" else size for dim, size in wanted.sizes.items()}
+    own = {"sample", *owners(inputs)}
+    sizes = {dim: inputs.sizes[dim] if dim in own else size for dim, size in wanted.sizes.items()}
     return Signature(wanted.fields, sizes)
 
 
@@ -179,8 +181,8 @@ def samples_do_not_see_one_another(case: Case) -> None:
     """Batches are cut as memory allows, so an estimate must not depend on its neighbours."""
     if "sample" not in case.inputs.dims:
         return
-    singles = [case.inputs.isel(sample=[i]) for i in range(case.inputs.sizes["sample"])]
-    alone = xr.concat([case.solver.solve(one, _sized(case.wanted, one)) for one in singles], "sample")
+    singles = [taken(case.inputs, [i]) for i in range(case.inputs.sizes["sample"])]
+    alone = joined([with_owners(case.solver.solve(one, _sized(case.wanted, one)), one) for one in singles])
     together = case.estimate()
     for name in case.wanted.names:
         found = difference(alone[name], together[name], tolerance=1e-4)

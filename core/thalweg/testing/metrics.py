@@ -17,6 +17,7 @@ from ..components.totals import Totals
 from ..errors import ThalwegError
 from ..results.scoring import Score, Tally, add, concatenate, finish, score, tally
 from ..samples import Samples
+from ..samples.elements import has_samples, of_points, owners, taken
 from .components import check_component
 from .report import Check, ensure
 from .scenes import difference, guess, series, windowed
@@ -55,7 +56,7 @@ def check_cuts(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset, cuts: Se
     """The score, and each count, is the same when the samples are cut at `cuts`, and each part is tallied by itself."""
     edges = [0, *cuts, truth.sizes["sample"]]
     parts = [slice(low, high) for low, high in pairwise(edges)]
-    joined = concatenate([tally(metric, estimate.isel(sample=at), truth.isel(sample=at)) for at in parts])
+    joined = concatenate([tally(metric, taken(estimate, at), taken(truth, at)) for at in parts])
     whole = tally(metric, estimate, truth)
     _same_counts(whole, joined, f"cut at samples {list(cuts)}")
     _same(finish(metric, whole), finish(metric, joined), f"cut at samples {list(cuts)}")
@@ -143,7 +144,7 @@ def wrong_is_worse(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -
 def order_of_samples_does_not_matter(metric: AnyMetric, estimate: xr.Dataset, truth: xr.Dataset) -> None:
     if "sample" in truth.dims:
         order = np.random.default_rng(3).permutation(truth.sizes["sample"])
-        turned = [each.isel(sample=order) if "sample" in each.dims else each for each in (estimate, truth)]
+        turned = [taken(each, order.tolist(), count=len(order)) for each in (estimate, truth)]
         _same(score(metric, estimate, truth), score(metric, *turned), "with samples in another order")
 
 
@@ -157,7 +158,7 @@ def missing_truth_is_not_counted(metric: AnyMetric, estimate: xr.Dataset, truth:
             continue
         kept = slice(0, size - 1 if dim in ("sample", "lead") else size // 2)
         present = xr.DataArray(np.arange(size) < kept.stop, dims=dim)
-        small = [each.isel({dim: kept}) if dim in each.dims else each for each in (estimate, truth)]
+        small = [_kept(each, dim, kept) for each in (estimate, truth)]
         for which, holed in _holed(estimate, truth, present, dim):
             how = f"with {which} missing in a part of {dim!r}, not without that part,"
             if dim == "lead":
@@ -179,11 +180,23 @@ def missing_truth_is_not_counted(metric: AnyMetric, estimate: xr.Dataset, truth:
 def _holed(
     estimate: xr.Dataset, truth: xr.Dataset, present: xr.DataArray, dim: str
 ) -> Iterator[tuple[str, list[xr.Dataset]]]:
+    of = owners(truth)
+
     def cut(data: xr.Dataset) -> xr.Dataset:
-        return data.assign({name: each.where(present) for name, each in data.data_vars.items() if dim in each.dims})
+        if dim == "sample":
+            whole = {name: each for name, each in data.data_vars.items() if has_samples(each, of)}
+        else:
+            whole = {name: each for name, each in data.data_vars.items() if dim in each.dims}
+        return data.assign({name: each.where(of_points(present, each, of)) for name, each in whole.items()})
 
     yield "the truth", [estimate, cut(truth)]
     yield "the estimate", [cut(estimate), truth]
+
+
+def _kept(data: xr.Dataset, dim: str, at: slice) -> xr.Dataset:
+    if dim == "sample":
+        return taken(data, at)
+    return data.isel({dim: at}) if dim in data.dims else data
 
 
 def _additive(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset) -> list[str]:
@@ -250,9 +263,9 @@ def _parts(estimate: xr.Dataset, truth: xr.Dataset) -> Iterator[tuple[str, xr.Da
     cells = xr.DataArray(np.random.default_rng(23).random(one.shape) < 0.1, dims=one.dims)
     found = [("its worst cells", error > error.median()), ("some cells", cells)]
     for dim in ("sample", "lead"):
-        if estimate.sizes.get(dim, 0) > 1:
-            last = np.arange(estimate.sizes[dim]) == estimate.sizes[dim] - 1
-            found.append((f"the last {dim}", xr.DataArray(last, dims=dim)))
+        if truth.sizes.get(dim, 0) > 1:
+            last = np.arange(truth.sizes[dim]) == truth.sizes[dim] - 1
+            found.append((f"the last {dim}", of_points(xr.DataArray(last, dims=dim), one, owners(truth))))
     for how, at in found:
         yield how, at
         if "member" in one.dims:

@@ -33,7 +33,7 @@ from thalweg_slam.bundle.state import Sightings, State
 from thalweg_slam.bundle.synthetic import SyntheticDrives
 from thalweg_slam.graph import LOOP, ODOMETRY
 from thalweg_slam.laws.loop_closure import LoopClosure
-from thalweg_slam.layout import graph_of, poses_of, with_steps
+from thalweg_slam.layout import graph_of, own, poses_of, with_steps
 from thalweg_slam.metrics.ate import AbsoluteTrajectoryError
 from thalweg_slam.residuals import errors, whitened
 
@@ -119,7 +119,8 @@ def test_a_store_is_the_same_data(folder: Path, tmp_path: Path) -> None:
     data = source.open().load()
     inputs = Samples.of(data).inputs(slice(None))
     bundles = [bundle_of(inputs, number) for number in range(4)]
-    truths = [Trajectory(data["position"].values[i], data["rotation"].values[i]) for i in range(4)]
+    truth = Samples.of(data).truth(slice(None))
+    truths = [Trajectory(*poses_of(truth, i)) for i in range(4)]
     write_bundles(tmp_path / "a.zarr", bundles, truths=truths)
     again, known = read_bundles(tmp_path / "a.zarr")
     for one, other in zip(bundles, again, strict=True):
@@ -166,13 +167,14 @@ def test_steps_of_an_estimate_are_odometry(drives: xr.Dataset) -> None:
     estimate = WindowedBundleAdjustment().solve(inputs, samples.wanted)
     loops = graph_of(inputs, 0)
     at, turned = poses_of(estimate, 0)
-    graph = with_steps(replace(loops, translation=at, rotation=turned), estimate["step_information"].values[0])
+    steps = estimate["step_information"].values[own(estimate, "node", 0)]
+    graph = with_steps(replace(loops, translation=at, rotation=turned), steps)
     assert (graph.kind == ODOMETRY).sum() == 23
     assert (graph.kind == LOOP).sum() == len(loops.edges) > 0
     # The steps are those of the estimate: they leave nothing.
     assert np.abs(errors(graph, (at, turned), edges=np.arange(23))).max() < 1e-6
     assert np.linalg.eigvalsh(graph.information[:23]).min() > 0
-    again = with_steps(graph, estimate["step_information"].values[0])
+    again = with_steps(graph, steps)
     np.testing.assert_array_equal(again.edges, graph.edges)
 
 

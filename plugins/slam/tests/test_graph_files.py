@@ -133,7 +133,7 @@ def test_odometry_may_be_declared(tmp_path: Path) -> None:
     assert read_g2o(file, odometry=0).kind.tolist() == [1, 1, 1, 1]
     with pytest.raises(SourceError, match="odometry = 5"):
         read_g2o(file, odometry=5)
-    assert PoseGraph(path=str(file), odometry=1).open()["edge_kind"].values.tolist() == [[0, 1, 1, 1]]
+    assert PoseGraph(path=str(file), odometry=1).open()["edge_kind"].values.tolist() == [0, 1, 1, 1]
 
 
 def test_edges_may_run_backwards_and_poses_come_in_any_order(tmp_path: Path) -> None:

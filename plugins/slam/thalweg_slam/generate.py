@@ -13,6 +13,9 @@ from .problem import Problem
 from .spanning import composed
 from .trajectory import Trajectory
 
+_TOURS = 0x746F7572
+"""Seeds are of tours."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -48,7 +51,7 @@ def tour(seed: int, settings: Settings | None = None) -> Problem:
     The information of both is that of their noise (the bias, which no one knows, is not in it).
     """
     chosen = settings or Settings()
-    random = np.random.default_rng([0x746F7572, seed])
+    random = np.random.default_rng([_TOURS, seed])
     truth = _drive(random, chosen)
     at, turned = truth.translation, truth.rotation
     count = len(truth)
@@ -140,12 +143,25 @@ def _drive(random: np.random.Generator, settings: Settings) -> Trajectory:
     return Trajectory(np.column_stack([at, sway[:, 2]]), turned)
 
 
-def _loops(random: np.random.Generator, at: Array, settings: Settings) -> Array:
-    """Edges (n, 2) from earlier poses."""
+def size_of(seed: int, chosen: Settings) -> tuple[int, int]:
+    """How many poses and edges `tour(seed, chosen)` has, without its measurements."""
+    at = _drive(np.random.default_rng([_TOURS, seed]), chosen).translation
+    loops = np.minimum(_within(at, chosen).sum(axis=1), chosen.matches).sum()
+    return len(at), len(at) - 1 + int(loops)
+
+
+def _within(at: Array, settings: Settings) -> Array:
+    """(N, N): which earlier poses are recognised from a pose."""
     offset = at[:, None] - at
     squares = np.einsum("ijk,ijk->ij", offset, offset)
     k = np.arange(len(at))
-    within = (squares <= settings.reach**2) & (k <= k[:, None] - settings.gap)
+    found: Array = (squares <= settings.reach**2) & (k <= k[:, None] - settings.gap)
+    return found
+
+
+def _loops(random: np.random.Generator, at: Array, settings: Settings) -> Array:
+    """Edges (n, 2) from earlier poses."""
+    within = _within(at, settings)
     lots = np.where(within, random.random(size=within.shape, dtype=np.float32), 2.0)
     most = min(settings.matches, len(at))
     chosen = np.sort(np.argpartition(lots, most - 1, axis=1)[:, :most], axis=1)

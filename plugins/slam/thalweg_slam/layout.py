@@ -1,19 +1,16 @@
-"""Pose graphs as fields along `sample`: what the pipeline maps over.
+"""Pose graphs as fields of nodes and edges in rows: what the pipeline maps over.
 
-    inputs    node_id, fixed, trajectory, initial_position, initial_rotation (sample, node, ...)
-              edge_ends, edge_kind, edge_position, edge_rotation, edge_information (sample, edge, ...)
-    truth     position (sample, node, axis), rotation (sample, node, turn), trajectory (sample, node)
+    inputs    node_id, fixed, trajectory, initial_position, initial_rotation (node, ...)
+              edge_ends, edge_kind, edge_position, edge_rotation, edge_information (edge, ...)
+    truth     position (node, axis), rotation (node, turn), trajectory (node)
 
-`turn` is a quaternion (x, y, z, w), or one angle in 2-D; `triangle` the upper triangle of the information, row by row.
-Graphs are padded to the largest: poses after the last lie at the origin and have -1 as `trajectory`, edges after the
-last have -1 as `edge_ends`. A truth that is not known is NaN.
+A sample is a graph with nodes and edges of its own number (`thalweg.Ragged`): nothing is padded. `node_sample(node)`
+and `edge_sample(edge)` say whose each is; `edge_ends` are numbers of nodes within the graph. `turn` is a quaternion
+(x, y, z, w), or one angle in 2-D; `triangle` the upper triangle of the information, row by row. An edge that was left
+out has -1 as `edge_ends`. A truth that is not known is NaN.
 
-An estimate may say how sure it is of its steps, `step_information(sample, node, triangle)` from each pose to the next:
-these are then the graph's odometry, in place of what the inputs measure.
-
-Rectangles, because a sample is then a slice of every field: Dask maps over problems, and core's stores, batches and
-plans know all sizes beforehand. Padding costs memory in proportion to the largest graph (on disk it is compressed
-away), so graphs of very different sizes belong in runs of their own, or in the ragged form of `formats.store`.
+An estimate may say how sure it is of its steps, `step_information(node, triangle)` from each pose to the next: these
+are then the graph's odometry, in place of what the inputs measure.
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from thalweg import HandshakeError, Pairs, Signature, SourceError
+from thalweg import HandshakeError, Ragged, Signature, SourceError
 
 from .formats._assembly import triangle, upper
 from .graph import ODOMETRY, Graph
@@ -70,7 +67,7 @@ _TYPES = {
 
 
 def fields(nodes: int, edges: int, *, dims: int) -> dict[str, tuple[tuple[str, ...], tuple[int, ...], str]]:
-    """Dims, shape and dtype of one sample of every field."""
+    """Dims, shape and dtype of every field, of so many nodes and edges in all."""
     sizes = {
         "node": nodes,
         "edge": edges,
@@ -82,17 +79,17 @@ def fields(nodes: int, edges: int, *, dims: int) -> dict[str, tuple[tuple[str, .
     return {name: (each, tuple(sizes[dim] for dim in each), _TYPES.get(name, "float64")) for name, each in DIMS.items()}
 
 
-def attributes(*, dims: int, convention: str, loops: int) -> dict[str, dict[str, Any]]:
-    """Units and names of the fields; `edge_kind` says how many loops a graph has at most."""
+def attributes(*, dims: int, convention: str) -> dict[str, dict[str, Any]]:
+    """Units and names of the fields."""
     length, turn = {"units": "m"}, {"units": "rad" if dims == 2 else "1"}
     return {
         "node_id": {"units": "1", "long_name": "name of the pose"},
         "fixed": {"units": "1", "long_name": "whether the pose is part of the gauge"},
-        "trajectory": {"units": "1", "long_name": "number of the trajectory, -1 where there is no pose"},
+        "trajectory": {"units": "1", "long_name": "number of the trajectory"},
         "initial_position": {**length, "long_name": "position that the source gives"},
         "initial_rotation": {**turn, "long_name": "rotation that the source gives"},
-        "edge_ends": {"units": "1", "long_name": "numbers of two poses, -1 where there is no edge"},
-        "edge_kind": {"units": "1", "flag_meanings": "odometry loop prior position_prior", "loops": loops},
+        "edge_ends": {"units": "1", "long_name": "numbers of two poses, -1 of an edge that was left out"},
+        "edge_kind": {"units": "1", "flag_meanings": "odometry loop prior position_prior"},
         "edge_position": {**length, "long_name": "measured shift"},
         "edge_rotation": {**turn, "long_name": "measured turn"},
         "edge_information": {"units": "1", "convention": convention, "long_name": "inverse covariance, m and rad"},
@@ -126,32 +123,45 @@ def turns(dims: int) -> int:
     return 1 if dims == 2 else 4
 
 
-def packed(problem: Problem, *, nodes: int, edges: int) -> dict[str, Array]:
-    """One graph, and its truth, as padded arrays. Raises `SourceError` if it is larger than that."""
+def packed(problem: Problem, *, edges: int | None = None) -> dict[str, Array]:
+    """One graph, and its truth, as arrays. With `edges` there are so many, of which the last are left out.
+
+    Raises `SourceError` if the graph has more.
+    """
     graph, truth = problem.graph, problem.truth
     dims, count = graph.dims, len(graph)
-    if count > nodes or len(graph.edges) > edges:
-        raise SourceError(f"a graph of {count} poses, {len(graph.edges)} edges", allowed=f"{nodes} and {edges}")
-    made = {name: np.zeros(shape, dtype=kind) for name, (_, shape, kind) in fields(nodes, edges, dims=dims).items()}
-    blank = _flat(identity(nodes, dims=dims)[1])
-    made["rotation"][:] = made["initial_rotation"][:] = blank
-    made["edge_rotation"][:] = _flat(identity(edges, dims=dims)[1])
-    made["trajectory"][:] = made["edge_ends"][:] = made["node_id"][:] = -1
-    at, along = slice(0, count), slice(0, len(graph.edges))
-    made["node_id"][at], made["fixed"][at] = graph.ids, graph.fixed
-    made["trajectory"][at] = 0 if problem.trajectory is None else problem.trajectory
-    made["initial_position"][at] = graph.translation
-    made["initial_rotation"][at] = _flat(graph.rotation)
+    size = len(graph.edges) if edges is None else edges
+    if len(graph.edges) > size:
+        raise SourceError(f"a graph of {len(graph.edges)} edges", allowed=f"{size}")
+    made = {name: np.zeros(shape, dtype=kind) for name, (_, shape, kind) in fields(count, size, dims=dims).items()}
+    made["edge_rotation"][:] = _flat(identity(size, dims=dims)[1])
+    made["edge_ends"][:] = -1
+    along = slice(0, len(graph.edges))
+    made["node_id"][:], made["fixed"][:] = graph.ids, graph.fixed
+    made["trajectory"][:] = 0 if problem.trajectory is None else problem.trajectory
+    made["initial_position"][:] = graph.translation
+    made["initial_rotation"][:] = _flat(graph.rotation)
     made["edge_ends"][along], made["edge_kind"][along] = graph.edges, graph.kind
     made["edge_position"][along], made["edge_rotation"][along] = graph.edge_translation, _flat(graph.edge_rotation)
     made["edge_information"][along] = triangle(graph.information)
-    made["position"][at] = NOT_FINITE if truth is None else truth.translation
-    made["rotation"][at] = NOT_FINITE if truth is None else _flat(truth.rotation)
+    made["position"][:] = NOT_FINITE if truth is None else truth.translation
+    made["rotation"][:] = NOT_FINITE if truth is None else _flat(truth.rotation)
     return made
 
 
+def in_rows(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """The fields of several graphs, one after another."""
+    return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
+
+
+def own(data: xr.Dataset, dim: str, number: int) -> slice:
+    """Where the elements of a sample lie along a ragged dim of a batch."""
+    low, high = np.searchsorted(data.coords[f"{dim}_sample"].values, [number, number + 1])
+    return slice(int(low), int(high))
+
+
 def graph_of(inputs: xr.Dataset, number: int) -> Graph:
-    """The graph of one sample, without its padding. Raises `HandshakeError` if the inputs are not pose graphs."""
+    """The graph of one sample. Raises `HandshakeError` if the inputs are not pose graphs."""
     missing = [name for name in INPUTS if name not in inputs]
     if missing:
         raise HandshakeError(
@@ -159,45 +169,45 @@ def graph_of(inputs: xr.Dataset, number: int) -> Graph:
             allowed=", ".join(INPUTS),
             advice="ingest pose graphs: `pose-graph`, `synthetic-tours`",
         )
-    one = {name: inputs[name].isel(sample=number).values for name in INPUTS}
-    nodes, edges = one["trajectory"] >= 0, one["edge_ends"][:, 0] >= 0
+    at = {dim: own(inputs, dim, number) for dim in ("node", "edge")}
+    one = {name: inputs[name].values[at[DIMS[name][0]]] for name in INPUTS}
+    edges = one["edge_ends"][:, 0] >= 0
     return Graph(
-        translation=one["initial_position"][nodes],
-        rotation=unflat(one["initial_rotation"][nodes]),
+        translation=one["initial_position"],
+        rotation=unflat(one["initial_rotation"]),
         edges=one["edge_ends"][edges].astype(np.int64),
         edge_translation=one["edge_position"][edges],
         edge_rotation=unflat(one["edge_rotation"][edges]),
         information=upper(one["edge_information"][edges]),
         kind=one["edge_kind"][edges],
-        ids=one["node_id"][nodes],
-        fixed=one["fixed"][nodes].astype(bool),
+        ids=one["node_id"],
+        fixed=one["fixed"].astype(bool),
         convention=inputs["edge_information"].attrs.get("convention", "log"),
         attrs={"source": f"sample {inputs['sample'].values[number] if 'sample' in inputs.coords else number}"},
     )
 
 
-def poses_of(estimate: xr.Dataset, number: int, *, count: int | None = None) -> tuple[Array, Array]:
-    """Translations and rotations of one sample, the first `count` of them."""
-    at = slice(0, count)
-    position = estimate["position"].transpose("sample", "node", "axis").values[number, at]
-    rotation = estimate["rotation"].transpose("sample", "node", "turn").values[number, at]
-    return position, unflat(rotation)
+def poses_of(estimate: xr.Dataset, number: int) -> tuple[Array, Array]:
+    """Translations and rotations of one sample."""
+    at = own(estimate, "node", number)
+    position = estimate["position"].transpose("node", "axis").values[at]
+    return position, unflat(estimate["rotation"].transpose("node", "turn").values[at])
 
 
 def estimate_of(poses: Sequence[tuple[Array, Array]], inputs: xr.Dataset) -> xr.Dataset:
-    """Poses of every sample as an estimate: padded, with the attributes and coordinates of the inputs."""
-    dims = inputs.sizes["axis"]
-    at, turned = identity(inputs.sizes["node"], dims=dims)
-    positions, rotations = [], []
-    for translation, rotation in poses:
-        positions.append(np.concatenate([translation, at[len(translation) :]]))
-        rotations.append(np.concatenate([_flat(rotation), _flat(turned)[len(translation) :]]))
-    units = attributes(dims=dims, convention="log", loops=0)
-    coords = {name: each for name, each in inputs.coords.items() if each.dims == ("sample",)}
+    """Poses of every sample as an estimate, with the attributes and coordinates of the inputs."""
+    units = attributes(dims=inputs.sizes["axis"], convention="log")
+    others = {f"{dim}_count" for dim in inputs.dims if dim != "node"}
+    coords = {
+        name: each.variable
+        for name, each in inputs.coords.items()
+        if each.dims in (("sample",), ("node",)) and name not in others
+    }
+    positions, rotations = zip(*((translation, _flat(rotation)) for translation, rotation in poses), strict=True)
     return xr.Dataset(
         {
-            "position": (("sample", "node", "axis"), np.stack(positions), units["position"]),
-            "rotation": (("sample", "node", "turn"), np.stack(rotations), units["rotation"]),
+            "position": (("node", "axis"), np.concatenate(positions), units["position"]),
+            "rotation": (("node", "turn"), np.concatenate(rotations), units["rotation"]),
             "trajectory": inputs["trajectory"].variable,
         },
         coords,
@@ -226,14 +236,27 @@ def with_steps(graph: Graph, information: Array) -> Graph:
 
 
 def dataset(
-    parts: Mapping[str, Any], *, dims: int, convention: str, loops: int, attrs: Mapping[str, Any]
+    parts: Mapping[str, Any],
+    *,
+    nodes: Sequence[int],
+    edges: Sequence[int],
+    dims: int,
+    convention: str,
+    attrs: Mapping[str, Any],
+    chunk: int,
 ) -> xr.Dataset:
-    """Arrays (sample, ...) as the dataset that the pipeline takes."""
-    named = attributes(dims=dims, convention=convention, loops=loops)
-    variables = {name: (("sample", *DIMS[name]), parts[name], named[name]) for name in DIMS}
-    count = parts["position"].shape[0]
-    data = xr.Dataset(variables, {"sample": np.arange(count)}, dict(attrs))
-    return Pairs.over("sample", count, inputs=tuple(INPUTS), truth=tuple(TRUTH)).on(data)
+    """Fields in rows as the dataset that the pipeline takes, in chunks of about `chunk` graphs."""
+    named = attributes(dims=dims, convention=convention)
+    variables = {name: (DIMS[name], parts[name], named[name]) for name in DIMS}
+    data = xr.Dataset(variables, {"sample": np.arange(len(nodes))}, dict(attrs))
+    index = Ragged.over("sample", {"node": nodes, "edge": edges}, inputs=tuple(INPUTS), truth=tuple(TRUTH))
+    return index.on(chunked(data, ("node", "edge"), pieces=-(-len(nodes) // chunk)))
+
+
+def chunked(data: xr.Dataset, ragged: Sequence[str], *, pieces: int) -> xr.Dataset:
+    """Dask-backed, in so many chunks of one size along each ragged dim."""
+    sizes = {dim: max(1, -(-data.sizes[dim] // pieces)) if dim in ragged else -1 for dim in data.dims}
+    return data.chunk({dim: size for dim, size in sizes.items() if dim != "sample"})
 
 
 def _flat(rotation: Array) -> Array:

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
-from thalweg import KEPT, Field, HandshakeError, Signature, quantities
+from thalweg import KEPT, Field, HandshakeError, Signature, kept_dims, quantities
 
 Weights = Literal["none", "area"]
 
 
 def points(truth: xr.DataArray) -> tuple[str, ...]:
     """The dims that a mean is taken over, within a sample and a lead."""
-    return tuple(str(dim) for dim in truth.dims if dim not in KEPT)
+    return tuple(str(dim) for dim in truth.dims if dim not in kept_dims(truth))
 
 
 def plane(found: Iterable[Hashable], dims: tuple[str, str] | None) -> tuple[str, str]:

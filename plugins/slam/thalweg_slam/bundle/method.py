@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from thalweg import Signature, Solver, ThalwegError
 
 from ..formats._assembly import triangle
-from ..layout import estimate_of
+from ..layout import estimate_of, own
 from .layout import bundle_of, needs_bundles
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ class WindowedBundleAdjustment(Solver):
 
     def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
         """The poses, how sure each step is (the upper triangle of 6 x 6), and what the windows told."""
-        steps = thalweg.Field("step_information", ("sample", "node", "triangle"), "float64", "1")
+        steps = thalweg.Field("step_information", ("node", "triangle"), "float64", "1")
         told = (thalweg.Field(name, ("sample",), "float64", "1") for name in _TOLD)
         return Signature((*truth.fields, steps, *told), {**truth.sizes, "triangle": 21})
 
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:  # noqa: ARG002
         poses: list[tuple[Array, Array]] = []
-        sure = np.zeros((inputs.sizes["sample"], inputs.sizes["node"], 21))
+        sure = np.zeros((inputs.sizes["node"], 21))
         told: dict[str, list[float]] = {name: [] for name in _TOLD}
         for number in range(inputs.sizes["sample"]):
             bundle = bundle_of(inputs, number)
@@ -77,7 +77,8 @@ class WindowedBundleAdjustment(Solver):
                 raise
             report = graph.attrs["windows"]
             poses.append((graph.translation, graph.rotation))
-            sure[number, : len(graph.edges)] = triangle(graph.information)
+            begin = own(inputs, "node", number).start
+            sure[begin : begin + len(graph.edges)] = triangle(graph.information)
             lost = sum(not each["converged"] for each in report)
             if lost:
                 log.warning("%s: %d of %d windows did not converge", bundle.attrs["source"], lost, len(report))
@@ -88,7 +89,7 @@ class WindowedBundleAdjustment(Solver):
             told["left_out"].append(sum(each["left_out"] for each in report))
         return estimate_of(poses, inputs).assign(
             {
-                "step_information": (("sample", "node", "triangle"), sure, {"units": "1"}),
+                "step_information": (("node", "triangle"), sure, {"units": "1"}),
                 **{name: ("sample", np.array(each, dtype=np.float64), {"units": "1"}) for name, each in told.items()},
             }
         )

@@ -88,8 +88,7 @@ class BundleFile(Dataset):
         return self
 
     def open(self) -> xr.Dataset:
-        data = self._stored() if self.format == "zarr" else self._file()
-        return data.chunk({dim: 1 if dim == "sample" else -1 for dim in data.dims})
+        return self._stored() if self.format == "zarr" else self._file()
 
     def fingerprint(self) -> str:
         if self.format == "zarr":

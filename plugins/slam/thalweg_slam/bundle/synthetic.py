@@ -49,14 +49,13 @@ class SyntheticDrives(Dataset):
         road = Road(**{name: getattr(self, name) for name in Road.__dataclass_fields__})
         made = [drive(self.seed + number, road) for number in range(self.drives)]
         bundles, truths = [each for each, _ in made], [truth for _, truth in made]
-        data = dataset(
+        return dataset(
             bundles,
             truths,
             first=[0] * self.drives,
             attrs={"title": "synthetic drives"},
             loops=[loop_graph(each, shared=self.loops, gap=self.gap) for each in bundles],
         )
-        return data.chunk({dim: 1 if dim == "sample" else -1 for dim in data.dims})
 
     def fingerprint(self) -> str:
         return "generated"

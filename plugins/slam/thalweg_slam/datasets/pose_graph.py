@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
 import xarray as xr
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 from thalweg import Dataset, OptionError, SourceError
@@ -25,8 +24,8 @@ from ..formats.kitti import read_kitti
 from ..formats.store import read_store
 from ..formats.toro import read_toro
 from ..formats.tum import read_tum
-from ..graph import LOOP, Convention, Graph
-from ..layout import dataset, packed
+from ..graph import Convention, Graph
+from ..layout import dataset, in_rows, packed
 from ..poses import Array
 from ..priors import with_gauge
 from ..problem import Problem
@@ -134,14 +133,16 @@ class PoseGraph(Dataset):
         if len(kinds) != 1:
             raise SourceError("the graphs are in 2-D and in 3-D", allowed="one or the other, in one run")
         dims, convention = kinds.pop()
-        nodes = max(len(each.graph) for each in problems)
-        edges = max(len(each.graph.edges) for each in problems)
-        loops = max(int((each.graph.kind == LOOP).sum()) for each in problems)
-        made = [packed(each, nodes=nodes, edges=edges) for each in problems]
-        arrays = {name: np.stack([each[name] for each in made]) for name in made[0]}
         names = [str(each.graph.attrs.get("source", "")) for each in problems]
-        data = dataset(arrays, dims=dims, convention=convention, loops=loops, attrs={"title": ", ".join(names)[:200]})
-        return data.chunk({"sample": self.chunk, **{dim: -1 for dim in data.dims if dim != "sample"}})
+        return dataset(
+            in_rows([packed(each) for each in problems]),
+            nodes=[len(each.graph) for each in problems],
+            edges=[len(each.graph.edges) for each in problems],
+            dims=dims,
+            convention=convention,
+            attrs={"title": ", ".join(names)[:200]},
+            chunk=self.chunk,
+        )
 
     def fingerprint(self) -> str:
         found = hashlib.sha256()

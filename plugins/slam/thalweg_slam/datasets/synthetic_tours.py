@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -11,8 +11,8 @@ import xarray as xr
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from thalweg import Dataset, OptionError
 
-from ..generate import Settings, tour
-from ..layout import dataset, fields, packed
+from ..generate import Settings, size_of, tour
+from ..layout import DIMS, dataset, fields, in_rows, packed
 from ..poses import Array
 
 
@@ -71,24 +71,33 @@ class SyntheticTours(Dataset):
         from dask.delayed import delayed
 
         make = delayed(partial(_generate, part=self), pure=True)
+        nodes, edges = np.array(_sizes(settings_of(self), self.seed, self.graphs)).T
         starts = range(0, self.graphs, self.chunk)
-        made = [(min(self.chunk, self.graphs - start), make(start)) for start in starts]
-        arrays = {
-            name: da.concatenate([da.from_delayed(each[name], (n, *shape), dtype=kind) for n, each in made])
-            for name, (_, shape, kind) in fields(self.poses[1], self._edges, dims=self.dims).items()
-        }
-        return dataset(arrays, dims=self.dims, convention="log", loops=self._loops, attrs={"title": "synthetic tours"})
+        made = [(slice(start, start + self.chunk), make(start)) for start in starts]
+        parts: dict[str, list[Any]] = {name: [] for name in DIMS}
+        for at, each in made:
+            known = fields(int(nodes[at].sum()), int(edges[at].sum()), dims=self.dims)
+            for name, (_, shape, kind) in known.items():
+                parts[name].append(da.from_delayed(each[name], shape, dtype=kind))
+        arrays = {name: da.concatenate(each) for name, each in parts.items()}
+        return dataset(
+            arrays,
+            nodes=nodes,
+            edges=edges,
+            dims=self.dims,
+            convention="log",
+            attrs={"title": "synthetic tours"},
+            chunk=self.chunk,
+        )
 
     def fingerprint(self) -> str:
         return "generated"
 
-    @property
-    def _loops(self) -> int:
-        return self.matches * (self.poses[1] - self.gap)
 
-    @property
-    def _edges(self) -> int:
-        return self.poses[1] - 1 + self._loops
+@lru_cache(maxsize=4)
+def _sizes(settings: Settings, seed: int, count: int) -> tuple[tuple[int, int], ...]:
+    """Poses and edges of each tour."""
+    return tuple(size_of(seed + i, settings) for i in range(count))
 
 
 def settings_of(part: SyntheticTours) -> Settings:
@@ -101,5 +110,4 @@ def settings_of(part: SyntheticTours) -> Settings:
 def _generate(start: int, *, part: SyntheticTours) -> dict[str, Array]:
     settings = settings_of(part)
     numbers = range(start, min(start + part.chunk, part.graphs))
-    made = [packed(tour(part.seed + i, settings), nodes=part.poses[1], edges=part._edges) for i in numbers]
-    return {name: np.stack([each[name] for each in made]) for name in made[0]}
+    return in_rows([packed(tour(part.seed + i, settings)) for i in numbers])

@@ -12,7 +12,7 @@ from thalweg import EstimateError, Law, OutputEnforcer, Signature, ThalwegError
 
 from ..graph import LOOP, Graph
 from ..laws.loop_closure import LoopClosure
-from ..layout import estimate_of, graph_of, needs_poses, poses_of, with_steps
+from ..layout import estimate_of, graph_of, needs_poses, own, poses_of, with_steps
 from ._status import Status
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ class PoseGraphOptimisation(OutputEnforcer):
 
     def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
         poses, status = [], Status()
-        for number in range(estimate.sizes["sample"]):
+        for number in range(context.sizes["sample"]):
             graph = graph_of(context, number)
-            at = poses_of(estimate, number, count=len(graph))
+            at = poses_of(estimate, number)
             graph = replace(graph, translation=at[0], rotation=at[1], given=True)
             if "step_information" in estimate:
-                graph = with_steps(graph, estimate["step_information"].isel(sample=number).values)
+                graph = with_steps(graph, estimate["step_information"].values[own(estimate, "node", number)])
             found = self._optimised(graph)
             poses.append(at if found is None else (found.graph.translation, found.graph.rotation))
             status.add(found, source=str(graph.attrs["source"]))

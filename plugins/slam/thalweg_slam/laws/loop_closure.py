@@ -14,9 +14,9 @@ from ..residuals import whitened
 class LoopClosure(Law):
     r"""A trajectory is where its loops say: $\Omega^{1/2} \log(Z_{ij}^{-1} T_i^{-1} T_j) = 0$ for each loop edge.
 
-    The residual is `loop(sample, loop, component)`, in standard deviations of the measurement; NaN beyond the last
-    loop of a graph. In 3-D it weighs what the convention says. Loops are noisy, so they are never all met: a residual
-    of about 1 is one that agrees with its noise.
+    The residual is `loop(loop, component)`, in standard deviations of the measurement; `loop_sample(loop)` says which
+    sample a loop belongs to. In 3-D it weighs what the convention says. Loops are noisy, so they are never all met: a
+    residual of about 1 is one that agrees with its noise.
     """
 
     def check(self, given: Signature) -> None:
@@ -26,15 +26,17 @@ class LoopClosure(Law):
         return INPUTS
 
     def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
-        errors = []
+        size = 3 if context.sizes["axis"] == 2 else 6
+        errors = [np.zeros((0, size))]
         for number in range(context.sizes["sample"]):
             graph = graph_of(context, number)
             loops = np.flatnonzero(graph.kind == LOOP)
-            errors.append(whitened(graph, poses_of(fields, number, count=len(graph)), edges=loops))
-        most = int(context["edge_kind"].attrs.get("loops", 0))
-        size = max([most, *(len(each) for each in errors)])
-        padded = np.full((len(errors), size, 3 if context.sizes["axis"] == 2 else 6), np.nan)
-        for row, each in zip(padded, errors, strict=True):
-            row[: len(each)] = each
-        array = xr.DataArray(padded, dims=("sample", "loop", "component"), attrs={"units": "1"})
+            errors.append(whitened(graph, poses_of(fields, number), edges=loops))
+        whose = np.repeat(np.arange(len(errors) - 1), [len(each) for each in errors[1:]])
+        array = xr.DataArray(
+            np.concatenate(errors),
+            {"loop_sample": ("loop", whose)},
+            dims=("loop", "component"),
+            attrs={"units": "1"},
+        )
         return array.to_dataset(name="loop")

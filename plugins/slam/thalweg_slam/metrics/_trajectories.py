@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from ..layout import unflat
+from ..layout import own, unflat
 from ..poses import Array
 from ..trajectory import Trajectory
 
@@ -30,18 +30,18 @@ class Scored:
 
 
 def pairs(estimate: xr.Dataset, truth: xr.Dataset) -> Iterator[Scored]:
-    """Each trajectory of each sample, estimated and true, without padding and poses whose truth is not known.
+    """Each trajectory of each sample, estimated and true, without poses whose truth is not known.
 
     Says which estimated poses are not finite: their errors are NaN.
     """
-    numbers = truth["trajectory"].transpose("sample", "node").values
-    both = [_arrays(estimate), _arrays(truth)]
-    for i, row in enumerate(numbers):
+    for i in range(truth.sizes["sample"]):
+        row = truth["trajectory"].values[own(truth, "node", i)]
+        both = [_arrays(each, own(truth, "node", i)) for each in (estimate, truth)]
         for number in range(int(row.max(initial=-1)) + 1):
             at = np.flatnonzero(row == number)
-            known = at[np.isfinite(both[1][0][i, at]).all(axis=1) & np.isfinite(both[1][1][i, at]).all(axis=1)]
+            known = at[np.isfinite(both[1][0][at]).all(axis=1) & np.isfinite(both[1][1][at]).all(axis=1)]
             if len(at):
-                one, other = (Trajectory(position[i, known], unflat(rotation[i, known])) for position, rotation in both)
+                one, other = (Trajectory(position[known], unflat(rotation[known])) for position, rotation in both)
                 bad = ~np.isfinite(np.column_stack([one.translation, one.rotation])).all(axis=1)
                 if bad.any():
                     first = ", ".join(map(str, known[bad][:5].tolist()))
@@ -49,9 +49,9 @@ def pairs(estimate: xr.Dataset, truth: xr.Dataset) -> Iterator[Scored]:
                 yield Scored(one, other, len(at))
 
 
-def _arrays(data: xr.Dataset) -> tuple[Array, Array]:
-    position = data["position"].transpose("sample", "node", "axis").values
-    return position, data["rotation"].transpose("sample", "node", "turn").values
+def _arrays(data: xr.Dataset, at: slice) -> tuple[Array, Array]:
+    position = data["position"].transpose("node", "axis").values[at]
+    return position, data["rotation"].transpose("node", "turn").values[at]
 
 
 def summary(scores: Sequence[Mapping[str, float]], *, units: str, told: Mapping[str, float]) -> xr.DataArray:
