@@ -72,10 +72,10 @@ class Collector:
                 lines.append(f"| {area} | {tried} | {counts[area, 'passed']} | {counts[area, 'skipped']} |")
             for area in sorted({area for area, _, _ in rows}):
                 lines += ["", f"**{area}**", ""]
+                same = Counter((what, outcome) for a, what, outcome in rows if a == area)
                 lines += [
-                    f"- {what}{'' if outcome == 'passed' else f' ({outcome})'}"
-                    for a, what, outcome in rows
-                    if a == area
+                    f"- {what}{'' if outcome == 'passed' else f' ({outcome})'}{'' if count == 1 else f' ({count} cases)'}"
+                    for (what, outcome), count in same.items()
                 ]
         return "\n".join(lines) + "\n"
 

@@ -119,7 +119,7 @@ def edit(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
 
 EDITS = [
     ("components/totals.py", "self.sum / self.count", "2 * self.sum / self.count", {"evaluate", "judge"}),
-    ("results/scored.py", 'abs(each).astype("float64")', 'abs(each).astype("float32")', {"evaluate"}),
+    ("results/scored.py", 'sizes.astype("float64")', 'sizes.astype("float32")', {"evaluate"}),
     (
         "results/estimates.py",
         'range(1, wanted.sizes["lead"] + 1)',
