@@ -73,10 +73,9 @@ class Collector:
             for area in sorted({area for area, _, _ in rows}):
                 lines += ["", f"**{area}**", ""]
                 same = Counter((what, outcome) for a, what, outcome in rows if a == area)
-                lines += [
-                    f"- {what}{'' if outcome == 'passed' else f' ({outcome})'}{'' if count == 1 else f' ({count} cases)'}"
-                    for (what, outcome), count in same.items()
-                ]
+                for (what, outcome), count in same.items():
+                    lines.append(f"- {what}{'' if outcome == 'passed' else f' ({outcome})'}")
+                    lines[-1] += "" if count == 1 else f" ({count} cases)"
         return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ import math
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,11 @@ def card(plan: Plan, rows: Sequence[Mapping[str, Any]], notes: Sequence[str] = (
 
 def versions() -> dict[str, str]:
     """Versions of what computed a stage."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> Mapping[str, str]:
     return {name: metadata.version(name) for name in VERSIONED}
 
 
