@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 # `make env INSTALL="uv pip install --python .venv/bin/python"` works as well.
-INSTALL ?= $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# Python compiles what is imported, when it is: all of the packages would take minutes.
+INSTALL ?= $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 BIN := $(VENV)/bin
 
 # Tests and runs start many processes: where nothing is kept, each of them compiles all that it imports.
@@ -38,7 +39,7 @@ layers: env
 	$(BIN)/lint-imports
 
 unit: env
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations 20
 
 docs: env
 	$(BIN)/mkdocs build --quiet --strict
