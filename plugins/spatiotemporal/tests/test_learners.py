@@ -62,14 +62,14 @@ def test_small_learns(name: str) -> None:
     """A batch of echoes that move, by ten updates."""
     torch.manual_seed(0)
     learner = make(name, preset="small")
-    network = learner.build(signature(), signature(frames=12)).train()
-    time, y, x = torch.arange(25.0)[:, None, None], torch.arange(64.0)[:, None], torch.arange(64.0)
+    network = learner.build(signature(frames=5), signature(frames=4)).train()
+    time, y, x = torch.arange(9.0)[:, None, None], torch.arange(64.0)[:, None], torch.arange(64.0)
     fields = torch.stack([torch.exp(-((y - row) ** 2 + (x - 20 - time) ** 2) / 50) for row in (24, 40)])[..., None]
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     losses = []
     for step in range(10):
-        own = learner.objective(network, fields[:, :13], fields[:, 13:], step=step)
-        loss = (network(fields[:, :13]) - fields[:, 13:]).square().mean() if own is None else own[1]
+        own = learner.objective(network, fields[:, :5], fields[:, 5:], step=step)
+        loss = (network(fields[:, :5]) - fields[:, 5:]).square().mean() if own is None else own[1]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
