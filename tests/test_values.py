@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from running import ran
 from thalweg import Pairs, Windows
 from thalweg.pipeline import Execution
 from thalweg.samples.values import digest_of
+from thalweg.stores.committed import Committed
 
 Recipes = Callable[..., Path]
 
@@ -49,6 +51,46 @@ def test_a_source_that_changed_elsewhere_trains_nothing_again(
     assert [each.value for each in alone.records()] == [each.value for each in after.records()]
     forced = ran(file(tmp_path / "other.nc"), tmp_path / "store", redo={"train"})
     assert trained(forced)[1] != trained(before)[1]
+
+
+def test_a_training_is_copied_with_a_card_of_its_own(recipe: Recipes, wave: Path, tmp_path: Path) -> None:
+    ran(recipe(name="before"), tmp_path / "store")
+    with xr.open_dataset(wave) as data:
+        data.load()
+    data["temperature"][-1] += 1.0
+    data.to_netcdf(tmp_path / "other.nc")
+    file = recipe(name="after", ingest={"array": {"path": str(tmp_path / "other.nc"), "variables": ["temperature"]}})
+    after = ran(file, tmp_path / "store")
+    card = (Path(after.stages["train"].store) / "card.md").read_text()
+    assert card.startswith("# after")
+    assert "before" not in card
+
+
+@pytest.mark.parametrize("how", ["changed", "removed"])
+def test_a_training_that_goes_while_it_is_copied_is_learned_here(
+    recipe: Recipes, wave: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    before = ran(recipe(), tmp_path / "store")
+    with xr.open_dataset(wave) as data:
+        data.load()
+    data["temperature"][-1] += 1.0
+    data.to_netcdf(tmp_path / "other.nc")
+    state = Path(before.stages["train"].store) / "state.safetensors"
+    check = Committed.check
+
+    def then(self: Committed) -> None:
+        check(self)
+        if str(state).startswith(self.folder):
+            # Of files above 16 MB the checksum is compared when they are read.
+            if how == "changed":
+                state.write_bytes(b"0" * state.stat().st_size)
+            else:
+                shutil.rmtree(self.folder)
+
+    monkeypatch.setattr(Committed, "check", then)
+    file = recipe(ingest={"array": {"path": str(tmp_path / "other.nc"), "variables": ["temperature"]}})
+    after = ran(file, tmp_path / "store")
+    assert (Path(after.stages["train"].store) / "state.safetensors").read_bytes()[:1] != b"0"
 
 
 def test_another_value_that_is_learned_from_trains_again(recipe: Recipes, wave: Path, tmp_path: Path) -> None:
