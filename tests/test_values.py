@@ -12,7 +12,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from running import ran
-from thalweg import Pairs, Windows
+from thalweg import Pairs, Ragged, Windows
 from thalweg.pipeline import Execution
 from thalweg.samples.values import digest_of
 from thalweg.stores.committed import Committed
@@ -176,3 +176,18 @@ def test_a_pair_counts_where_it_is_learned_from() -> None:
         changed = data.copy(deep=True)
         changed["y"][pair] = 9.0
         assert (digest_of(changed, "train", "validate") != before) == (pair < 2)
+
+
+def test_where_shared_elements_of_samples_begin_is_counted() -> None:
+    count = {"node": np.array([6, 2, 2])}
+
+    def at(*start: int) -> str:
+        index = Ragged.over("graph", count, inputs=("x",), truth=("y",)).labelled(np.zeros(3, dtype=np.int64))
+        return digest_of(index.at({"node": np.array(start)}).on(fields), "train")
+
+    fields = xr.Dataset({"x": ("node", np.arange(10.0)), "y": ("graph", np.zeros(3))})
+    assert at(0, 1, 3) != at(0, 2, 3), "the second sample shares other elements of the first"
+    fields["x"] = ("node", np.roll(np.arange(10.0), 1))
+    moved = at(1, 2, 4)
+    fields["x"] = ("node", np.arange(10.0))
+    assert moved == at(0, 1, 3), "the same values, a step further"
