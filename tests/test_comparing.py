@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,69 @@ def test_other_test_periods_are_compared_where_both_have_samples(recipe: Recipes
     assert found.samples == made[1].records()[0].samples < made[0].records()[0].samples
     assert ours == pytest.approx(theirs)
     assert all(each.value == 0 for each in found.differences[1][next(iter(found.differences[1]))])
+
+
+def test_what_is_left_of_a_law_is_that_of_the_samples_that_all_have(recipe: Recipes, tmp_path: Path) -> None:
+    made = ran(recipe(), tmp_path / "store") + ran(recipe(), tmp_path / "store", "preprocess[2].split.test=[2008,2009]")
+    found = compared(sides(made), registry=REGISTRY)
+    ours, theirs = (
+        {(each.row, each.lead): (each.value, each.count, each.coverage) for each in side.records}
+        for side in (found.sides[0], found.sides[2])
+    )
+    assert ours == theirs, "one method, on the same samples"
+    assert {each.row for each in found.sides[0].records} >= {"violation/area-mean", "violation/area-mean/largest"}
+
+
+def test_a_metric_of_one_run_alone_is_of_the_samples_that_all_have(recipe: Recipes, tmp_path: Path) -> None:
+    made = ran(recipe(constrain=None, evaluate=["rmse", "mae"]), tmp_path / "store")
+    made += ran(recipe(constrain=None, evaluate=["rmse"]), tmp_path / "store", "preprocess[2].split.test=[2008,2009]")
+    long, _ = compared(sides(made), registry=REGISTRY).sides
+    short = ran(recipe(constrain=None), tmp_path / "store", "preprocess[2].split.test=[2008,2009]")[0]
+    (mae,) = [each for each in long.records if each.metric == "mae" and each.lead is None]
+    (wanted,) = [each for each in short.records() if each.metric == "mae" and each.lead is None]
+    assert (mae.value, mae.count) == (pytest.approx(wanted.value), wanted.count)
+
+
+def test_a_difference_is_from_the_first_column_or_is_not_shown(recipe: Recipes, tmp_path: Path) -> None:
+    made = ran(recipe(constrain=None, evaluate=["rmse"]), tmp_path / "store")
+    for method in ("persistence", "linear-inverse-model"):
+        made += ran(recipe(constrain=None), tmp_path / "store", f"train.method={method}", f"name={method}")
+    found = compared(sides(made), registry=REGISTRY)
+    assert {i: [label for label, _ in rows] for i, rows in found.differences.items()} == {1: ["rmse"], 2: ["rmse"]}
+
+
+def test_one_metric_is_one_row_whatever_recipes_call_it(recipe: Recipes, tmp_path: Path) -> None:
+    weighted = {"rmse": {"weights": "area"}}
+    laws = [
+        {"hold": {"area-mean": {"variable": "temperature", "weights": weights}}, "by": "additive"}
+        for weights in ("equal", "cosine")
+    ]
+    one = ran(recipe(evaluate=[weighted], constrain=laws[1:]), tmp_path / "store")
+    two = ran(recipe(evaluate=["rmse", weighted], constrain=laws), tmp_path / "store")
+    assert "rmse/area" in {each.metric for each in two[0].records()}
+    for made in (one + two, two + one):
+        found = compared(sides(made), registry=REGISTRY)
+        alike = found.sides[0].rows.keys() & found.sides[2].rows.keys()
+        assert {label.split("/")[0] for label, _ in alike} == {"rmse", "violation"}
+        assert {label.split("/")[0] for label, _ in found.differences[2]} == {"rmse", "violation"}
+        # The free estimates are the same.
+        assert all(each.value == 0 for rows in found.differences[2].values() for each in rows)
+
+
+def test_a_difference_holds_no_square_of_its_samples() -> None:
+    rng = np.random.default_rng(5)
+    count = 30_000
+    truth = xr.Dataset({"v": (("sample", "lead"), rng.normal(size=(count, 1)))})
+    metric: Any = REGISTRY.make("metrics", "rmse")
+    one, other = (tally(metric, truth + each, truth) for each in (0.1, 0.2))
+    tracemalloc.start()
+    try:
+        (found,) = difference(metric, one, other, keys=xr.Dataset(), draws=20)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.value == pytest.approx(0.1)
+    assert peak < 500e6
 
 
 def test_two_variants_of_one_method_are_two_columns(recipe: Recipes, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from running import ran
-from thalweg import Pairs, Windows
+from thalweg import Pairs, Ragged, Windows
 from thalweg.pipeline import Execution
 from thalweg.samples.values import digest_of
+from thalweg.stores.committed import Committed
 
 Recipes = Callable[..., Path]
 
@@ -49,6 +51,46 @@ def test_a_source_that_changed_elsewhere_trains_nothing_again(
     assert [each.value for each in alone.records()] == [each.value for each in after.records()]
     forced = ran(file(tmp_path / "other.nc"), tmp_path / "store", redo={"train"})
     assert trained(forced)[1] != trained(before)[1]
+
+
+def test_a_training_is_copied_with_a_card_of_its_own(recipe: Recipes, wave: Path, tmp_path: Path) -> None:
+    ran(recipe(name="before"), tmp_path / "store")
+    with xr.open_dataset(wave) as data:
+        data.load()
+    data["temperature"][-1] += 1.0
+    data.to_netcdf(tmp_path / "other.nc")
+    file = recipe(name="after", ingest={"array": {"path": str(tmp_path / "other.nc"), "variables": ["temperature"]}})
+    after = ran(file, tmp_path / "store")
+    card = (Path(after.stages["train"].store) / "card.md").read_text()
+    assert card.startswith("# after")
+    assert "before" not in card
+
+
+@pytest.mark.parametrize("how", ["changed", "removed"])
+def test_a_training_that_goes_while_it_is_copied_is_learned_here(
+    recipe: Recipes, wave: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    before = ran(recipe(), tmp_path / "store")
+    with xr.open_dataset(wave) as data:
+        data.load()
+    data["temperature"][-1] += 1.0
+    data.to_netcdf(tmp_path / "other.nc")
+    state = Path(before.stages["train"].store) / "state.safetensors"
+    check = Committed.check
+
+    def then(self: Committed) -> None:
+        check(self)
+        if str(state).startswith(self.folder):
+            # Of files above 16 MB the checksum is compared when they are read.
+            if how == "changed":
+                state.write_bytes(b"0" * state.stat().st_size)
+            else:
+                shutil.rmtree(self.folder)
+
+    monkeypatch.setattr(Committed, "check", then)
+    file = recipe(ingest={"array": {"path": str(tmp_path / "other.nc"), "variables": ["temperature"]}})
+    after = ran(file, tmp_path / "store")
+    assert (Path(after.stages["train"].store) / "state.safetensors").read_bytes()[:1] != b"0"
 
 
 def test_another_value_that_is_learned_from_trains_again(recipe: Recipes, wave: Path, tmp_path: Path) -> None:
@@ -134,3 +176,18 @@ def test_a_pair_counts_where_it_is_learned_from() -> None:
         changed = data.copy(deep=True)
         changed["y"][pair] = 9.0
         assert (digest_of(changed, "train", "validate") != before) == (pair < 2)
+
+
+def test_where_shared_elements_of_samples_begin_is_counted() -> None:
+    count = {"node": np.array([6, 2, 2])}
+
+    def at(*start: int) -> str:
+        index = Ragged.over("graph", count, inputs=("x",), truth=("y",)).labelled(np.zeros(3, dtype=np.int64))
+        return digest_of(index.at({"node": np.array(start)}).on(fields), "train")
+
+    fields = xr.Dataset({"x": ("node", np.arange(10.0)), "y": ("graph", np.zeros(3))})
+    assert at(0, 1, 3) != at(0, 2, 3), "the second sample shares other elements of the first"
+    fields["x"] = ("node", np.roll(np.arange(10.0), 1))
+    moved = at(1, 2, 4)
+    fields["x"] = ("node", np.arange(10.0))
+    assert moved == at(0, 1, 3), "the same values, a step further"

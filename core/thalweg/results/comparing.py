@@ -11,9 +11,10 @@ from ..errors import CompareError
 from .differences import Difference, difference
 from .matching import matched, refuse_other_truths
 from .records import Coverage, Record, entries
-from .scored import VIOLATION
+from .scored import VIOLATION, left_of_law
+from .scoring import Tally
 from .shared import Missing, Rescored, Shared
-from .sides import Row, Side
+from .sides import Row, Side, alike
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def compared(
         raise CompareError(
             "no run was scored", allowed="runs with a test period", advice="add `test` to `split`, and run again"
         )
+    sides = alike(sides)
     at = matched(sides)
     refuse_other_truths(sides, at)
     shared = Shared(tuple(sides), at, registry, missing)
@@ -51,14 +53,16 @@ def compared(
     records = {i: list(side.records) for i, side in enumerate(sides)}
     for row, each in rows.items():
         columns = list(each.totals or each.scores)
-        if shared.changed and not row[0].startswith(VIOLATION):
+        if row[0].startswith(VIOLATION):
+            for i in columns if shared.cut else ():
+                records[i] = _cut(records[i], row, each.totals[i])
+        elif shared.changed:
             coverage = shared.coverage(_fields(each, sides[0]))
             for i in columns:
                 records[i] = _renewed(records[i], row, each, column=i, coverage=coverage)
-        if intervals and each.totals and isinstance(each.metric, Metric):
-            first, *others = columns
-            for i in others:
-                pair = each.totals[first], each.totals[i]
+        if intervals and 0 in each.totals and isinstance(each.metric, Metric):
+            for i in columns[1:]:
+                pair = each.totals[0], each.totals[i]
                 differences.setdefault(i, {})[row] = tuple(difference(each.metric, *pair, keys=shared.keys))
     after = tuple(replace(side, records=tuple(records[i])) for i, side in enumerate(sides))
     again = int(shared.unequal.sum())
@@ -70,6 +74,17 @@ def _fields(row: Rescored, side: Side) -> list[str]:
     known = list(side.sums.answered(side.variant))
     named = getattr(row.metric, "variable", "")
     return [named] if named in known else known
+
+
+def _cut(records: Sequence[Record], row: Row, totals: Tally) -> list[Record]:
+    """Records with what is left of a law in the samples that all columns have."""
+    values, count, coverage = left_of_law(totals)
+    return [
+        replace(each, value=values[each.entry], count=count, coverage=coverage)
+        if (each.metric, each.options) == row and each.entry in values
+        else each
+        for each in records
+    ]
 
 
 def _renewed(

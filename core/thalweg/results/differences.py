@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,34 +54,42 @@ def difference(
     """
     count = next(iter(one.values())).sum.sizes["sample"]
     series = Series.of(keys, count)
-    ones, alone = np.ones((1, count)), np.ones((count, count)) - np.eye(count)
-    whole = _differences(metric, one, other, ones)
-    left_out = _differences(metric, one, other, alone) if count > 1 else {}
+    whole = _differences(metric, one, other, lambda each: _drawn(each, np.ones((1, count))))
+    left_out = _differences(metric, one, other, _left_out) if count > 1 else {}
     plans: dict[int, tuple[Mapping[str, Array], float]] = {}
     for row, value in whole.items():
         influence = count * value[0] - (count - 1) * left_out[row] if count > 1 else np.zeros(count)
         size = block or length(influence, series)
         if size not in plans:
             drawn, blocks = weights(series, size, draws=draws, seed=seed)
-            plans[size] = _differences(metric, one, other, drawn), blocks
+            plans[size] = _differences(metric, one, other, partial(_drawn, weight=drawn)), blocks
         found, blocks = plans[size]
         yield Difference(row, float(value[0]), float(half_width(found[row][:, None], blocks)[0]), size, blocks)
 
 
-def _differences(metric: Metric, one: Tally, other: Tally, weight: Array) -> dict[str, Array]:
-    """Differences of every entry of a score, `(draw,)`, where each sample counts as often as `weight` says."""
-    values = [_values(metric, each, weight) for each in (one, other)]
+def _drawn(array: xr.DataArray, weight: Array) -> xr.DataArray:
+    """The sum over samples in each draw, where a sample counts as often as `weight`, `(draw, sample)`, says."""
+    import xarray as xr
+
+    found: xr.DataArray = xr.dot(xr.DataArray(weight, dims=("draw", "sample")), array, dim="sample")
+    return found
+
+
+def _left_out(array: xr.DataArray) -> xr.DataArray:
+    """The sum over all samples but one, a draw for each: no square of their number is held."""
+    return (array.sum("sample") - array).rename(sample="draw").drop_vars("draw", errors="ignore")
+
+
+def _differences(
+    metric: Metric, one: Tally, other: Tally, added: Callable[[xr.DataArray], xr.DataArray]
+) -> dict[str, Array]:
+    """Differences of every entry of a score, `(draw,)`; `added` adds up samples."""
+    values = [_values(metric, each, added) for each in (one, other)]
     return {row: values[1][row] - values[0][row] for row in values[0]}
 
 
-def _values(metric: Metric, totals: Tally, weight: Array) -> dict[str, Array]:
-    import xarray as xr
-
-    drawn = xr.DataArray(weight, dims=("draw", "sample"))
-    weighed = {
-        name: Totals(xr.dot(drawn, each.sum, dim="sample"), xr.dot(drawn, each.count, dim="sample"))
-        for name, each in totals.items()
-    }
+def _values(metric: Metric, totals: Tally, added: Callable[[xr.DataArray], xr.DataArray]) -> dict[str, Array]:
+    weighed = {name: Totals(added(each.sum), added(each.count)) for name, each in totals.items()}
     if metric.overall == "mean":
         value = call(metric, metric.value, {name: each.mean() for name, each in weighed.items()})
         value = value.mean([dim for dim in value.dims if dim == "lead"], skipna=False)

@@ -20,7 +20,7 @@ from ..recipes.provenance import version_of
 from ..recipes.recipe import Constraint
 from ..recipes.registry import Registry
 from ..samples import Prepared, Samples
-from ..samples.calendar import Step
+from ..samples.calendar import Step, last_source
 from ..stores.arrays import read
 from ..stores.conditional import names
 from ..stores.sealed import read_sealed, write_sealed
@@ -42,7 +42,7 @@ def described(plan: Plan, prepared: Prepared) -> tuple[Description, Samples]:
     learner = plan.method if isinstance(plan.method, Learner) else None
     recorded = plan.resolved()["train"]
     dim = samples.index.dim
-    axis = samples.data[dim] if dim is not None and dim in samples.data.coords else None
+    axis = last_source(samples.data, dim)[dim] if dim is not None and dim in samples.data.coords else None
     versions = {**report.versions(), plan.method.name: version_of(type(plan.method))}
     resolved = learner.resolved(plan.options) if learner is not None else {}
     description = Description(

@@ -12,7 +12,7 @@ from ..components.calls import call
 from ..components.totals import Totals
 from ..credentials import hidden
 from ..samples.elements import by_sample, largest_by_sample, owners
-from .records import Coverage, Record, records_of
+from .records import Coverage, Entry, Record, records_of
 from .scoring import Score, Tally, finish
 
 if TYPE_CHECKING:
@@ -108,14 +108,21 @@ class Scores:
 
     def _violations(self, label: str, law: Component, variant: str) -> list[Record]:
         tally = self.tallies[variant][f"{VIOLATION}{label}"]
-        mean, largest, rows = tally["mean"], tally["largest"], tally["rows"]
-        count, all_rows = float(mean.count.sum()), float(rows.sum.sum())
-        values = ((), float(mean.over("sample").mean())), ((("statistic", "largest"),), float(largest.sum.max()))
-        name, said = f"{VIOLATION}{label}", count / all_rows if all_rows else float("nan")
+        values, count, said = left_of_law(tally)
+        name = f"{VIOLATION}{label}"
         return [
             Record(name, entry, variant, None, value, count, said, "", "lower", options_of(law), *self._windows)
-            for entry, value in values
+            for entry, value in values.items()
         ]
+
+
+def left_of_law(tally: Tally) -> tuple[dict[Entry, float], float, float]:
+    """What is left of a law in all samples of its totals: mean and largest; of how many rows, and which part of all."""
+    mean, largest = tally["mean"], tally["largest"]
+    count, rows = float(mean.count.sum()), float(tally["rows"].sum.sum())
+    values: dict[Entry, float] = {(): float(mean.over("sample").mean())}
+    values[(("statistic", "largest"),)] = float(largest.sum.max())
+    return values, count, count / rows if rows else float("nan")
 
 
 def violation(residual: xr.Dataset, of: Mapping[str, Ints] | None = None, *, count: int = 1) -> dict[str, Totals]:

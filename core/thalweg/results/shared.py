@@ -100,13 +100,11 @@ class Shared:
         return self.cut or bool(self.unequal.any())
 
     def rows(self) -> tuple[dict[Row, Rescored], dict[Row, str]]:
-        """The rows that two columns or more have, and those that stay on each column's own points, with the reason."""
+        """The rows, and those that stay on each column's own points, with the reason."""
         made: dict[Row, Rescored] = {}
         own: dict[Row, str] = {}
         for row in dict.fromkeys(row for side in self.sides for row in side.rows if row[1]):
             having = [i for i, side in enumerate(self.sides) if row in side.rows]
-            if len(having) < 2:
-                continue
             try:
                 made[row] = self._kept(row, having)
             except ThalwegError as error:
@@ -128,7 +126,8 @@ class Shared:
         metric: Any = Violation() if label.startswith(VIOLATION) else self.registry.make("metrics", json.loads(options))
         made = Rescored(metric)
         for i in having if isinstance(metric, Metric) else ():
-            kept = self.sides[i].sums.tallies(self.sides[i].variant).get(label)
+            side = self.sides[i]
+            kept = side.sums.tallies(side.variant).get(side.labels.get(row, label))
             if kept is not None:
                 made.totals[i] = {
                     name: Totals(each.sum.isel(sample=self.at[i]), each.count.isel(sample=self.at[i]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ class Side:
     variant: str
     records: tuple[Record, ...]
     stores: Mapping[str, Any]
+    labels: Mapping[Row, str] = field(default_factory=dict)
+    """Of rows that are called otherwise here, the label in the run."""
 
     @cached_property
     def sums(self) -> Sums:
@@ -60,3 +63,24 @@ def sides_of(title: str, records: Sequence[Record], stores: Mapping[str, Any]) -
     """The columns of a run: its variants, in their order."""
     for variant in dict.fromkeys(each.variant for each in records):
         yield Side(title, variant, tuple(each for each in records if each.variant == variant), stores)
+
+
+def alike(sides: Sequence[Side]) -> list[Side]:
+    """Columns in which one metric with one set of options has one label: that of the first column that has it.
+
+    A recipe's labels tell apart what it holds: another recipe may call the same metric otherwise.
+    """
+    names: dict[str, str] = {}
+    found = []
+    for side in sides:
+        counts = Counter(options for _, options in side.rows)
+        labels: dict[Row, str] = {}
+        for label, options in side.rows:
+            if options and counts[options] == 1 and names.setdefault(options, label) != label:
+                labels[names[options], options] = label
+        records = [
+            replace(each, metric=names[each.options]) if (names.get(each.options), each.options) in labels else each
+            for each in side.records
+        ]
+        found.append(replace(side, records=tuple(records), labels=labels) if labels else side)
+    return found

@@ -11,7 +11,8 @@ from ..recipes.registry import Registry
 from ..stores.committed import committed_at
 from ..stores.files import filesystem, write_bytes, write_json
 
-FITTED = ("options.json", "state.safetensors", "card.md")
+CARD = "card.md"
+FITTED = ("options.json", "state.safetensors", CARD)
 """The files of a fitted solver."""
 
 

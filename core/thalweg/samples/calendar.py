@@ -25,6 +25,18 @@ def is_time(values: Values) -> bool:
     )
 
 
+def last_source(data: xr.Dataset, dim: str) -> xr.Dataset:
+    """Where several sources follow one another along a dim (CF's `instance_dimension`), the steps of the last one."""
+    import numpy as np
+
+    first = 0
+    for each in data.coords.values():
+        if each.dims == (dim,) and "instance_dimension" in each.attrs and each.size:
+            others = np.flatnonzero(each.values != each.values[-1])
+            first = max(first, int(others[-1]) + 1 if others.size else 0)
+    return data.isel({dim: slice(first, None)}) if first else data
+
+
 @dataclass(frozen=True)
 class Step:
     """What lies between two neighbours of an axis."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HandshakeError
-from .calendar import Step, is_time
+from .calendar import Step, is_time, last_source
 from .kinds import kind_of
 from .pairs import Pairs
 from .ragged import Ragged
@@ -51,6 +51,7 @@ class Origins:
         import numpy as np
 
         dim, series, inputs, every = str(form["dim"]), form.get("series"), int(form["inputs"]), int(form["every"])
+        data = last_source(data, dim)
         moving = tuple(name for name in observed if dim in data[name].dims)
         extent = (inputs - 1) * every
         if dim in data.coords:

@@ -65,11 +65,22 @@ def _places(whole: Any, index: SampleIndex, numbers: np.ndarray[Any, Any], cover
     rows = np.flatnonzero(covered.any(axis=1))
     row, begin = index.row[numbers], index.begin[numbers]
     edges = [np.flatnonzero(np.diff(np.flatnonzero(covered[each])) > 1) for each in rows]
-    # Of ragged dims how many elements each sample has, and in which order they lie.
+    # Of ragged dims how many elements each sample has, and where they lie among those that are read.
     counts = [each.count for each in _elements(index, numbers).values()]
-    orders = [np.argsort(each.start, kind="stable") for each in _elements(index, numbers).values()]
-    for each in (np.searchsorted(rows, row), rank[row, begin], *edges, *counts, *orders):
+    starts = [_among(each) for each in _elements(index, numbers).values()]
+    for each in (np.searchsorted(rows, row), rank[row, begin], *edges, *counts, *starts):
         whole.update(np.ascontiguousarray(each, dtype="<i8").tobytes())
+
+
+def _among(elements: Elements) -> np.ndarray[Any, Any]:
+    """Of each sample its first element, counted among those that some sample has; 0 of one without elements."""
+    import numpy as np
+
+    found, before = np.zeros(len(elements.count), dtype=np.int64), 0
+    for low, high, members in elements.stretches():
+        found[members] = elements.start[members] - low + before
+        before += high - low
+    return found
 
 
 def _blocks(

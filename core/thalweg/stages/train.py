@@ -17,7 +17,7 @@ from ..recipes.plan import Plan
 from ..results import report
 from ..results.forecasts import remember, stand_alone
 from ..results.run import Stage
-from ..results.solver import FITTED, write_fitted
+from ..results.solver import CARD, FITTED, write_fitted
 from ..samples.values import values_of
 from ..stores.attempt import Attempt
 from ..stores.committed import Committed
@@ -62,10 +62,8 @@ def _learned(work: Work, *, held: bool) -> tuple[Committed, bool]:
 
     def make(attempt: Attempt) -> dict[str, float]:
         prepared = work.made.prepared
-        known = None if "train" in work.redo else _alike(plan, learned_from())
+        known = None if "train" in work.redo else _copied(plan, learned_from(), attempt)
         if known is not None:
-            for name in FITTED:
-                write_bytes(attempt.url(f"data/{name}"), known.content(f"data/{name}"))
             stand_alone(attempt.url(), plan, prepared, work.registry)
             log.info(
                 "train: these values were learned from before (%s), and are not again", known.manifest["digest"][:10]
@@ -92,11 +90,16 @@ def _learned(work: Work, *, held: bool) -> tuple[Committed, bool]:
     return work.commit("train", plan.solver_digest(held=held), make, options=learned_from)
 
 
-def _alike(plan: Plan, learned_from: str) -> Committed | None:
-    """What the same learner learned from the same values, of whatever source; None if there is nothing sound."""
+def _copied(plan: Plan, learned_from: str, attempt: Attempt) -> Committed | None:
+    """Copy what the same learner learned from the same values, of whatever source; None if there is nothing sound."""
     for each in plan.store.alike("train", learned_from):
+        # What no run needs may be removed while it is read: then it is learned here.
         with suppress(CorruptError):
             each.check()
+            contents = {name: each.content(f"data/{name}") for name in FITTED if name != CARD}
+            for name, content in contents.items():
+                write_bytes(attempt.url(f"data/{name}"), content)
+            write_bytes(attempt.url(f"data/{CARD}"), report.card(plan, ()).encode())
             return each
     return None
 

@@ -11,6 +11,7 @@ import xarray as xr
 import yaml
 from running import REGISTRY, planned, ran
 from thalweg import OptionError, SourceError, index_of
+from thalweg.results.forecasts import Forecasting
 from thalweg_earth.transforms.anomaly import Anomaly
 from thalweg_earth.transforms.split import Split
 from thalweg_earth.transforms.windows import Windows
@@ -147,3 +148,30 @@ def test_a_plan_says_where_a_climatology_holds_test_steps(two: dict[str, str], t
     assert "its statistics include" not in planned(recipe(tmp_path, two), tmp_path / "store").text()
     text = planned(recipe(tmp_path, two), tmp_path / "store", "preprocess[0].anomaly.baseline=[1950, 1964]").text()
     assert "anomaly: its statistics include 12 of 48 test steps" in text
+
+
+@pytest.mark.parametrize("names", [("simulation", "observed"), ("older", "younger")])
+def test_a_forecast_begins_at_the_end_of_the_last_source(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Whatever the names, and though their times overlap, so that the axis as a whole has no step."""
+    paths = (source(tmp_path / "one.nc", "1950-01", 144), source(tmp_path / "two.nc", "1957-01", 72))
+    file = tmp_path / "recipe.yaml"
+    of = {name: {"array": {"path": path, "variables": ["t"]}} for name, path in zip(names, paths, strict=True)}
+    recipe = {
+        "name": "joined",
+        "experiment": "tests",
+        "ingest": {"joined": {"of": of}},
+        "preprocess": [
+            {"anomaly": {"over": "time.month", "per": "source"}},
+            {"windows": {"inputs": 2, "targets": 3}},
+            {"split": {"train": {names[0]: [1950, 1961]}, "test": {names[1]: [1957, 1962]}}},
+        ],
+        "train": {"method": {"linear-inverse-model": {"modes": 1, "weights": "none"}}},
+        "evaluate": ["rmse"],
+    }
+    file.write_text(yaml.safe_dump(recipe, sort_keys=False))
+    done = ran(file, tmp_path / "store")
+    found = Forecasting.of(Path(done.run.folder).name, done.plan.store).forecast(REGISTRY, origins=2)
+    assert found["reference_time"].values.astype("datetime64[D]").astype(str).tolist() == ["1962-11-01", "1962-12-01"]
+    valid = found["valid_time"].values[-1].astype("datetime64[D]").astype(str).tolist()
+    assert valid == ["1963-01-01", "1963-02-01", "1963-03-01"]
+    assert set(found["source"].values.tolist() if "source" in found.coords else [names[1]]) == {names[1]}
