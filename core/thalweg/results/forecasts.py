@@ -21,6 +21,7 @@ from ..recipes.recipe import Constraint
 from ..recipes.registry import Registry
 from ..samples import Prepared, Samples
 from ..samples.calendar import Step
+from ..samples.origins import last_source
 from ..stores.arrays import read
 from ..stores.conditional import names
 from ..stores.sealed import read_sealed, write_sealed
@@ -42,7 +43,7 @@ def described(plan: Plan, prepared: Prepared) -> tuple[Description, Samples]:
     learner = plan.method if isinstance(plan.method, Learner) else None
     recorded = plan.resolved()["train"]
     dim = samples.index.dim
-    axis = samples.data[dim] if dim is not None and dim in samples.data.coords else None
+    axis = last_source(samples.data, dim)[dim] if dim is not None and dim in samples.data.coords else None
     versions = {**report.versions(), plan.method.name: version_of(type(plan.method))}
     resolved = learner.resolved(plan.options) if learner is not None else {}
     description = Description(
@@ -100,7 +101,9 @@ class Forecasting:
         folder = f"{store.root}/runs"
         wanted = Path(name).name
         known = sorted(each for each in names(folder) if not each.startswith(".")) if wanted else []
-        found = [each for each in known if each == wanted] or [each for each in known if each.startswith(wanted)]
+        # A title, `name/digest`, is a run's name too.
+        either = (wanted, name.replace("/", "-"))
+        found = [each for each in known if each in either] or [each for each in known if each.startswith(either)]
         said = {each: one for each in found if (one := read_sealed(f"{folder}/{each}/{FILE}", advice=_AGAIN))}
         if len(said) != 1:
             raise SourceError(

@@ -53,6 +53,7 @@ class Origins:
         dim, series, inputs, every = str(form["dim"]), form.get("series"), int(form["inputs"]), int(form["every"])
         moving = tuple(name for name in observed if dim in data[name].dims)
         extent = (inputs - 1) * every
+        data = last_source(data, dim)
         if dim in data.coords:
             step = Step.of(data[dim]) if data.sizes[dim] > 2 or step is None else step
         begin: list[int] = []
@@ -115,6 +116,18 @@ class Origins:
             found["reference_time"] = ("sample", known.values, known.attrs)
             found["valid_time"] = (("sample", "lead"), valid, known.attrs)
         return found
+
+
+def last_source(data: xr.Dataset, dim: str) -> xr.Dataset:
+    """The steps of the last of several sources (CF's `instance_dimension`), where a forecast begins."""
+    import numpy as np
+
+    first = 0
+    for each in data.coords.values():
+        if each.dims == (dim,) and "instance_dimension" in each.attrs:
+            values = each.values
+            first = max(first, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), 0)
+    return data.isel({dim: slice(first, None)}) if first else data
 
 
 def _with_values(data: xr.Dataset, dim: str, *, least: int, count: int) -> list[int]:

@@ -54,7 +54,7 @@ def read_json(url: str) -> Any:
 
 def write_json(url: str, value: Any) -> None:
     """Write a JSON file in one step: a reader sees the old one or the new one."""
-    write_bytes(url, json.dumps(value, indent=1, sort_keys=True, default=str).encode())
+    write_bytes(url, json.dumps(value, indent=1, default=str).encode())
 
 
 def write_bytes(url: str, content: bytes, *, sync: bool = True) -> None:
