@@ -112,8 +112,9 @@ class Scores:
         count, all_rows = float(mean.count.sum()), float(rows.sum.sum())
         values = ((), float(mean.over("sample").mean())), ((("statistic", "largest"),), float(largest.sum.max()))
         name, said = f"{VIOLATION}{label}", count / all_rows if all_rows else float("nan")
+        units = str(mean.sum.attrs.get("units", ""))
         return [
-            Record(name, entry, variant, None, value, count, said, "", "lower", options_of(law), *self._windows)
+            Record(name, entry, variant, None, value, count, said, units, "lower", options_of(law), *self._windows)
             for entry, value in values
         ]
 
@@ -131,7 +132,9 @@ def violation(residual: xr.Dataset, of: Mapping[str, Ints] | None = None, *, cou
             "largest": _larger(total["largest"], part["largest"]),
             "rows": _added(total["rows"], part["rows"]),
         }
-    return total
+    units = {str(each.attrs.get("units", "")) for each in residual.data_vars.values()}
+    mean = total["mean"].sum.drop_attrs().assign_attrs(units=units.pop() if len(units) == 1 else "")
+    return {**total, "mean": Totals(mean, total["mean"].count)}
 
 
 def _violation(sizes: xr.DataArray, of: Mapping[str, Ints], count: int) -> dict[str, Totals]:
