@@ -48,7 +48,9 @@ ClusterOption = Annotated[
         "--cluster", metavar="KIND", help="where the stages run: threads, local, {local: {workers: 4}}; see `clusters`"
     ),
 ]
-Runs = Annotated[list[str], typer.Argument(metavar="RUN", help="names of runs in the store, or their folders")]
+Runs = Annotated[
+    list[str], typer.Argument(metavar="RUN", help="names of runs in the store, their beginnings, or their folders")
+]
 PartName = Annotated[
     str | None,
     typer.Argument(

@@ -109,7 +109,7 @@ class Forecasting:
             raise SourceError(
                 f"{name[:200]!r} names {len(said) or 'no'} run{'s' if said else ''} that a forecast can be made with",
                 allowed=", ".join(list(said) or known[:20]) or f"none in {folder}",
-                advice="give --store, or the run's full name",
+                advice="give more of the run's name" if said else "give --store, or the run's full name",
             )
         ((each, one),) = said.items()
         solvers = {
