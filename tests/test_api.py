@@ -90,6 +90,13 @@ def test_the_blocks_of_the_page_run(recipe: Recipes, tmp_path: Path, monkeypatch
     names: dict[str, Any] = {}
     for each in blocks:
         exec(each, names)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     assert len(names["comparison"].sides) == 4
+    assert "differences from" in repr(names["comparison"])
+    assert len(repr(names["solver"]).splitlines()) == 6
+    assert names["first"].solver("held") == names["first"].solver()  # its law is held on the output
+    scores = names["scores"]
+    assert (scores["units"][scores["metric"].str.startswith("violation/")] == "degC").all()
+    with pytest.raises(thalweg.HandshakeError, match="dims"):
+        names["solver"].solve(names["solver"].grid.assign(temperature=((), 0.0, {"units": "degC"})))
     assert {"value", "count", "coverage", "units", "lead"} <= set(names["scores"])

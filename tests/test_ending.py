@@ -213,7 +213,7 @@ def test_two_runs_of_one_recipe_stand_side_by_side(recipe: Recipes, tmp_path: Pa
         assert CliRunner().invoke(app, ["run", str(recipe()), "--store", store, "--set", override]).exit_code == 0
     names = sorted(each.name for each in (tmp_path / "store" / "runs").iterdir())
     done = CliRunner().invoke(app, ["compare", *names, "--store", store])
-    scores, _, differences = done.output.partition("less wave/")
+    scores, _, differences = done.output.partition("difference from wave/")
     assert scores.count("free") == 2
     assert "±" in differences
     assert "train.method.linear-inverse-model.modes: " in differences

@@ -161,3 +161,15 @@ def test_missing_chunks_are_listed(tmp_path: Path) -> None:
     with pytest.raises(CorruptError) as caught:
         store.find("stage", "d")
     assert all(f"data/a/c/{i}/0 is missing" in str(caught.value) for i in range(3))
+
+
+def test_texts_are_stored_as_zarr_specifies_them(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    import xarray as xr
+    from thalweg.stores.arrays import lay_out, read
+
+    data = xr.Dataset(coords={"cloud": ("cloud", ["a", "bcd"], {"long_name": "name"})})
+    lay_out(str(tmp_path / "group"), data, large={})
+    found = read(str(tmp_path / "group"))["cloud"]
+    assert found.values.tolist() == ["a", "bcd"]
+    assert found.attrs == {"long_name": "name"}
+    assert not [each for each in recwarn if "FixedLength" in str(each.message)]

@@ -112,6 +112,14 @@ class Finished:
             )
         return whole_estimate(str(self.stores["estimates"][variant]))
 
+    def solver(self, variant: str = "free") -> str:
+        """The URL of the folder of its solver, which `thalweg.load` reads; under laws that it was trained with: `held`.
+
+        A method that no law takes part in the training of has one solver for both.
+        """
+        known = Forecasting.of(f"{self.name}-{self.digest[:10]}", check_place(self.store)).solvers
+        return known.get(variant, next(iter(known.values())))
+
     def forecast(self, data: str | None = None, *, origins: int = 1, held: bool = True) -> xr.Dataset:
         """A forecast from the newest steps that have values, of its own source or of the file `data`.
 
@@ -124,7 +132,7 @@ class Finished:
         lines = [f"thalweg run {self.title}"]
         for row in table(self.records):
             cells = "  ".join(f"{v} {row[v]:.4g}" for v in self.variants if row.get(v) is not None)
-            lines.append(f"  {row['metric']:<32} {cells}")
+            lines.append(f"  {row['metric']:<32} {cells}{f'  [{units}]' if (units := row['units']) else ''}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

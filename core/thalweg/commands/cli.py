@@ -48,7 +48,9 @@ ClusterOption = Annotated[
         "--cluster", metavar="KIND", help="where the stages run: threads, local, {local: {workers: 4}}; see `clusters`"
     ),
 ]
-Runs = Annotated[list[str], typer.Argument(metavar="RUN", help="names of runs in the store, or their folders")]
+Runs = Annotated[
+    list[str], typer.Argument(metavar="RUN", help="names of runs in the store, their beginnings, or their folders")
+]
 PartName = Annotated[
     str | None,
     typer.Argument(
@@ -204,8 +206,9 @@ def compare(
 ) -> None:
     """Compare the scores of runs, with intervals.
 
-    Scores are on the points that all runs have estimates for; differences are paired. Prints which options differ
-    between the recipes. Runs whose truths are not the same are refused.
+    A column is an estimate of a run, `free` or `held` to laws. Scores are on the points that all runs have estimates
+    for; differences are paired. Prints which options differ between the recipes. Runs that were not scored, and runs
+    whose truths are not the same, are refused.
     """
     from ..recipes.limits import check_place
     from ..recipes.registry import Registry

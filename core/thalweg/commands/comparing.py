@@ -66,7 +66,7 @@ def show_differences(result: Comparison) -> None:
         return
     shown = Table(box=None, pad_edge=False, header_style="bold")
     first = result.sides[0]
-    shown.add_column(f"\nless {first.title} {first.variant}")
+    shown.add_column("")
     for i in result.differences:
         shown.add_column(f"{result.sides[i].title}\n{result.sides[i].variant}", justify="right")
     shown.add_column("\nblocks", justify="right", style="dim")
@@ -83,11 +83,11 @@ def show_differences(result: Comparison) -> None:
         fewest = min(cells.values(), key=lambda each: each.blocks)
         blocks = f"{fewest.blocks:.0f} of {fewest.block}{' (few)' if fewest.few else ''}"
         shown.add_row(title, *(_difference(cells.get(i)) for i in result.differences), blocks)
-    console.print()
+    console.print(f"\ndifference from {first.title} {first.variant}", soft_wrap=True)
     console.print(shown)
     console.print(
-        "paired differences on the same samples, with 95 % intervals: blocks of so many samples in a row, drawn anew; "
-        "Student's t with the number of blocks",
+        "a column minus the first one, on the same samples, with the half width of its 95 % interval: blocks of so "
+        "many samples in a row, drawn anew; Student's t with the number of blocks",
         soft_wrap=True,
     )
 

@@ -30,7 +30,7 @@ console = Console(
 
 
 def scores(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
-    """The scores of several runs side by side, a column for each variant; how much was counted, and coverage.
+    """The scores of several runs side by side, a column for each variant; units, how much was counted, and coverage.
 
     A row is one metric with one set of options. Below full coverage a score has its coverage beside it.
     """
@@ -44,12 +44,14 @@ def scores(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
                 # A run's name stands over its first column only.
                 title = run if not any(each == run for each, _ in columns[:-1]) else ""
                 table.add_column(f"{title}\n{version}", justify="right")
+    table.add_column("\nunits", style="dim")
     table.add_column("\ncount", justify="right", style="dim")
     table.add_column("\ncoverage", justify="right", style="dim")
     known = {(run, row["metric"], row["options"]): row for run, rows in tables.items() for row in rows}
     names = dict.fromkeys((row["metric"], row["options"]) for rows in tables.values() for row in rows)
     for metric, options in names:
         cells, counts, coverages = [], [], []
+        units: dict[str, None] = {}
         for run, version in columns:
             row = known.get((run, metric, options))
             if row is None or row[version] is None:
@@ -58,10 +60,11 @@ def scores(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
             part = row["coverage"][version]
             cells.append(cell(row[version]) + (f" ({covered([part])})" if part < 1 else ""))
             counts.append(row["count"][version])
+            units[row["units"]] = None
             coverages.append(part)
         alike = [other for other in names if other[0] == metric]
         title = metric if len(alike) == 1 else f"{metric} {differing(options, [each for _, each in alike])}"
-        table.add_row(title, *cells, counted(counts), covered(coverages))
+        table.add_row(title, *cells, " | ".join(units), counted(counts), covered(coverages))
     return table
 
 

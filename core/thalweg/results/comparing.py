@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..components import Metric, Parts
 from ..errors import CompareError
@@ -16,8 +16,11 @@ from .scoring import Tally
 from .shared import Missing, Rescored, Shared
 from .sides import Row, Side, alike
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Columns scored on what all of them answered."""
 
@@ -32,6 +35,45 @@ class Comparison:
     """By the number of a column, against the first."""
     missing: Missing = "drop"
     """What stands for a point that a column did not answer."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The paired differences: a row for each score and column, with the half width of its 95 % interval.
+
+        `difference` is the score of `run` and `variant` minus that of the first column, over all leads.
+        """
+        import pandas as pd
+
+        rows = [
+            {
+                "metric": "/".join(filter(None, [label, each.row])),
+                "options": options,
+                "run": self.sides[i].title,
+                "variant": self.sides[i].variant,
+                "difference": each.value,
+                "half_width": each.half,
+                "blocks": each.blocks,
+                "block": each.block,
+            }
+            for i, scores in self.differences.items()
+            for (label, options), found in scores.items()
+            for each in found
+        ]
+        names = ["metric", "options", "run", "variant", "difference", "half_width", "blocks", "block"]
+        return pd.DataFrame(rows, columns=names)
+
+    def __repr__(self) -> str:
+        lines = [f"thalweg comparison on {self.samples} test samples"]
+        for side in self.sides:
+            lines.append(f"  {side.title} {side.variant}")
+            lines += [
+                f"    {each.row:<32} {each.value:.4g}{f' {each.units}' if each.units else ''}"
+                for each in side.records
+                if each.lead is None
+            ]
+        if self.differences:
+            lines.append(f"differences from {self.sides[0].title} {self.sides[0].variant}: see `table`")
+        return "\n".join(lines)
 
 
 def compared(

@@ -69,7 +69,7 @@ def read_run(name: str, store: Store) -> dict[str, Any]:
         raise SourceError(
             f"{name[:200]!r} names {len(records) or 'no'} finished run{'s' if records else ''}",
             allowed=", ".join(list(records) or known[:20]) or f"none in {folder}",
-            advice="give --store, or the run's full name",
+            advice="give more of the run's name" if records else "give --store, or the run's full name",
         )
     (only,) = records
     return _record(f"{folder}/{only}/run.json")

@@ -100,13 +100,15 @@ class Forecasting:
         folder = f"{store.root}/runs"
         wanted = Path(name).name
         known = sorted(each for each in names(folder) if not each.startswith(".")) if wanted else []
-        found = [each for each in known if each == wanted] or [each for each in known if each.startswith(wanted)]
+        # A title, `name/digest`, is a run's name too.
+        either = (wanted, name.replace("/", "-"))
+        found = [each for each in known if each in either] or [each for each in known if each.startswith(either)]
         said = {each: one for each in found if (one := read_sealed(f"{folder}/{each}/{FILE}", advice=_AGAIN))}
         if len(said) != 1:
             raise SourceError(
                 f"{name[:200]!r} names {len(said) or 'no'} run{'s' if said else ''} that a forecast can be made with",
                 allowed=", ".join(list(said) or known[:20]) or f"none in {folder}",
-                advice="give --store, or the run's full name",
+                advice="give more of the run's name" if said else "give --store, or the run's full name",
             )
         ((each, one),) = said.items()
         solvers = {

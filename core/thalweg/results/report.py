@@ -121,8 +121,8 @@ def _summarise(
 def table(records: Iterable[Record]) -> list[dict[str, Any]]:
     """Values over all leads as rows, in the order of the records: one metric with one set of options a row.
 
-    A row has `metric`, the value of each variant (None where there is none), `higher_is_better`, `options`, and by
-    variant `count` and `coverage`.
+    A row has `metric`, the value of each variant (None where there is none), `units`, `higher_is_better`, `options`,
+    and by variant `count` and `coverage`.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for each in records:
@@ -136,6 +136,7 @@ def table(records: Iterable[Record]) -> list[dict[str, Any]]:
                 "held": None,
                 "higher_is_better": {"higher": True, "lower": False}.get(each.better),
                 "options": each.options,
+                "units": each.units,
                 "count": {},
                 "coverage": {},
             },
@@ -192,10 +193,10 @@ def markdown(run: Run, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = ["| metric | free | held | count | coverage |", "|---|---:|---:|---:|---:|"]
+    lines = ["| metric | free | held | units | count | coverage |", "|---|---:|---:|---|---:|---:|"]
     for row in rows:
         beside = f"{counted(row['count'].values())} | {covered(row['coverage'].values())}"
-        lines.append(f"| {row['metric']} | {cell(row['free'])} | {cell(row['held'])} | {beside} |")
+        lines.append(f"| {row['metric']} | {cell(row['free'])} | {cell(row['held'])} | {row['units']} | {beside} |")
     return lines
 
 

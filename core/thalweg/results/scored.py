@@ -109,9 +109,9 @@ class Scores:
     def _violations(self, label: str, law: Component, variant: str) -> list[Record]:
         tally = self.tallies[variant][f"{VIOLATION}{label}"]
         values, count, said = left_of_law(tally)
-        name = f"{VIOLATION}{label}"
+        name, units = f"{VIOLATION}{label}", str(tally["mean"].sum.attrs.get("units", ""))
         return [
-            Record(name, entry, variant, None, value, count, said, "", "lower", options_of(law), *self._windows)
+            Record(name, entry, variant, None, value, count, said, units, "lower", options_of(law), *self._windows)
             for entry, value in values.items()
         ]
 
@@ -138,7 +138,9 @@ def violation(residual: xr.Dataset, of: Mapping[str, Ints] | None = None, *, cou
             "largest": _larger(total["largest"], part["largest"]),
             "rows": _added(total["rows"], part["rows"]),
         }
-    return total
+    units = {str(each.attrs.get("units", "")) for each in residual.data_vars.values()}
+    mean = total["mean"].sum.drop_attrs().assign_attrs(units=units.pop() if len(units) == 1 else "")
+    return {**total, "mean": Totals(mean, total["mean"].count)}
 
 
 def _violation(sizes: xr.DataArray, of: Mapping[str, Ints], count: int) -> dict[str, Totals]:

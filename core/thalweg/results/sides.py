@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import CompareError
 from ..samples import Prepared
 from ..stores.arrays import reading
 from .estimates import estimate_at
@@ -60,7 +61,13 @@ class Side:
 
 
 def sides_of(title: str, records: Sequence[Record], stores: Mapping[str, Any]) -> Iterator[Side]:
-    """The columns of a run: its variants, in their order."""
+    """The columns of a run: its variants, in their order. Raises `CompareError` for a run that was not scored."""
+    if not records:
+        raise CompareError(
+            f"{title} was not scored",
+            allowed="runs with a test period and metrics",
+            advice="add `test` to `split` and metrics to `evaluate`, and run again; or leave it out",
+        )
     for variant in dict.fromkeys(each.variant for each in records):
         yield Side(title, variant, tuple(each for each in records if each.variant == variant), stores)
 

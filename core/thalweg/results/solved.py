@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from ..boundaries.options import in_yaml
 from ..components import Hold, Learner, Method, OutputEnforcer, Solver, Steered
 from ..components.calls import call
 from ..components.signature import Signature, shake
@@ -38,7 +39,7 @@ _NO_ATTRIBUTES = (
 """Attributes of a source that say something of its own values, which an estimate need not obey."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Solved:
     """A solver with all that it was made from: `solve` prepared inputs, or `forecast` from data of its source."""
 
@@ -52,6 +53,20 @@ class Solved:
         """The name of the method."""
         return self.description.name
 
+    def __repr__(self) -> str:
+        said = self.description
+        steps = ", ".join(each.name for each in self.preparation.transforms) or "none"
+        return "\n".join(
+            [
+                f"thalweg solver {self.name}",
+                f"  options  {in_yaml(said.method)}",
+                f"  source   {said.source}",
+                f"  given    {said.given}",
+                f"  wanted   {said.wanted}",
+                f"  transforms that `forecast` applies and undoes: {steps}",
+            ]
+        )
+
     @property
     def given(self) -> Signature:
         """What `solve` is given."""
@@ -63,7 +78,18 @@ class Solved:
         return self.description.wanted
 
     def solve(self, inputs: xr.Dataset) -> xr.Dataset:
-        """An estimate from prepared inputs, `(sample, lead, ...)`, in memory. Raises `HandshakeError` for others."""
+        """An estimate from prepared inputs, `(sample, lead, ...)`, in memory. Raises `HandshakeError` for others.
+
+        Prepared are inputs as the method was given them: windows, after the transforms (anomalies, not temperatures).
+        """
+        shake(Signature.of(inputs), _names_and_units(self.given), giver="the data", taker=self.name)
+        for field in self.given.fields:
+            if set(inputs[field.name].dims) != set(field.dims):
+                raise HandshakeError(
+                    f"{field.name!r} has dims ({', '.join(map(str, inputs[field.name].dims))})",
+                    allowed=f"prepared inputs: ({', '.join(field.dims)})",
+                    advice="give windows of prepared data, or data of the source to `forecast`",
+                )
         return self._solve(self._fitting(inputs), holds=())
 
     def forecast(self, raw: xr.Dataset, *, origins: int = 1, holds: Sequence[Hold] = ()) -> xr.Dataset:

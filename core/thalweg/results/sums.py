@@ -15,6 +15,7 @@ import numpy as np
 
 from ..components.totals import Totals
 from ..stores.arrays import lay_out, put, read, reading
+from .scored import VIOLATION
 from .scoring import Tally
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Column:
     shape: tuple[int, ...]
     coords: Mapping[str, list[Any]]
     dtype: str
+    units: str = ""
+    """Of what is left of a law; a metric says those of its score by itself."""
 
     @property
     def width(self) -> int:
@@ -47,7 +50,8 @@ def flat(parts: Parts) -> tuple[list[Column], Array]:
         turned = array.transpose("sample", ...)
         dims = tuple(str(dim) for dim in turned.dims[1:])
         coords = {dim: turned[dim].values.tolist() for dim in dims if dim in turned.coords}
-        columns.append(Column(of, dims, turned.shape[1:], coords, str(turned.dtype)))
+        units = str(array.attrs.get("units", "")) if of[0].startswith(VIOLATION) else ""
+        columns.append(Column(of, dims, turned.shape[1:], coords, str(turned.dtype), units))
         values.append(turned.values.reshape(turned.sizes["sample"], -1))
     return columns, np.concatenate(values, axis=1)
 
@@ -59,7 +63,8 @@ def parted(columns: Sequence[Column], values: Array) -> dict[tuple[str, str, str
     found, start = {}, 0
     for each in columns:
         own = values[:, start : start + each.width].reshape(len(values), *each.shape).astype(each.dtype)
-        found[each.of] = xr.DataArray(own, dict(each.coords), ("sample", *each.dims))
+        attrs = {"units": each.units} if each.units else {}
+        found[each.of] = xr.DataArray(own, dict(each.coords), ("sample", *each.dims), attrs=attrs)
         start += each.width
     return found
 
@@ -149,7 +154,6 @@ class Sums:
     def _parts(self, name: str) -> dict[tuple[str, str, str], xr.DataArray]:
         described = self.data.attrs["columns"].get(name, [])
         columns = [
-            Column(tuple(each["of"]), tuple(each["dims"]), tuple(each["shape"]), each["coords"], each["dtype"])
-            for each in described
+            Column(**{**each, **{name: tuple(each[name]) for name in ("of", "dims", "shape")}}) for each in described
         ]
         return parted(columns, self.data[name].values) if columns else {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..stores.arrays import reading
@@ -50,9 +50,11 @@ def digest_of(data: xr.Dataset, *splits: Split) -> str:
         coordinates = {str(name) for each in names for name in data[each].coords}
         for name in [*sorted(names), *sorted(coordinates)]:
             variable = data.variables[name]
-            whole.update(f"{name} {variable.dims} {variable.dtype} {sorted(variable.attrs.items())!r}".encode())
+            # Not the shapes of blocks: where they are cut depends on what lies around.
+            moving = {index.dim, index.series, index.along, *_elements(index, samples.numbers)}
+            others = [size for dim, size in variable.sizes.items() if dim not in moving]
+            whole.update(f"{name} {variable.dims} {variable.dtype} {others} {_plain(variable.attrs)}".encode())
             for block in _blocks(variable, index, samples.numbers, covered):
-                whole.update(f"{block.shape}".encode())
                 whole.update(_bytes(block))
     return whole.hexdigest()[:32]
 
@@ -120,6 +122,13 @@ def _blocks(
 
 def _elements(index: SampleIndex, numbers: np.ndarray[Any, Any]) -> dict[str, Elements]:
     return Elements.of(index, numbers) if isinstance(index, Ragged) else {}
+
+
+def _plain(attrs: Mapping[Any, Any]) -> str:
+    """Attributes in words, arrays with all their values."""
+    import numpy as np
+
+    return repr([(str(key), np.asarray(attrs[key]).tolist()) for key in sorted(attrs, key=str)])
 
 
 def _bytes(block: xr.Variable) -> bytes:

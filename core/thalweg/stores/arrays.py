@@ -35,6 +35,10 @@ def lay_out(url: str, data: xr.Dataset, *, large: Mapping[str, tuple[int, ...]])
     given = hidden(data.attrs)  # a source's URL may hold a password
     attributes = {key: value for key, value in given.items() if not _plain(value)}
     small.attrs = {key: value for key, value in given.items() if _plain(value)}
+    # Texts of a fixed length have no specification in zarr v3, which warns of them; those of any length have.
+    small = small.assign(
+        {name: each.astype(object) for name, each in small.variables.items() if each.dtype.kind == "U"}
+    )
     for name in small.variables:
         small[name].attrs = hidden(small[name].attrs)
     small.attrs |= {"attributes": json.dumps(attributes), "large": list(large)}

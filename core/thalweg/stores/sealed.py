@@ -16,7 +16,7 @@ KEY = "sha256"
 def sealed(value: Mapping[str, Any]) -> bytes:
     """A mapping as JSON, with the SHA-256 of its content."""
     plain = json.loads(json.dumps(dict(value), default=str))
-    # In the order that was given: that of sources, or of variables, means something.
+    # Keys keep their order: that of joined sources, for one, has a meaning. The sum does not depend on it.
     return json.dumps({**plain, KEY: _sum(plain)}, indent=1).encode()
 
 
