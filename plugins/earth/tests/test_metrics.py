@@ -201,10 +201,10 @@ def test_an_unknown_variable_is_refused() -> None:
     [
         ("csi", {"thresholds": [74, 16]}, "must increase, each once"),
         ("csi", {"thresholds": [16, 16]}, "must increase, each once"),
-        ("csi", {"thresholds": []}, "at least 1 item"),
+        ("csi", {"thresholds": []}, "too short"),
         ("csi", {}, "the option 'thresholds' is missing"),
         ("crps", {}, "the option 'estimator' is missing"),
-        ("mse", {"unit": 0}, "greater than 0"),
+        ("mse", {"unit": 0}, "is too small"),
     ],
 )
 def test_wrong_options_are_refused(name: str, options: dict[str, Any], text: str) -> None:

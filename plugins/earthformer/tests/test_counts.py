@@ -92,5 +92,5 @@ def test_every_published_dead_parameter_is_left_out_of_training():
 
 
 def test_a_preset_that_was_never_published_is_refused():
-    with pytest.raises(OptionError, match=r"no preset 'sevir-lr' of the family 'paper'(?s:.)*checkpoint family"):
+    with pytest.raises(OptionError, match=r"no preset 'sevir-lr' of the family 'paper'"):
         preset("sevir-lr", "paper")

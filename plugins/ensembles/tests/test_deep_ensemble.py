@@ -199,7 +199,7 @@ def test_it_asks_for_what_its_learner_asks_for(registry: Registry) -> None:
     ("of", "message"),
     [
         ("seedless", "seedless draws nothing, so that the members of its ensemble would be alike"),
-        ("persistence", "instance of Learner"),
+        ("persistence", "is no mapping"),
     ],
 )
 def test_a_learner_that_cannot_be_a_member_is_refused(registry: Registry, of: str, message: str) -> None:

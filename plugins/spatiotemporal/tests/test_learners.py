@@ -125,10 +125,10 @@ def test_windows_that_do_not_fit_are_refused() -> None:
     [
         ("convlstm", {"kernel": 4}, "its side is odd"),
         ("phydnet", {"kernel": 6}, "its side is odd"),
-        ("phydnet", {"residual": [24]}, "multiple of 16"),
+        ("phydnet", {"residual": [24]}, "in steps of 16"),
         ("rainformer", {"heads": [3]}, "one of each per stage"),
         ("rainformer", {"width": 6, "factors": [3, 2], "heads": [1, 1], "window": 2}, "cannot be spread over"),
-        ("predrnn", {"teacher": 1.5}, "less than or equal to 1"),
+        ("predrnn", {"teacher": 1.5}, "is too large"),
     ],
 )
 def test_wrong_options_are_refused(name: str, options: dict[str, Any], text: str) -> None:
