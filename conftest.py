@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import pyproj  # noqa: F401  (before ecCodes, which tests import: it brings a PROJ of its own)
 import pytest
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,9 +154,3 @@ def test_a_field_of_one_time_beside_a_series_is_said_to_be_taken_for_constant(
     data = Array(path=wrote, variables=["t2m", "d2m"]).open()
     assert "time" not in data["d2m"].dims
     assert "'d2m' of" in caplog.text and "is there at 2020-01-01T00:00 only" in caplog.text
-
-
-def test_eccodes_leaves_projections_alone() -> None:
-    """In a process of its own, in which nothing loaded pyproj before."""
-    code = "from thalweg_earth.datasets._libraries import before_eccodes; before_eccodes(); import eccodes, pyproj; "
-    subprocess.run([sys.executable, "-c", code + "pyproj.CRS('EPSG:4326')"], check=True)

@@ -18,7 +18,6 @@ import xarray as xr
 from thalweg import OptionError, SourceError
 
 from ._cf import say
-from ._libraries import before_eccodes
 from ._times import valid_times
 
 Keys = Mapping[str, Any]
@@ -107,7 +106,6 @@ def _checked(path: Path, keys: dict[str, Any], url: str) -> xr.DataArray | None:
     Of two messages with the same keys cfgrib takes the first, those on another grid it lays on the first one's, and
     for a step that one of several reference times does not have it makes a field; and says nothing.
     """
-    before_eccodes()
     import cfgrib
 
     with _readable(url):
@@ -143,7 +141,6 @@ def _checked(path: Path, keys: dict[str, Any], url: str) -> xr.DataArray | None:
 @contextmanager
 def _readable(url: str) -> Iterator[None]:
     """Turns what eccodes raises about a file that is cut short or damaged into `SourceError`."""
-    before_eccodes()
     import eccodes
     from cfgrib.dataset import DatasetBuildError
 

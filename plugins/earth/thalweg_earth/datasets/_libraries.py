@@ -24,8 +24,3 @@ def own_symbols() -> Iterator[None]:
         yield
     finally:
         sys.setdlopenflags(flags)
-
-
-def before_eccodes() -> None:
-    """Load pyproj: the libraries of ecCodes bring a PROJ of their own, which pyproj, if it came later, would use."""
-    import pyproj  # noqa: F401

@@ -29,7 +29,6 @@ from ._compressed import compression, unpacked
 from ._declared import decoded
 from ._fingerprint import digest, fingerprint_of, fingerprint_of_all, fingerprint_of_each, is_zarr, remote_marks
 from ._grib import open_grib
-from ._libraries import before_eccodes
 from ._reach import Options, fetch, filesystem, is_remote, local_path, require, unreachable
 
 __all__ = [
@@ -169,8 +168,6 @@ def _opened(url: str, how: How) -> xr.Dataset:
 
 def _raw(path: Path, engine: str, group: str) -> xr.Dataset:
     """A file as it is written; a group with the coordinates that lie in the groups around it."""
-    # xarray loads all engines that are installed, that of GRIB too.
-    before_eccodes()
     plain: dict[str, Any] = {"decode_cf": False, "chunks": None, "cache": False, "engine": engine}
     if not group:
         return xr.open_dataset(path, **plain)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from thalweg import OptionError, SourceError
 
-from .._libraries import before_eccodes
 from .._projection import project, projection
 from . import _mrms
 from ._header import Doubles, Header, Packing, Wanted, Window, settled, spelled
@@ -48,7 +47,6 @@ def header(path: Path, wanted: Wanted, *, source: str) -> Header:
 
 def raw(path: Path, header: Header, window: Window) -> NDArray[Any]:
     """Values of a window, float32; GRIB is decoded whole."""
-    before_eccodes()
     import eccodes
 
     wanted = int(header.place.rpartition(" ")[2])
@@ -68,7 +66,6 @@ def raw(path: Path, header: Header, window: Window) -> NDArray[Any]:
 @contextmanager
 def _messages(path: Path) -> Iterator[Iterator[Any]]:
     """The messages of a file; each is released when the next is asked for."""
-    before_eccodes()
     import eccodes
 
     def of_bytes(data: bytes) -> Iterator[Any]:
@@ -88,7 +85,6 @@ def _messages(path: Path) -> Iterator[Iterator[Any]]:
 
 
 def _get(message: Any, name: str, default: Any = None) -> Any:
-    before_eccodes()
     import eccodes
 
     try:
