@@ -271,7 +271,7 @@ def test_a_method_that_is_silent_where_it_is_wrong_gains_nothing(
     assert [each["whole"].value for each in values] == pytest.approx([float(each.median()) for each in errors])
     assert [each["adding"].value for each in values] == pytest.approx([float(each.mean()) for each in errors])
     assert {each["whole"].count for each in values} == {float(there.sum())}
-    assert not found.apart
+    assert not found.own_points
     # What is left of a law does not depend on the points that were answered.
     (more,) = found.differences[2]["violation/sum", '{"sum": {}}']
     assert (more.value, more.half) == pytest.approx((2.0, 0.0))
@@ -326,7 +326,7 @@ def test_a_lead_without_value_is_named() -> None:
     record = Record("rmse", (), "free", None, 1.0, 9.0, 1.0, "K", "lower", "", 3, "", "")
     leads = [replace(record, lead=lead, value=value) for lead, value in ((1, 1.0), (2, np.nan), (3, np.nan))]
     assert without_value([record, *leads]) == [
-        "no value at lead 2, 3, so that over all leads it is of the others: rmse"
+        "no value at lead 2, 3 (the score over all leads is of the other leads): rmse"
     ]
     assert without_value([record, leads[0]]) == without_value([replace(record, value=np.nan), *leads]) == []
 

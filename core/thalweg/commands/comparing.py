@@ -56,7 +56,7 @@ def _notes(result: Comparison) -> Iterator[str]:
             "not the same; `coverage` is what each answered by itself"
         )
     yield from without_value(each for side in result.sides for each in side.records)
-    for (label, _), why in result.apart.items():
+    for (label, _), why in result.own_points.items():
         yield f"{label}: not on shared points, each on its own ({why})"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..quantities import texts
@@ -23,17 +23,21 @@ def notes(learned: Sequence[tuple[str, xr.DataArray]], data: xr.Dataset) -> list
     if index.label is None or index.dim is None or index.dim not in data.coords:
         return []
     covered = index.covered(index.numbers("test"), data)
-    tested = {key for key, there in zip(_keys(data[index.dim]), covered.T, strict=True) if there.any()}
     lines = []
     for name, steps in learned:
         if steps.dims == (index.dim,) and index.dim in steps.coords:
-            shared = sum(key in tested for key, there in zip(_keys(steps), steps.values, strict=True) if there)
+            names = _coordinates(steps) & _coordinates(data[index.dim])
+            tested = {key for key, there in zip(_keys(data[index.dim], names), covered.T, strict=True) if there.any()}
+            shared = sum(key in tested for key, there in zip(_keys(steps, names), steps.values, strict=True) if there)
             if shared:
                 lines.append(f"{name}: its statistics include {shared} of {len(tested)} test steps")
     return lines
 
 
-def _keys(steps: xr.DataArray) -> list[tuple[str, ...]]:
-    """What identifies each step: all its coordinates, since two sources may hold the same time."""
-    names = sorted(str(name) for name, each in steps.coords.items() if each.dims == steps.dims)
-    return list(zip(*(texts(steps.coords[name].values).tolist() for name in names), strict=True))
+def _coordinates(steps: xr.DataArray) -> set[str]:
+    return {str(name) for name, each in steps.coords.items() if each.dims == steps.dims}
+
+
+def _keys(steps: xr.DataArray, names: Iterable[str]) -> list[tuple[str, ...]]:
+    """What identifies each step: all coordinates that it kept, since two sources may hold the same time."""
+    return list(zip(*(texts(steps.coords[name].values).tolist() for name in sorted(names)), strict=True))

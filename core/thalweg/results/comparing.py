@@ -29,7 +29,7 @@ class Comparison:
     """Test windows that all have."""
     read_again: int
     """Samples that were scored again, since not all had answered the same points of them."""
-    apart: Mapping[Row, str]
+    own_points: Mapping[Row, str]
     """Metrics whose columns are each scored on their own points, and why."""
     differences: Mapping[int, Mapping[Row, tuple[Difference, ...]]]
     """By the number of a column, against the first."""
@@ -94,16 +94,15 @@ def compared(
     differences: dict[int, dict[Row, tuple[Difference, ...]]] = {}
     records = {i: list(side.records) for i, side in enumerate(sides)}
     for row, each in rows.items():
-        columns = list(each.totals or each.scores)
         if row[0].startswith(VIOLATION):
-            for i in columns if shared.cut else ():
+            for i in each.columns if shared.cut else ():
                 records[i] = _cut(records[i], row, each.totals[i])
         elif shared.changed:
             coverage = shared.coverage(_fields(each, sides[0]))
-            for i in columns:
+            for i in each.columns:
                 records[i] = _renewed(records[i], row, each, column=i, coverage=coverage)
         if intervals and 0 in each.totals and isinstance(each.metric, Metric):
-            for i in columns[1:]:
+            for i in each.columns[1:]:
                 pair = each.totals[0], each.totals[i]
                 differences.setdefault(i, {})[row] = tuple(difference(each.metric, *pair, keys=shared.keys))
     after = tuple(replace(side, records=tuple(records[i])) for i, side in enumerate(sides))

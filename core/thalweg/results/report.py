@@ -158,7 +158,7 @@ def without_value(records: Iterable[Record]) -> list[str]:
             rows = silent.setdefault(", ".join(leads), [])
             rows += [row] if row not in rows else []
     return [
-        f"no value at lead {leads}, so that over all leads it is of the others: {', '.join(rows[:6])}"
+        f"no value at lead {leads} (the score over all leads is of the other leads): {', '.join(rows[:6])}"
         + (", ..." if len(rows) > 6 else "")
         for leads, rows in silent.items()
     ]

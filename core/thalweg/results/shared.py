@@ -49,10 +49,11 @@ class Rescored:
     """A row of a comparison: its metric, and of each column that has it the totals by sample or the score."""
 
     metric: Metric | WholeMetric
+    columns: tuple[int, ...]
     totals: dict[int, dict[str, Totals]] = field(default_factory=dict)
-    """By column; along `sample`."""
+    """By column, along `sample`; of all columns, or of none."""
     scores: dict[int, Score] = field(default_factory=dict)
-    """By column, where there are no totals by sample."""
+    """By column, where there are no totals by sample and the samples or points changed."""
 
     def score(self, column: int) -> Score:
         """The score of a column on shared points."""
@@ -111,20 +112,21 @@ class Shared:
                 own[row] = error.given
         violations = {row for row in made if row[0].startswith(VIOLATION)}
         again = {row: each for row, each in made.items() if row not in violations}
-        by_sample = {row: each for row, each in again.items() if each.totals}
-        for chunk, pairs in self._joint(np.flatnonzero(self.unequal)) if by_sample else ():
-            for each in by_sample.values():
+        added_up = [each for each in again.values() if each.totals]
+        for chunk, pairs in self._joint(np.flatnonzero(self.unequal)) if added_up else ():
+            for each in added_up:
                 for i, totals in each.totals.items():
                     for name, part in call(each.metric, tally, each.metric, *pairs[i]).items():
                         _put(totals[name], part, chunk)
-        self._whole({row: each for row, each in again.items() if not each.totals})
+        if self.changed:
+            self._whole([each for each in again.values() if not each.totals])
         return made, own
 
     def _kept(self, row: Row, having: Sequence[int]) -> Rescored:
         """The metric of a row, with the totals by sample that were kept. Raises `ThalwegError` if it is not there."""
         label, options = row
         metric: Any = Violation() if label.startswith(VIOLATION) else self.registry.make("metrics", json.loads(options))
-        made = Rescored(metric)
+        made = Rescored(metric, tuple(having))
         for i in having if isinstance(metric, Metric) else ():
             side = self.sides[i]
             kept = side.sums.tallies(side.variant).get(side.labels.get(row, label))
@@ -137,22 +139,17 @@ class Shared:
             if isinstance(metric, Violation):
                 raise CompareError("the law's residual has no samples")
             made.totals.clear()
-            made.scores.update(dict.fromkeys(having))  # type: ignore[arg-type]
         return made
 
-    def _whole(self, rows: Mapping[Row, Rescored]) -> None:
-        """Score what has no sums by sample, on all shared samples; where nothing changed, the records hold it."""
-        if not rows or not self.changed:
-            for each in rows.values():
-                each.scores.clear()
-            return
-        whole = [each for each in rows.values() if isinstance(each.metric, WholeMetric)]
-        adding = [each for each in rows.values() if isinstance(each.metric, Metric)]
+    def _whole(self, rows: Sequence[Rescored]) -> None:
+        """Score what has no sums by sample, on all shared samples."""
+        whole = [each for each in rows if isinstance(each.metric, WholeMetric)]
+        adding = [each for each in rows if isinstance(each.metric, Metric)]
         every = np.arange(len(self.at[0]))
         parts: dict[tuple[int, int], list[Tally]] = {}
         for _, pairs in self._joint(every) if adding else ():
             for k, each in enumerate(adding):
-                for i in each.scores:
+                for i in each.columns:
                     parts.setdefault((k, i), []).append(call(each.metric, tally, each.metric, *pairs[i]))
         for (k, i), tallies in parts.items():
             metric: Any = adding[k].metric
@@ -160,7 +157,7 @@ class Shared:
         if whole:
             ((_, pairs),) = self._joint(every, size=len(every))
             for each in whole:
-                for i in each.scores:
+                for i in each.columns:
                     each.scores[i] = call(each.metric, score, each.metric, *pairs[i])
 
     def coverage(self, names: Sequence[str]) -> Coverage:

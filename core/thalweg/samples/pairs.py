@@ -17,24 +17,11 @@ SPLIT = "pair_split"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Pairs(SampleIndex):
-    """One position along `dim` is one sample. Labels lie along `dim` too, so that cutting it cuts them."""
-
-    kind = "pairs"
+class Positions(SampleIndex):
+    """One position along `dim` is one sample, whose inputs and truth are different variables."""
 
     inputs: tuple[str, ...]
     truth: tuple[str, ...]
-
-    @classmethod
-    def over(cls, dim: str | None, count: int, *, inputs: tuple[str, ...], truth: tuple[str, ...]) -> Self:
-        """The pairs of a dim of `count` positions; with `dim` None the dataset as a whole is one pair."""
-        import numpy as np
-
-        return cls(dim=dim, begin=np.arange(count), row=np.zeros(count, dtype=np.int64), inputs=inputs, truth=truth)
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        return (SPLIT,)
 
     @property
     def along(self) -> str | None:
@@ -54,6 +41,24 @@ class Pairs(SampleIndex):
         import numpy as np
 
         return np.arange(len(numbers))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pairs(Positions):
+    """One position along `dim` is one sample. Labels lie along `dim` too, so that cutting it cuts them."""
+
+    kind = "pairs"
+
+    @classmethod
+    def over(cls, dim: str | None, count: int, *, inputs: tuple[str, ...], truth: tuple[str, ...]) -> Self:
+        """The pairs of a dim of `count` positions; with `dim` None the dataset as a whole is one pair."""
+        import numpy as np
+
+        return cls(dim=dim, begin=np.arange(count), row=np.zeros(count, dtype=np.int64), inputs=inputs, truth=truth)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return (SPLIT,)
 
     @property
     def form(self) -> dict[str, Any]:

@@ -71,11 +71,12 @@ def content(fields: xr.Dataset, indexed: xr.Dataset, *splits: Split) -> str:
             parts = [variable.isel({index.along: index.numbers(split)}) for split in splits]
         for part in parts:
             found.update(f"{name} {part.dims} {part.shape} {part.dtype} {sorted(part.attrs.items())}".encode())
-            found.update(_bytes(part))
+            found.update(plain_bytes(part))
     return found.hexdigest()[:32]
 
 
-def _bytes(variable: xr.Variable) -> bytes:
+def plain_bytes(variable: xr.Variable) -> bytes:
+    """The values of a variable, for a digest."""
     import numpy as np
 
     values = np.ascontiguousarray(variable.values)

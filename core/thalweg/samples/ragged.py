@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import HandshakeError
-from .index import FORM, SampleIndex, Side, Split, View, refuse_cut
+from .index import FORM, Split, refuse_cut
+from .pairs import Positions
 from .windows import labels
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SLACK = 8
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Ragged(SampleIndex):
+class Ragged(Positions):
     """Sample i has the elements `start[DIM][i] .. start[DIM][i] + count[DIM][i] - 1` along each ragged dim.
 
     A batch has the elements of its samples in a row: `field(DIM, ...)`, with the coordinates `DIM_sample(DIM)`, the
@@ -35,8 +36,6 @@ class Ragged(SampleIndex):
     kind = "ragged"
 
     dim: str
-    inputs: tuple[str, ...]
-    truth: tuple[str, ...]
     start: Mapping[str, Ints]
     count: Mapping[str, Ints]
     counted: Mapping[str, int] | None = None
@@ -73,25 +72,6 @@ class Ragged(SampleIndex):
     @property
     def ragged(self) -> tuple[str, ...]:
         return tuple(self.count)
-
-    @property
-    def along(self) -> str:
-        return self.dim
-
-    @property
-    def unit(self) -> str:
-        return self.dim
-
-    def view(self, side: Side) -> View:  # noqa: ARG002
-        return View()
-
-    def names(self, side: Side, data: xr.Dataset) -> tuple[str, ...]:  # noqa: ARG002
-        return self.inputs if side == "inputs" else self.truth
-
-    def apart(self, numbers: Ints) -> Ints:
-        import numpy as np
-
-        return np.arange(len(numbers))
 
     @property
     def form(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..stores.arrays import reading
 from ._rows import Elements
 from .index import SampleIndex, Split
+from .placed import plain_bytes
 from .prepared import Prepared
 from .ragged import Ragged
 from .samples import Samples
@@ -55,7 +56,7 @@ def digest_of(data: xr.Dataset, *splits: Split) -> str:
             others = [size for dim, size in variable.sizes.items() if dim not in moving]
             whole.update(f"{name} {variable.dims} {variable.dtype} {others} {_plain(variable.attrs)}".encode())
             for block in _blocks(variable, index, samples.numbers, covered):
-                whole.update(_bytes(block))
+                whole.update(plain_bytes(block))
     return whole.hexdigest()[:32]
 
 
@@ -129,10 +130,3 @@ def _plain(attrs: Mapping[Any, Any]) -> str:
     import numpy as np
 
     return repr([(str(key), np.asarray(attrs[key]).tolist()) for key in sorted(attrs, key=str)])
-
-
-def _bytes(block: xr.Variable) -> bytes:
-    import numpy as np
-
-    values = np.ascontiguousarray(block.values)
-    return repr(values.tolist()).encode() if values.dtype.kind in "OUT" else values.tobytes()

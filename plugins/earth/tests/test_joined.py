@@ -175,3 +175,14 @@ def test_a_forecast_begins_at_the_end_of_the_last_source(tmp_path: Path, names: 
     valid = found["valid_time"].values[-1].astype("datetime64[D]").astype(str).tolist()
     assert valid == ["1963-01-01", "1963-02-01", "1963-03-01"]
     assert set(found["source"].values.tolist() if "source" in found.coords else [names[1]]) == {names[1]}
+
+
+def test_a_coordinate_that_comes_later_does_not_hide_test_steps() -> None:
+    from thalweg.recipes.leaks import notes
+
+    time = xr.date_range("2000-01", periods=24, freq="MS", use_cftime=False)
+    data = xr.Dataset({"t": ("time", np.arange(24.0))}, {"time": time})
+    learned = [("anomaly", data["time"].copy(data=np.ones(24, bool)))]
+    later = Windows(inputs=2, targets=1).apply(data.assign_coords(season=("time", list("abcd") * 6)), xr.Dataset())
+    split = Split(train=(2000, 2000), test=(2001, 2001)).apply(later, xr.Dataset())
+    assert notes(learned, split) == ["anomaly: its statistics include 12 of 12 test steps"]
