@@ -19,7 +19,7 @@ from thalweg.results.bootstrap import Series, half_width, length, weights
 from thalweg.results.comparing import compared
 from thalweg.results.differences import difference
 from thalweg.results.folders import read_run
-from thalweg.results.records import Coverage, Record, records_of
+from thalweg.results.records import Coverage, Record, from_parquet, records_of, to_parquet
 from thalweg.results.report import table, without_value
 from thalweg.results.scoring import Totals, tally
 from thalweg.results.shared import filled
@@ -320,6 +320,20 @@ def test_points_are_counted_where_they_are_weighted() -> None:
         units="1",
     )
     assert (record.count, record.coverage) == (5.0, 0.625)
+
+
+def test_a_score_without_value_comes_back_from_the_table() -> None:
+    record = Record("rmse", (), "free", 3, float("nan"), float("nan"), float("nan"), "K", "lower", "{}", 3, "", "")
+    whole = replace(record, lead=None, value=1.0, count=4.0, coverage=1.0)
+    found, other = from_parquet(to_parquet([record, whole]))
+    assert np.isnan([found.value, found.count, found.coverage]).all()
+    assert (replace(found, value=0.0, count=0.0, coverage=0.0), other) == (
+        replace(record, value=0.0, count=0.0, coverage=0.0),
+        whole,
+    )
+    assert without_value([found, other]) == [
+        "no value at lead 3 (the score over all leads is of the other leads): rmse"
+    ]
 
 
 def test_a_lead_without_value_is_named() -> None:

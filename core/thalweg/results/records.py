@@ -66,7 +66,12 @@ class Record:
         known = {each.name: plain[each.name] for each in fields(cls)}
         entry = tuple((str(dim), each) for dim, each in json.loads(known["entry"]).items())
         lead = known["lead"]
-        return cls(**{**known, "entry": entry, "lead": None if lead is None or lead != lead else int(lead)})
+        # Parquet gives NaN back as nothing.
+        numbers = {
+            name: float("nan") if known[name] is None else known[name] for name in ("value", "count", "coverage")
+        }
+        whole = None if lead is None or lead != lead else int(lead)
+        return cls(**{**known, **numbers, "entry": entry, "lead": whole})
 
 
 def scalars(records: Iterable[Record]) -> dict[str, float]:

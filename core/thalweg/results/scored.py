@@ -75,6 +75,8 @@ class Scores:
                 # What a score tells beside its value (how many points it is of, whether a solver converged).
                 for key, value in score.by_lead.attrs.get("told", {}).items():
                     plain = replace(about, metric=key, value=float(value), units="", better="", options="")
+                    # Of runs of a solver, one a sample, not of points.
+                    plain = replace(plain, count=float(self.windows.samples), coverage=float("nan"))
                     told.setdefault((key, variant), plain)
         found += told.values()
         for label, law in self.laws.items():

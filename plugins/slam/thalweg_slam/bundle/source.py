@@ -50,7 +50,7 @@ class BundleFile(Dataset):
     calibration: str = Field(
         "", description="format stereo: file of the calibration, fx fy skew cx cy baseline (px, m)"
     )
-    truth: str = Field("", description="file or URL of the true poses; none if empty")
+    truth: str = Field("", description="file or URL of the true poses; an empty text: there is none")
     truth_format: Literal["kitti", "tum"] = Field("kitti", description="format of the true poses")
     sigma: PositiveFloat | None = Field(
         None, description="standard deviation of a measurement, px; if null, that of a store, or 1"

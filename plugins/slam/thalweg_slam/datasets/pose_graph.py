@@ -54,7 +54,7 @@ class PoseGraph(Dataset):
     example: ClassVar[Mapping[str, Any]] = {"path": "sphere2500.g2o"}
 
     path: Paths = Field(description="a file, several, or one store that ends in .zarr")
-    truth: Paths = Field((), description="files or URLs of the true poses, one for each of `path`; none if empty")
+    truth: Paths = Field((), description="files or URLs of the true poses, one for each of `path`; []: there is none")
     format: Literal["g2o", "toro", "kitti", "tum", "euroc"] | None = Field(
         None, description="format of the graph; if null, g2o or toro, by the first word of the file"
     )
