@@ -77,7 +77,7 @@ def load_reference(model: nn.Module, source: str | Path | Mapping[str, Any]) -> 
 
     A file is read by torch with `weights_only=True`: it can hold tensors, and no code.
     """
-    given = source if isinstance(source, Mapping) else _read(Path(source))
+    given = source if isinstance(source, Mapping) else read_checkpoint(Path(source))
     given = given.get("state_dict", given)
     state: dict[str, Tensor] = {key.removeprefix(PREFIX): value for key, value in given.items()}
     found = compare(model, state)
@@ -90,7 +90,8 @@ def load_reference(model: nn.Module, source: str | Path | Mapping[str, Any]) -> 
     model.load_state_dict(state, strict=True)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def read_checkpoint(path: Path) -> Mapping[str, Any]:
+    """The content of a file of torch.save that holds tensors only. Raises `SourceError`."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

@@ -1,0 +1,21 @@
+"""PreDiff: forecasts drawn by latent diffusion, held to laws while they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .reference import Part
+
+
+def from_reference(part: Part, config: Mapping[str, Any]) -> nn.Module:
+    """The `vae`, `denoiser` or `alignment` of a configuration of the published implementation, without weights.
+
+    `config` is what its class is called with. `reference.load_reference` fills it. Raises `OptionError`.
+    """
+    from .reference import from_reference as build
+
+    return build(part, config)
