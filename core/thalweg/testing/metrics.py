@@ -322,7 +322,7 @@ def check_metric(metric: AnyMetric, estimate: xr.Dataset | None = None, truth: x
     check_component(metric)
     if estimate is None or truth is None:
         estimate, truth = example(metric.needs())
-    metric.check(Signature.of(truth))
+    metric.check(Signature.of(estimate))
     for each in CHECKS:
         each(metric, estimate, truth)
 
