@@ -83,7 +83,9 @@ class _Trainer:
 
     @contextmanager
     def _reading(self, samples: Samples, batch: int) -> Iterator[Loader]:
-        reader = reader_of(samples, batch=batch, threads=self.options.readers)
+        options = self.options
+        kept = self.job.folder if options.keep_decoded and options.epochs > 1 else None
+        reader = reader_of(samples, batch=batch, threads=options.readers, folder=kept, sharing=self.ranks.count)
         laws = any(hold.site == "loss" for hold in self.job.holds)
         context = _Context(samples, oracle=any(hold.oracle for hold in self.job.holds)) if laws else None
         try:
