@@ -41,9 +41,11 @@ class DecodedChunks:
     def place(self, key: Key) -> tuple[Array, bool]:
         """Memory of a chunk, mapped from the file, and whether the chunk is there."""
         number = int(np.ravel_multi_index(key, self._grid))
-        content = mmap.mmap(self._file.fileno(), self._nbytes, offset=number * self._stride)
         with self._lock:
             there = number in self._written
+        # All pages at once, where the system can: one by one they take longer than the copy.
+        flags = mmap.MAP_SHARED | (getattr(mmap, "MAP_POPULATE", 0) if there else 0)
+        content = mmap.mmap(self._file.fileno(), self._nbytes, flags=flags, offset=number * self._stride)
         return np.frombuffer(content, self._dtype).reshape(self._chunks), there
 
     def done(self, key: Key) -> None:
