@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ..components import LinearLaw
+from ..components.grid import grid_of
 from ..components.signature import Signature
 from ..results.estimates import context_of
 
@@ -52,6 +53,11 @@ class Scene:
     gaps: Gaps
     estimate: xr.Dataset
     context: xr.Dataset
+
+    @property
+    def grid(self) -> xr.Dataset:
+        """That of the estimate."""
+        return grid_of(self.estimate, self.context)
 
     @classmethod
     def of(cls, gaps: Gaps, *, seed: int = 0) -> Scene:
