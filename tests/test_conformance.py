@@ -17,6 +17,7 @@ from mutants.methods import Crowd, Empty, Learns, Still, Straight
 from mutants.metrics import Always, First, MissingIsNear, Near, NearOrMissing, Touches
 from mutants.operators import EndsAbove, EndsAnywhere, EndsNaN
 from mutants.penalties import PullDown, PullEach, PullNaN
+from mutants.pieces import ContrastsOverBatches
 from mutants.transforms import Centred, Jitters, Strips
 from pydantic import Field
 from thalweg import (
@@ -43,6 +44,7 @@ from thalweg.testing import (
     metrics,
     operators,
     penalties,
+    pieces,
     series,
     transforms,
     windowed,
@@ -108,6 +110,15 @@ def test_methods(part: type[Any], broken: set[str]) -> None:
 @pytest.mark.parametrize("method", [Learns(), Straight()], ids=str)
 def test_methods_of_other_kinds(method: Any) -> None:
     assert not failed(methods.CHECKS, methods.Case(method, windowed(series())))
+
+
+@breaks(mutants.pieces, pieces)
+def test_pieces(part: type[Any], broken: set[str]) -> None:
+    assert failed(pieces.CHECKS, methods.Case(part(), windowed(series()))) == named(broken)
+
+
+def test_a_learner_that_compares_samples_may_say_so() -> None:
+    assert not failed(pieces.CHECKS, methods.Case(ContrastsOverBatches(), windowed(series())))
 
 
 @breaks(mutants.laws, laws)

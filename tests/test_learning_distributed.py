@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import pytest
 import xarray as xr
 from thalweg.cluster import Workers, cluster_from
 from thalweg.errors import ClusterError, EstimateError
+from thalweg.learning.distributed import Group, run_on
+from thalweg.learning.ranks import Alone
 from thalweg.stores.arrays import lay_out, put, read
 from thalweg.testing import series, windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
@@ -105,3 +109,23 @@ def test_too_few_workers(workers: Workers, data: xr.Dataset, tmp_path: Path, mon
     monkeypatch.setattr("thalweg.learning.distributed.WAIT", 0.5)
     with pytest.raises(ClusterError, match="`ranks: 3` needs as many workers; there are 2"):
         learn(ToyLearner(), data, tmp_path / "work", workers=workers, **{**OPTIONS, "ranks": 3})
+
+
+def contrasted(folder: Path, ranks: Any, _: Any) -> dict[str, Any]:
+    """Two encoders on any number of ranks; weights by name."""
+    import test_learning_loop as loops
+
+    drawn = loops.Drawn(batch=9, ranks=ranks)
+    learned = loops.loop(folder, loops.encoders, loops.pair, drawn=drawn, ranks=ranks, epochs=2).run()
+    return {f"{name}/{key}": each.numpy() for name, part in learned.items() for key, each in part.items()}
+
+
+def test_a_loss_over_the_batch_is_the_same_on_two_ranks(workers: Workers, tmp_path: Path) -> None:
+    """29 samples by 9: the last batch has 2, one for each rank; the one before it 9, 5 and 4."""
+    one = contrasted(tmp_path / "one", Alone(), None)
+    client: Any = workers.client
+    client.run(lambda path: sys.path.append(path), str(Path(__file__).parent))
+    group = Group(partial(contrasted, tmp_path / "two"), ranks=2, folder=tmp_path / "two", timeout=30.0)
+    two = run_on(client, group, lambda *_: None)
+    for name, expected in one.items():
+        np.testing.assert_allclose(two[name], expected, rtol=0, atol=1e-12)

@@ -165,11 +165,12 @@ def test_an_edit_of_core_is_seen_by_the_stages_that_it_concerns(
         ("samples/fields.py", "left.transpose(*right.dims, ...)", "left", {"metric"}),
         ("learning/training.py", "reproducible(job.options.seed, device)", "reproducible(0, device)", {"learner"}),
         (
-            "learning/training.py",
+            "learning/batches.py",
             "from .order import batches, pieces",
             "from .other import batches, pieces",
             {"learner"},
         ),
+        ("learning/loop.py", "value * len(positions)", "value", {"learner"}),
         ("learning/scaling.py", "import numpy as np\n", "import numpy as np\n\nimport math\n", set()),
         ("learning/broken.py", "FEW = 8", "FEW = 9", set()),
         ("components/totals.py", "self.sum / self.count", "2 * self.sum / self.count", {"metric"}),

@@ -1,6 +1,6 @@
 """Parts that each break one check of the conformance kit, and parts that keep all: a check must be able to fail."""
 
-from . import components, datasets, enforcers, laws, losses, methods, metrics, operators, penalties, transforms
+from . import components, datasets, enforcers, laws, losses, methods, metrics, operators, penalties, pieces, transforms
 
 __all__ = [
     "components",
@@ -12,5 +12,6 @@ __all__ = [
     "metrics",
     "operators",
     "penalties",
+    "pieces",
     "transforms",
 ]

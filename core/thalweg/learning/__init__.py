@@ -22,35 +22,44 @@ from .learner import TorchLearner, TorchSolver
 from .options import TrainOptions
 
 if TYPE_CHECKING:
+    from .batch import Batch
     from .checkpoint import load_weights
     from .fitting import fit
     from .from_last import FromLast, zeroed
-    from .loader import Batch, Loader
+    from .loader import Loader
     from .mean_error import mean_squared_error
+    from .objective import BatchObjective, Objective
     from .reader import reader_of
     from .tensors import to_dataset, to_tensor
+    from .turn import Turn
 
 _HOMES = {
-    "Batch": "loader",
+    "Batch": "batch",
+    "BatchObjective": "objective",
     "FromLast": "from_last",
     "Loader": "loader",
     "fit": "fitting",
     "load_weights": "checkpoint",
     "mean_squared_error": "mean_error",
+    "Objective": "objective",
     "reader_of": "reader",
     "to_dataset": "tensors",
     "to_tensor": "tensors",
+    "Turn": "turn",
     "zeroed": "from_last",
 }
 
 __all__ = [
     "Batch",
+    "BatchObjective",
     "FromLast",
     "Layout",
     "Loader",
+    "Objective",
     "TorchLearner",
     "TorchSolver",
     "TrainOptions",
+    "Turn",
     "fit",
     "layouts",
     "load_weights",

@@ -40,6 +40,10 @@ class NetworkLearner(Learner):
     """Whether the network takes each input by itself: a dict of tensors with their own dims, `(sample, point)`, and the
     coordinates of what is wanted, by dim. For inputs on no grid, or on another than the truth."""
 
+    over: ClassVar[Literal["sample", "batch"]] = "sample"
+    """`sample`: its loss or objective is a mean over samples, so that a batch may be cut into micro-batches. `batch`:
+    it compares samples with each other; the plan then refuses to cut its batch."""
+
     scale: Scale | dict[str, Scale] = Field(
         "auto",
         description="scaling of all variables, or of each by name. standard: mean 0 and variance 1 on the "

@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ClusterError, ThalwegError
-from .job import Job, Report
 
 if TYPE_CHECKING:
     import distributed
+
+    from .ranks import Ranks
 
 log = logging.getLogger("thalweg")
 
@@ -33,6 +35,25 @@ WAIT = 120.0
 """Seconds until a lost worker must have come back."""
 
 
+Report = Callable[[Mapping[str, float], int], None]
+Arrays = dict[str, "np.ndarray[Any, Any]"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is run on several workers at once, as it travels to them."""
+
+    work: Callable[[Ranks, Report], Arrays]
+    """Called on each rank; what rank 0 returns is kept. Called again on all of them, it goes on from its folder."""
+    ranks: int
+    folder: Path
+    """Where its checkpoints are."""
+    device: str = "auto"
+    timeout: float = 600.0
+    """Seconds that a rank waits for the others before it is lost."""
+    restarts: int = 3
+
+
 class PeerLostError(Exception):
     """A rank heard no more from another."""
 
@@ -41,32 +62,32 @@ class _Lost(Exception):  # noqa: N818
     """A worker of the group is gone."""
 
 
-def train_on(client: distributed.Client, job: Job, report: Report) -> dict[str, np.ndarray[Any, Any]]:
-    """The weights of a training on `job.options.ranks` workers. Raises `ClusterError`, and what a rank raises."""
+def run_on(client: distributed.Client, group: Group, report: Report) -> Arrays:
+    """What the work returns on rank 0. Raises `ClusterError`, and what a rank raises."""
     heard = _Heard(client, report)
-    for attempt in range(job.options.restarts + 1):
-        addresses = _workers(client, job.options.ranks)
-        _shared(client, addresses[0], job.folder)
+    for attempt in range(group.restarts + 1):
+        addresses = _workers(client, group.ranks)
+        _shared(client, addresses[0], group.folder)
         try:
-            return _attempt(client, job, addresses, heard)
+            return _attempt(client, group, addresses, heard)
         except _Lost as loss:
-            log.warning("training: %s; attempt %d of %d", loss, attempt + 1, job.options.restarts + 1)
+            log.warning("training: %s; attempt %d of %d", loss, attempt + 1, group.restarts + 1)
             _restart(client, addresses)
             last = str(loss)
     raise ClusterError(
-        f"training was interrupted {job.options.restarts + 1} times, the last time because {last}",
-        allowed=f"{job.options.ranks} workers that stay",
+        f"training was interrupted {group.restarts + 1} times, the last time because {last}",
+        allowed=f"{group.ranks} workers that stay",
         advice="see the workers' logs, and run again: it goes on from its last checkpoint",
     )
 
 
-def _attempt(client: Any, job: Job, addresses: Sequence[str], heard: _Heard) -> dict[str, np.ndarray[Any, Any]]:
+def _attempt(client: Any, group: Group, addresses: Sequence[str], heard: _Heard) -> Arrays:
     host, port = client.submit(_free_port, workers=[addresses[0]], allow_other_workers=False, pure=False).result()
     mark = uuid.uuid4().hex
     futures = [
         client.submit(
             _rank,
-            job,
+            group,
             rank,
             (host, port),
             heard.topic,
@@ -84,9 +105,9 @@ def _attempt(client: Any, job: Job, addresses: Sequence[str], heard: _Heard) -> 
             heard.tell()
             _watch(client, futures, addresses)
         _watch(client, futures, addresses)
-        weights: dict[str, np.ndarray[Any, Any]] = futures[0].result()
+        found: Arrays = futures[0].result()
         heard.tell()
-        return weights
+        return found
     except ThalwegError:
         # The other ranks wait for this one, which will not come.
         _restart(client, addresses)
@@ -179,37 +200,35 @@ def _free_port() -> tuple[str, int]:
         return host, int(probe.getsockname()[1])
 
 
-def _rank(job: Job, rank: int, meet: tuple[str, int], topic: str) -> dict[str, np.ndarray[Any, Any]]:
-    """The task of one rank; rank 0 gives the weights."""
+def _rank(group: Group, rank: int, meet: tuple[str, int], topic: str) -> Arrays:
+    """The task of one rank; rank 0 gives what the work returns."""
     import dask
     import torch
     import torch.distributed as dist
     from distributed import get_worker
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-    from .arrays import arrays
-    from .network import device_of
-    from .ranks import Alone, Group
-    from .training import train
+    from .devices import device_of
+    from .ranks import Alone, Together
 
     worker = get_worker()
     dask.config.set(scheduler="synchronous")
     torch.set_num_threads(worker.state.nthreads)
-    device = device_of(job.options.device)
+    device = device_of(group.device)
 
     def report(numbers: Any, step: int) -> None:
         worker.log_event(topic, {"numbers": dict(numbers), "step": step})
 
-    count = job.options.ranks
+    count = group.ranks
     if count == 1:
-        return arrays(train(job, Alone(), report))
-    timeout = timedelta(seconds=job.options.timeout)
+        return group.work(Alone(), report)
+    timeout = timedelta(seconds=group.timeout)
     try:
         store = TCPStore(meet[0], meet[1], count, is_master=rank == 0, timeout=timeout)
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=timeout)
-        weights = train(job, Group(rank, count, device), report)
-        return arrays(weights) if rank == 0 else {}
+        found = group.work(Together(rank, count, device), report)
+        return found if rank == 0 else {}
     except (RuntimeError, OSError) as error:
         if isinstance(error, ThalwegError) or not _of_peers(error):
             raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from ..components import Fitted, Training
 from ..errors import HandshakeError, OptionError
@@ -10,11 +11,15 @@ from .arrays import arrays
 from .contract import NetworkLearner
 from .job import Job
 from .layout import Layout
-from .ranks import Alone
+from .loop import Report
+from .planning import checked
+from .ranks import Alone, Ranks
 from .scaling import scales_of
 from .training import train
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..components.signature import Signature
 
 
@@ -23,15 +28,26 @@ def fit(learner: NetworkLearner, training: Training) -> Fitted:
     options = learner.check_options(training.options)
     given, wanted = training.train.given, training.wanted
     _one_shape(wanted)
+    if options.accumulate * options.ranks > 1:
+        # Whoever calls it without a plan is not to learn something else.
+        checked(learner, given, wanted, options)
     scales = scales_of(learner.scale, training.train, given, wanted)
     job = Job(
         learner, training.train, training.validate, given, wanted, scales, options, training.holds, training.folder
     )
     client = training.workers.client
     if client is not None:
-        from .distributed import train_on
+        from .distributed import Group, run_on
 
-        weights = train_on(client, job, training.report)
+        group = Group(
+            partial(_trained, job),
+            ranks=options.ranks,
+            folder=job.folder,
+            device=options.device,
+            timeout=options.timeout,
+            restarts=options.restarts,
+        )
+        weights = run_on(client, group, training.report)
     elif options.ranks > 1:
         raise OptionError(
             f"`ranks: {options.ranks}` needs as many worker processes",
@@ -40,8 +56,13 @@ def fit(learner: NetworkLearner, training: Training) -> Fitted:
             where="train.ranks",
         )
     else:
-        weights = arrays(train(job, Alone(), training.report))
+        weights = _trained(job, Alone(), training.report)
     return job.solver().with_state(weights)
+
+
+def _trained(job: Job, ranks: Ranks, report: Report) -> dict[str, np.ndarray[Any, Any]]:
+    """The weights of a training, as a file holds them."""
+    return arrays(train(job, ranks, report))
 
 
 def _one_shape(wanted: Signature) -> None:

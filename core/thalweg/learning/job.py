@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,6 @@ from .scaling import Scales
 
 if TYPE_CHECKING:
     from .contract import LearnedNetwork, NetworkLearner
-
-Report = Callable[[Mapping[str, float], int], None]
 
 
 @dataclass(frozen=True)

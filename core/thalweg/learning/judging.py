@@ -25,11 +25,17 @@ class Judge:
         self._solver = job.solver()
 
     @property
-    def name(self) -> str:
-        return self._metric.name
+    def title(self) -> str:
+        """The name of its curve."""
+        return f"{self._metric.name}/validate"
 
-    def score(self, network: nn.Module, batches: Iterable[Array]) -> float:
-        """The metric over the batches of all ranks, averaged over thresholds where it has some."""
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether an epoch with a higher score is the better one."""
+        return bool(self._metric.higher_is_better)
+
+    def scores(self, network: nn.Module, batches: Iterable[Array]) -> dict[str, float]:
+        """The metric over the batches of all ranks, averaged over thresholds where it has some, by its title."""
         self._solver._network = network
         mine: list[scoring.Tally] = []
         for at in batches:
@@ -38,8 +44,4 @@ class Judge:
             tally = scoring.tally(self._metric, estimate, truth)
             mine = [scoring.add([*mine, {name: each.over("sample") for name, each in tally.items()}])]
         parts = [part for each in self._ranks.gather(mine) for part in each]
-        return float(scoring.finish(self._metric, scoring.add(parts)).overall.mean())
-
-    def cost(self, score: float) -> float:
-        """The score with the sign for which less is better."""
-        return -score if self._metric.higher_is_better else score
+        return {self.title: float(scoring.finish(self._metric, scoring.add(parts)).overall.mean())}

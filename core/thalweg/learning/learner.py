@@ -37,9 +37,9 @@ class TorchLearner(NetworkLearner):
         if judge is not None:
             at("train.judge", shake, wanted, judge.needs(), giver=self.name, taker=judge.name)
             at("train.judge", judge.check, wanted)
-        from .memory import peak
+        from .planning import demanded
 
-        return Demand(chosen.ranks, peak(self, given, wanted, chosen))
+        return Demand(chosen.ranks, demanded(self, given, wanted, chosen))
 
     @final
     def fit(self, training: Training) -> Fitted:

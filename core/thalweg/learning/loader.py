@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,17 +18,21 @@ if TYPE_CHECKING:
     from .chunk_files import Array
 
 Context = Callable[[list[int]], "xr.Dataset"]
+Known = Callable[["xr.Dataset"], Mapping[str, "Array"]]
+"""Of the context of a batch, what laws know; computed on the thread that reads, and never differentiated."""
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Raw arrays, valid until the next batch is taken."""
+class Read:
+    """Raw arrays of a batch, valid until the next one is taken."""
 
     positions: Array
     inputs: dict[str, Array]
     truth: dict[str, Array]
     context: xr.Dataset | None = None
     """The inputs with their coordinates, where a law is held while learning."""
+    known: Mapping[str, Array] = field(default_factory=dict)
+    """What laws know of the samples."""
 
 
 class Loader:
@@ -37,21 +41,29 @@ class Loader:
     Memory beyond the batch in use: the one that is read, the reader's decoded chunks, of at most another.
     """
 
-    def __init__(self, reader: Reader, *, largest: int, pinned: bool = False, context: Context | None = None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        largest: int,
+        pinned: bool = False,
+        context: Context | None = None,
+        known: Known | None = None,
+    ) -> None:
         self.reader = reader
         self.reset()
         self._ring = [reader.buffers(largest, _pinned if pinned else np.empty) for _ in range(2)]
-        self._context = context
+        self._context, self._known = context, known
 
     def reset(self) -> None:
         """Start the measurements of speed again."""
         self.bytes, self.busy, self.waited, self.elapsed = 0, 0.0, 0.0, 0.0
 
-    def __call__(self, batches: Sequence[Array]) -> Iterator[Batch]:
+    def __call__(self, batches: Sequence[Array]) -> Iterator[Read]:
         """The batches, in order."""
         began = time.perf_counter()
         with ThreadPoolExecutor(1, thread_name_prefix="read") as ahead:
-            coming: Future[Batch] | None = ahead.submit(self._read, batches[0], 0) if len(batches) else None
+            coming: Future[Read] | None = ahead.submit(self._read, batches[0], 0) if len(batches) else None
             try:
                 for number in range(len(batches)):
                     assert coming is not None
@@ -79,12 +91,15 @@ class Loader:
         """Share of the time that was spent waiting for a batch."""
         return self.waited / self.elapsed if self.elapsed else 0.0
 
-    def _read(self, at: Array, slot: int) -> Batch:
+    def _read(self, at: Array, slot: int) -> Read:
         start = time.perf_counter()
         sides: Sides = self.reader.read(at, self._ring[slot])
         self.busy += time.perf_counter() - start
         self.bytes += sum(array.nbytes for side in sides for array in side.values())
-        return Batch(at, *sides, self._context(at.tolist()) if self._context else None)
+        if self._context is None:
+            return Read(at, *sides)
+        context = self._context(at.tolist())
+        return Read(at, *sides, context, {} if self._known is None else self._known(context))
 
 
 def _pinned(shape: tuple[int, ...], dtype: Any) -> Array:

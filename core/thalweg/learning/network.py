@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from ..components import Hold, OperatorEnforcer
@@ -80,10 +79,3 @@ def _refuse_all_but_maps(learner: NetworkLearner, given: Signature, wanted: Sign
             allowed="maps in time on one grid: (sample, lead, y, x), at least two inputs; no members",
             advice="set `coordinates: fixed`",
         )
-
-
-def device_of(choice: str) -> torch.device:
-    """`auto` is a GPU if there is one."""
-    return torch.device(
-        "cuda" if choice == "auto" and torch.cuda.is_available() else "cpu" if choice == "auto" else choice
-    )

@@ -1,68 +1,50 @@
-"""What is minimised: the loss of a batch, with the penalties of the laws that are held at the loss."""
+"""What is minimised."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
+from typing import Literal, final
 
-import torch
-import xarray as xr
 from torch import Tensor, nn
 
-from ..components import LossEnforcer
-from .feeding import Fed, Feeding
-from .job import Job
-from .layout import Layout
-from .mean_error import mean_squared_error
-from .tensors import Scaler, grid_of, stacked
-
-LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
+from .batch import Batch
 
 
 class Objective(nn.Module):
-    """The loss of a batch of raw arrays. A module, so that all that it does is seen by DistributedDataParallel."""
+    """What one optimizer minimises: a module of the networks that it trains, so that all of it is seen by
+    DistributedDataParallel.
+    """
 
-    def __init__(self, network: nn.Module, job: Job, device: torch.device) -> None:
-        super().__init__()
-        self.network, self.learner, self._job, self._device = network, job.learner, job, device
-        self._wanted = Scaler(Layout.of(job.wanted), job.scales).to(device)
-        self._feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
-        self._places = self._feeding.places(dict(job.train.data.coords), device)
-        self._penalties = [
-            (hold.enforcer, law) for hold in job.holds for law in hold.laws if isinstance(hold.enforcer, LossEnforcer)
-        ]
+    over: Literal["sample", "batch"] = "sample"
+    """`sample`: the gradient of a batch is the weighted mean of its micro-batches'. `batch`: it is not, so that a step
+    must see all its samples at once."""
 
-    def forward(
-        self, inputs: dict[str, Tensor], truth: dict[str, Tensor], context: xr.Dataset | None, step: int
-    ) -> Tensor:
-        wanted = self._job.wanted
-        fed = self._feeding(inputs, self._places)
-        target = self._wanted.scale(stacked(truth, wanted))
-        lower = LOWER.get(self._job.options.precision)
-        with torch.autocast(self._device.type, lower, enabled=lower is not None):
-            estimate, loss = self._learn(fed, target, step)
-        if self._penalties:
-            assert context is not None
-            by_name, grid = self._by_name(estimate), grid_of(wanted, inputs=context)
-            for enforcer, law in self._penalties:
-                loss = loss + enforcer.penalty(law, by_name, context, grid=grid)
-        return loss
+    @abstractmethod
+    def terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Scalars by name: `loss` is minimised, the others are reported beside it."""
 
-    def _by_name(self, estimate: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The fields in their units; of a mean and a variance, the mean."""
-        if isinstance(estimate, Mapping):
-            return estimate
-        names = Layout.of(self._job.wanted).names
-        fields = self._wanted.unscale(estimate[..., : len(names)])
-        return {name: fields[..., i] for i, name in enumerate(names)}
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms of a batch; only the loss has a gradient."""
+        return {name: each if name == "loss" else each.detach() for name, each in self.terms(batch).items()}
 
-    def _learn(self, inputs: Fed, truth: Tensor, step: int) -> tuple[Tensor | Mapping[str, Tensor], Tensor]:
-        own = self.learner.objective(self.network, inputs, truth, step=step)
-        if own is not None:
-            return own
-        estimate = self.network(inputs)
-        filled = truth
-        if estimate.shape == truth.shape:
-            # An unknown truth is taken for what is estimated, so that it adds nothing to a loss that knows no masks.
-            filled = torch.where(torch.isnan(truth), estimate.detach().float(), truth)
-        loss = self.learner.loss(estimate, filled)
-        return estimate, mean_squared_error(estimate, truth) if loss is None else loss
+
+class BatchObjective(Objective):
+    """A loss that compares the samples of a step with each other: it is of the samples on all ranks, on each rank."""
+
+    over: Literal["sample", "batch"] = "batch"
+
+    @abstractmethod
+    def outputs(self, batch: Batch) -> Mapping[str, Tensor]:
+        """`(sample, ...)` each: what the loss is of. All that a network computes is computed here, truth included."""
+
+    @abstractmethod
+    def loss(self, outputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The terms, from the outputs of all samples of the step."""
+
+    @final
+    def terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The terms of the whole step: outputs are gathered over ranks, with their gradient."""
+        outputs = self.outputs(batch)
+        # A rank without a share has one sample that counts for nothing, and takes part in the exchange with none.
+        return self.loss({name: batch.rows(each if batch.weight else each[:0]) for name, each in outputs.items()})

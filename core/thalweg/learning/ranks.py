@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Ranks(ABC):
@@ -32,6 +32,14 @@ class Ranks(ABC):
     def gather(self, value: Any) -> list[Any]:
         """The value of every rank."""
 
+    @abstractmethod
+    def rows(self, rows: Tensor) -> Tensor:
+        """`(sample, ...)` of all ranks, in rank order, with its gradient; each may have another number of samples.
+
+        Each rank then computes the same loss. A gradient through it is the sum over ranks, of which a parallel module
+        takes the mean: that of the loss, for what comes before it and after it alike.
+        """
+
 
 class Alone(Ranks):
     """One process."""
@@ -50,8 +58,11 @@ class Alone(Ranks):
     def gather(self, value: Any) -> list[Any]:
         return [value]
 
+    def rows(self, rows: Tensor) -> Tensor:
+        return rows
 
-class Group(Ranks):
+
+class Together(Ranks):
     """A rank of the default process group: NCCL on GPUs, gloo on CPUs."""
 
     def __init__(self, rank: int, count: int, device: torch.device) -> None:
@@ -82,3 +93,35 @@ class Group(Ranks):
         values: list[Any] = [None] * self.count
         dist.all_gather_object(values, value)
         return values
+
+    def rows(self, rows: Tensor) -> Tensor:
+        gathered: Tensor = _Rows.apply(rows, self.rank, self.count)  # type: ignore[no-untyped-call]
+        return gathered
+
+
+class _Rows(torch.autograd.Function):
+    """Padded to the longest, gathered, cut again."""
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor, rank: int, count: int) -> Tensor:
+        import torch.distributed as dist
+
+        own = torch.tensor([len(rows)], device=rows.device)
+        lengths = [torch.zeros_like(own) for _ in range(count)]
+        dist.all_gather(lengths, own)
+        counts = [int(each) for each in lengths]
+        padded = rows.new_zeros((max(1, *counts), *rows.shape[1:]))
+        padded[: len(rows)] = rows
+        found = [torch.empty_like(padded) for _ in range(count)]
+        dist.all_gather(found, padded)
+        begin = sum(counts[:rank])
+        context.own = slice(begin, begin + counts[rank])
+        return torch.cat([each[:length] for each, length in zip(found, counts, strict=True)])
+
+    @staticmethod
+    def backward(context: Any, *gradients: Any) -> tuple[Tensor, None, None]:
+        import torch.distributed as dist
+
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        return total[context.own], None, None

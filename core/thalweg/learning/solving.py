@@ -15,9 +15,10 @@ from ..components import Enforcer, Hold, Law
 from ..components.signature import Signature, shake
 from ..errors import EstimateError
 from .checkpoint import load_weights
+from .devices import device_of
 from .feeding import Feeding
 from .layout import Layout
-from .network import device_of, network_of
+from .network import network_of
 from .randomness import aside
 from .tensors import Scaler, to_dataset
 

@@ -20,7 +20,7 @@ from ..results.estimates import checked, with_owners
 from ..results.solver import read_fitted, write_fitted
 from ..samples import Samples
 from ..samples.elements import joined, owners, taken
-from . import learners
+from . import learners, pieces
 from .components import check_component
 from .leads import leads_are_not_shifted
 from .report import Check, ensure
@@ -219,5 +219,5 @@ def check_method(method: Method, data: xr.Dataset | None = None) -> None:
     """All that a method keeps, tried on `data`: a dataset that was cut into samples, with a test split."""
     check_component(method)
     case = Case(method, next(scenes(method.needs())) if data is None else data)
-    for each in CHECKS:
+    for each in (*CHECKS, *pieces.CHECKS):
         each(case)

@@ -108,7 +108,7 @@ def learn_and_die(learner: TorchLearner, url: str, folder: Path, *, at: int, **o
 
 
 def _learn_and_die(learner: TorchLearner, url: str, folder: Path, at: int, options: dict[str, Any]) -> None:
-    from ..learning import checkpoint, training
+    from ..learning import checkpoint, loop
     from ..stores.arrays import read
 
     instants = 0
@@ -123,6 +123,6 @@ def _learn_and_die(learner: TorchLearner, url: str, folder: Path, at: int, optio
 
         return call
 
-    for module, name in ((checkpoint, "save"), (checkpoint, "_flush"), (training._Trainer, "_step")):
+    for module, name in ((checkpoint, "save"), (checkpoint, "_flush"), (loop.Loop, "_step")):
         setattr(module, name, deadly(getattr(module, name)))
     learn(learner, read(url), folder, **options)

@@ -27,7 +27,7 @@ from ..components.signature import Signature, shake
 from ..errors import ThalwegError
 from ..results.scoring import score
 from ..samples import Samples
-from . import datasets, enforcers, laws, losses, methods, metrics, operators, penalties, transforms
+from . import datasets, enforcers, laws, losses, methods, metrics, operators, penalties, pieces, transforms
 from .report import Check
 from .scenes import guess, scenes, series, windowed
 
@@ -53,7 +53,7 @@ def trials(part: Component, parts: Sequence[Component]) -> Iterator[Trial]:
         case Method():
             for data in _examples(part, parts):
                 method_case = methods.Case(part, data)
-                yield Trial(methods.CHECKS, (method_case,), method_case.estimate)
+                yield Trial((*methods.CHECKS, *pieces.CHECKS), (method_case,), method_case.estimate)
         case Law():
             for data in _examples(part, parts):
                 law_case = laws.Case(part, data)

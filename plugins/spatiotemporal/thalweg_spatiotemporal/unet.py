@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class UNet(FrameLearner):
     """A UNet with time as channels: all targets in one pass.
 
-    Per width two convolutions with batch normalisation, then half the size. `(sample, lead, y, x)` of any size,
+    Per width two convolutions with normalisation, then half the size. With `norm: batch`, as published, a batch cannot
+    be cut: the plan refuses `accumulate` and `ranks`. `(sample, lead, y, x)` of any size,
     continued by its edge to a multiple of `2 ** len(widths)`. Raises `HandshakeError` for inputs that are not maps.
     """
 
@@ -35,6 +36,11 @@ class UNet(FrameLearner):
         (32, 64, 128, 256), min_length=1, description="channels of each level, from fine to coarse"
     )
     centre: PositiveInt = Field(1024, description="channels of the coarsest level")
+    norm: Literal["batch", "group"] = Field(
+        "batch",
+        description="normalisation of channels: by mean and variance over a batch (BatchNorm), or over groups of "
+        "channels of each sample (GroupNorm)",
+    )
     from_last: bool = Field(
         False, description="whether the difference from the last input is learned; the untrained network then persists"
     )
@@ -46,7 +52,7 @@ class UNet(FrameLearner):
         from .networks.unet import UNet as Network
 
         lengths, channels = frames(given, wanted)
-        network = Network(frames=lengths, channels=channels, widths=self.widths, centre=self.centre)
+        network = Network(frames=lengths, channels=channels, widths=self.widths, centre=self.centre, norm=self.norm)
         if not self.from_last:
             return network
         from thalweg.learning import FromLast

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import gcd
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -10,6 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ._frames import pad
+
+Norm = Callable[[int], nn.Module]
+GROUPS = 8
+"""Groups of channels whose mean and variance a GroupNorm takes, at most."""
 
 
 class UNet(nn.Module):
@@ -27,14 +33,18 @@ class UNet(nn.Module):
         channels: tuple[int, int] = (1, 1),
         widths: Sequence[int] = (32, 64, 128, 256),
         centre: int = 1024,
+        norm: Literal["batch", "group"] = "batch",
     ) -> None:
         super().__init__()
+        kind = nn.BatchNorm2d if norm == "batch" else _of_groups
         self.steps, self.multiple = frames[1], 2 ** len(widths)
         before = [frames[0] * channels[0], *widths]
-        self.down = nn.ModuleList(_twice(one, other) for one, other in zip(before, widths, strict=False))
-        self.centre = _twice(widths[-1], centre)
+        self.down = nn.ModuleList(_twice(one, other, norm=kind) for one, other in zip(before, widths, strict=False))
+        self.centre = _twice(widths[-1], centre, norm=kind)
         above = [*widths[1:], centre]
-        self.up = nn.ModuleList(_Up(one, other) for one, other in zip(reversed(above), reversed(widths), strict=True))
+        self.up = nn.ModuleList(
+            _Up(one, other, norm=kind) for one, other in zip(reversed(above), reversed(widths), strict=True)
+        )
         self.out = nn.Conv2d(widths[0], frames[1] * channels[1], 1)
 
     def forward(self, inputs: Float[Tensor, "sample time y x channel"]) -> Float[Tensor, "sample lead y x channel"]:
@@ -54,19 +64,23 @@ class UNet(nn.Module):
 
 
 class _Up(nn.Module):
-    def __init__(self, inputs: int, width: int) -> None:
+    def __init__(self, inputs: int, width: int, *, norm: Norm) -> None:
         super().__init__()
         self.rise = nn.ConvTranspose2d(inputs, width, 2, stride=2)
-        self.join = nn.Sequential(nn.BatchNorm2d(2 * width), nn.ReLU())
-        self.convolve = _twice(2 * width, width)
+        self.join = nn.Sequential(norm(2 * width), nn.ReLU())
+        self.convolve = _twice(2 * width, width, norm=norm)
 
     def forward(self, image: Tensor, beside: Tensor) -> Tensor:
         made: Tensor = self.convolve(self.join(torch.cat([beside, self.rise(image)], dim=1)))
         return made
 
 
-def _twice(inputs: int, width: int) -> nn.Sequential:
+def _of_groups(width: int) -> nn.Module:
+    return nn.GroupNorm(gcd(GROUPS, width), width)
+
+
+def _twice(inputs: int, width: int, *, norm: Norm) -> nn.Sequential:
     layers: list[nn.Module] = []
     for channels in (inputs, width):
-        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+        layers += [nn.Conv2d(channels, width, 3, padding=1), norm(width), nn.ReLU()]
     return nn.Sequential(*layers)

@@ -1,0 +1,57 @@
+"""A network without values: the shapes that it makes and what a step keeps, before anything is learned."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ..components.signature import Signature
+from .feeding import Feeding
+
+if TYPE_CHECKING:
+    from .contract import NetworkLearner
+
+log = logging.getLogger("thalweg")
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A network on torch's `meta` device, which computes shapes only, after one sample went through."""
+
+    network: nn.Module
+    output: tuple[int, ...]
+    """The shape of what it makes of one sample."""
+    nbytes: int
+    """Bytes of that output."""
+    activations: int
+    """Bytes of what is kept of one sample for the gradient, without the weights."""
+
+
+def outlined(learner: NetworkLearner, given: Signature, wanted: Signature) -> Outline | None:
+    """The outline of what a learner builds; None if an operation of it has no shapes without values."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    try:
+        with torch.device("meta"):
+            network = learner.build(given, wanted)
+            scales = dict.fromkeys(given.names, (0.0, 1.0))
+            inputs = Feeding(learner, given=given, wanted=wanted, scales=scales).example(wanted)
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                output = network.train()(inputs)
+            with torch.no_grad():
+                solved = network.eval()(inputs)
+    except (NotImplementedError, RuntimeError, ValueError) as error:
+        log.info("the shapes of %s's network are not known before: %s", learner.name, error)
+        return None
+    parameters = {each.untyped_storage()._cdata for each in network.parameters()}
+    activations = sum(size for storage, size in kept.items() if storage not in parameters)
+    return Outline(network.train(), tuple(solved.shape), output.numel() * output.element_size(), activations)

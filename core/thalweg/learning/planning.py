@@ -1,0 +1,71 @@
+"""What can be said of a training before it begins: whether its network fits, and what memory it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..components.signature import Signature
+from ..errors import HandshakeError, OptionError
+from .contract import NetworkLearner
+from .layout import Layout
+from .memory import peak
+from .outline import Outline, outlined
+from .pieces import is_mean_over_samples, refuse_statistics
+
+if TYPE_CHECKING:
+    from .options import TrainOptions
+
+
+def demanded(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> int:
+    """Bytes of host memory of one rank; raises what `checked` raises."""
+    return peak(checked(learner, given, wanted, options), given, wanted, options)
+
+
+def checked(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> Outline | None:
+    """The outline of the network, if it has one.
+
+    Raises `HandshakeError` for a network whose output has another shape than the estimate, `OptionError` for a batch
+    that may not be cut as the options say.
+    """
+    outline = outlined(learner, given, wanted)
+    if outline is not None:
+        _check_output(learner, outline, given, wanted)
+        refuse_statistics(outline.network, options)
+    _check_pieces(learner, Layout.of(wanted).shape if outline is None else outline.output[1:], options)
+    return outline
+
+
+def _check_output(learner: NetworkLearner, outline: Outline, given: Signature, wanted: Signature) -> None:
+    layout, gives = Layout.of(wanted), learner.gives(given, wanted)
+    channels = len(layout.names) * (2 if "variance" in gives.uncertainty else 1)
+    member = {"member": gives.sizes["member"]} if "member" in gives.uncertainty else {}
+    expected = {"sample": 1, **member, **dict(zip(layout.dims, layout.sizes, strict=True)), "channel": channels}
+    if outline.output != tuple(expected.values()):
+        raise HandshakeError(
+            f"the network of {learner.name} makes {outline.output!r} of one sample",
+            allowed=", ".join(f"{dim} {size}" for dim, size in expected.items()),
+            advice="make `build` return a network with this output, or say in `gives` what it makes",
+        )
+
+
+def _check_pieces(learner: NetworkLearner, shape: tuple[int, ...], options: TrainOptions) -> None:
+    """Refuse to cut a batch whose samples the learner compares, whether it says so or its own loss shows it."""
+    pieces = options.accumulate * options.ranks
+    if learner.over == "batch":
+        # What `objective` computes is not known, and cannot be gathered over ranks.
+        own = type(learner).objective is not NetworkLearner.objective
+        cut = options.accumulate > 1 or (own and options.ranks > 1)
+        allowed = "accumulate: 1 and ranks: 1" if own else "accumulate: 1"
+    else:
+        own = type(learner).loss is not NetworkLearner.loss
+        cut = pieces > 1 and own and not is_mean_over_samples(learner.loss, shape)
+        allowed = 'accumulate: 1 and ranks: 1, or ranks for a method that says `over = "batch"`'
+    if cut:
+        option = "accumulate" if options.accumulate > 1 else "ranks"
+        raise OptionError(
+            f"`{option}: {getattr(options, option)}` cuts a batch whose samples the loss of {learner.name} compares: "
+            "another loss would be learned from",
+            allowed=allowed,
+            advice=f"leave `{option}` out",
+            where=f"train.{option}",
+        )

@@ -1,0 +1,74 @@
+"""What a training is refused for before it begins: a batch that may not be cut, a network of another shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mutants.pieces import Contrasts, ContrastsOverBatches
+from thalweg import HandshakeError, OptionError, Registry, Samples, Signature
+from thalweg.learning.pieces import is_mean_over_samples
+from thalweg.testing import series, windowed
+from thalweg.testing.toy_learner import ToyLearner, learn
+from torch import nn
+
+SAMPLES = Samples.of(windowed(series()), "train")
+
+
+def demand(learner: Any, **options: Any) -> None:
+    learner.demand(SAMPLES.given, SAMPLES.wanted, {"batch": 8, **options})
+
+
+@pytest.mark.parametrize("option", ["accumulate", "ranks"])
+def test_a_network_with_batch_norm_is_not_cut(option: str) -> None:
+    registry = Registry.installed()
+    small = {"widths": [4], "centre": 8}
+    demand(registry.make("methods", {"unet": small}))
+    demand(registry.make("methods", {"unet": {**small, "norm": "group"}}), **{option: 2})
+    with pytest.raises(OptionError) as caught:
+        demand(registry.make("methods", {"unet": small}), **{option: 2})
+    assert str(caught.value) == (
+        f"train.{option}: `{option}: 2` cuts the batch of which 'down.0.1' takes its statistics (7 such layers): "
+        "another network would be learned\n"
+        "  allowed: accumulate: 1 and ranks: 1 for a network with BatchNorm\n"
+        "  do: use a norm of single samples (GroupNorm; `norm: group` where a method has this option)"
+    )
+
+
+@pytest.mark.parametrize("option", ["accumulate", "ranks"])
+def test_a_loss_that_compares_samples_is_not_cut_unless_it_is_gathered(option: str, tmp_path: Path) -> None:
+    demand(ToyLearner(), **{option: 2})
+    demand(Contrasts())
+    if option == "accumulate":
+        with pytest.raises(OptionError, match="cuts a batch whose samples"):
+            learn(Contrasts(), windowed(series()), tmp_path, batch=8, accumulate=2)
+    with pytest.raises(OptionError, match=rf"train.{option}: `{option}: 2` cuts a batch whose samples the loss of"):
+        demand(Contrasts(), **{option: 2})
+    if option == "ranks":
+        demand(ContrastsOverBatches(), ranks=2)
+    else:
+        with pytest.raises(OptionError, match="cuts a batch whose samples"):
+            demand(ContrastsOverBatches(), accumulate=2)
+
+
+def test_a_mean_over_samples_is_told_from_other_losses() -> None:
+    assert is_mean_over_samples(lambda estimate, truth: (estimate - truth).square().mean(), (4, 6, 8, 1))
+    assert not is_mean_over_samples(lambda estimate, truth: (estimate - truth).square().mean().sqrt(), (4, 6, 8, 1))
+
+
+class Flat(ToyLearner):
+    """Forgets the channel."""
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        return nn.Sequential(super().build(given, wanted), nn.Flatten(-2))
+
+
+def test_a_network_of_another_shape_is_refused() -> None:
+    with pytest.raises(HandshakeError) as caught:
+        demand(Flat())
+    assert str(caught.value) == (
+        "the network of Flat makes (1, 4, 6, 8) of one sample\n"
+        "  allowed: sample 1, lead 4, y 6, x 8, channel 1\n"
+        "  do: make `build` return a network with this output, or say in `gives` what it makes"
+    )
