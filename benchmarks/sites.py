@@ -40,11 +40,14 @@ from thalweg_probconserv.enforcers.probconserv import ProbConserv
 
 CELLS, MEMBERS = 128, 5
 PLUGINS = ("boon", "pde", "probconserv")
+ENDS = {"left": "left", "right": "right"}
 LAWS: dict[str, dict[str, Any]] = {
-    "values at both ends": {"dirichlet": {"variable": "u", "left": "left", "right": "right"}},
+    "values at both ends": {
+        "boundary-value": {"variable": "u", "dim": "x", "target": {"left": "left", "right": "right"}}
+    },
     "mass": {"integral": {"variable": "u", "dims": ["x"], "weights": "trapezoid", "target": "mass"}},
 }
-LAST = {"last-layer": {"spacing": {"x": 1 / (CELLS - 1)}}}
+LAST = "last-layer"
 WEIGHTS = {"values at both ends": 1.0, "mass": 10.0}
 
 
@@ -52,11 +55,11 @@ def ways(law: str) -> list[tuple[str, str, Any]]:
     """Site, what is said of it, and the enforcer of a recipe."""
     penalty = ("loss", f"penalty, weight {WEIGHTS[law]:g}", {"penalty": {"weight": WEIGHTS[law]}})
     if law == "mass":
-        return [penalty, ("operator", "last-layer", LAST), ("output", "hard", "hard")]
+        return [penalty, ("operator", "last-layer", LAST), ("output", "additive", "additive")]
     # The last layer moves each cell by itself: the boundary channel that overwrites the ends is the same network.
     lifted = ("operator", "boundary-channel, lifting", {"boundary-channel": {"by": "lifting"}})
     boon = ("operator", "boon", {"boon": {}})
-    return [penalty, boon, lifted, ("operator", "last-layer", LAST), ("output", "hard", "hard")]
+    return [penalty, boon, lifted, ("operator", "last-layer", LAST), ("output", "additive", "additive")]
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class House:
     def rows(self, law: str, *, seed: int) -> dict[tuple[str, str], Row]:
         """By site and way."""
         name = next(iter(LAWS[law]))
-        _, spent = self.run(law, "hard", seed=seed, only="free")
+        _, spent = self.run(law, "additive", seed=seed, only="free")
         found: dict[tuple[str, str], Row] = {}
         for site, said, by in ways(law):
             execution, more = self.run(law, by, seed=seed)
@@ -141,7 +144,7 @@ class House:
     def _ensemble(self, law: str, *, seed: int) -> dict[tuple[str, str], Row]:
         members, training, inference = [], 0.0, 0.0
         for member in range(MEMBERS):
-            execution, spent = self.run(law, "hard", seed=seed, member=member, only="free")
+            execution, spent = self.run(law, "additive", seed=seed, member=member, only="free")
             members.append(read(execution.stages["constrain"].store).load())
             training, inference = training + spent["train"], inference + spent["constrain"]
         held_by = registry().make("laws", LAWS[law])

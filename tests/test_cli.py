@@ -37,7 +37,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "judge-that-does-not-fit": {"train": {"method": "convlstm", "judge": {"nino34-skill": {"leads": 12}}}},
     "law-of-no-input": {
         "constrain": [
-            {"hold": {"integral": {"variable": "temperature", "target": "row(last(temprature))"}}, "by": "hard"}
+            {"hold": {"integral": {"variable": "temperature", "target": "row(last(temprature))"}}, "by": "additive"}
         ]
     },
     "window-too-long": {"WINDOWS": {"inputs": 100, "targets": 40}},

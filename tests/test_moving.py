@@ -130,7 +130,7 @@ def test_what_learns_from_the_last_frame_begins_with_it(case: dict[str, dict[str
     fixed = learner({name: {**options, "from_last": True}}).build(signature(4), signature(3))
     assert torch.allclose(fixed.eval()(inputs), inputs[:, -1:].expand(-1, 3, -1, -1, -1))
     whole = learner({name: {**options, "from_last": True, "coordinates": "moving"}})
-    moving = network_of(whole, given=signature(4), wanted=signature(3), scales={"r": (0.0, 1.0)}, holds=())
+    moving = network_of(whole, given=signature(4), wanted=signature(3), scales={"r": (0.0, 1.0)}, wrappers={})
     assert torch.allclose(moving.eval()(inputs), Moving(Last(3))(inputs), atol=1e-6)
     moving.train()(inputs).square().mean().backward()
     assert any(each.grad is not None and each.grad.abs().sum() > 0 for each in moving.parameters())
@@ -146,4 +146,4 @@ def test_options_that_do_not_go_together_are_refused() -> None:
         learner({"phydnet": {"from_last": True, "output": "sigmoid"}})
     unet = learner({"unet": {"widths": [4], "centre": 8, "coordinates": "moving"}})
     with pytest.raises(HandshakeError, match="at least two inputs"):
-        network_of(unet, given=signature(1), wanted=signature(3), scales={"r": (0.0, 1.0)}, holds=())
+        network_of(unet, given=signature(1), wanted=signature(3), scales={"r": (0.0, 1.0)}, wrappers={})

@@ -160,7 +160,7 @@ def test_an_edit_of_core_is_seen_by_the_stages_that_it_concerns(
 @pytest.mark.parametrize(
     ("file", "old", "new", "parts"),
     [
-        ("components/law.py", "return (held - targets)", "return (targets - held)", {"law"}),
+        ("components/law.py", "return (held - targets)", "return (targets - held)", {"law", "learner"}),
         ("components/component.py", 'own.get("variables") or ()', "()", {"law", "learner", "metric"}),
         ("samples/fields.py", "left.transpose(*right.dims, ...)", "left", {"metric"}),
         ("learning/training.py", "reproducible(job.options.seed, device)", "reproducible(0, device)", {"learner"}),

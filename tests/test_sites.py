@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg import (
+    Fields,
     Fitted,
     HandshakeError,
     Held,
@@ -104,7 +105,10 @@ class Happens(Law):
 class InTheLoss(LossEnforcer):
     """Pulls."""
 
-    def penalty(self, law: Law, estimate: Mapping[str, Any], context: xr.Dataset, *, grid: xr.Dataset) -> Any:
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        raise AssertionError("the toy learner reads no batch")
+
+    def penalty(self, estimate: Fields, held: Held, known: Mapping[str, Any]) -> Any:
         raise AssertionError("the toy learner needs no penalty")
 
 

@@ -10,7 +10,8 @@ from .component import Component, Parts, Site
 from .dataset import Dataset
 from .enforcer import Enforcer, Hold, LossEnforcer, OperatorEnforcer, OutputEnforcer, SamplingEnforcer
 from .face import FaceLaw, Line
-from .law import Law, LinearLaw, TensorLaw
+from .fields import Fields
+from .law import DifferentiableLaw, Law, LinearLaw
 from .loss import Loss
 from .method import Demand, Fitted, Learner, Method, Solver, Steered, Training
 from .metric import Metric, WholeMetric
@@ -21,8 +22,10 @@ __all__ = [
     "Component",
     "Dataset",
     "Demand",
+    "DifferentiableLaw",
     "Enforcer",
     "FaceLaw",
+    "Fields",
     "Fitted",
     "Hold",
     "IndexTransform",
@@ -42,7 +45,6 @@ __all__ = [
     "Site",
     "Solver",
     "Steered",
-    "TensorLaw",
     "Training",
     "Transform",
     "WholeMetric",

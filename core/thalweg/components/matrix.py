@@ -38,6 +38,36 @@ class Matrix:
         return (self._transposed @ flat.T).T.reshape(*multiplier.shape[:-1], self.cells)
 
     @cached_property
+    def disjoint(self) -> bool:
+        """Whether no cell is in two rows, so that `G diag(v) G^T` is diagonal."""
+        import numpy as np
+
+        return bool((np.bincount(self.sparse.indices, minlength=self.cells) <= 1).all())
+
+    @cached_property
+    def squares(self) -> Matrix:
+        """`P` with `P v = vec(G diag(v) G^T)`, `(k k, n)`; of its diagonal, `(k, n)`, if disjoint."""
+        import numpy as np
+        from scipy.sparse import csr_array
+
+        if self.disjoint:
+            return Matrix(self.sparse.power(2))
+        columns = self.sparse.tocsc()
+        many = np.diff(columns.indptr)
+        column = np.repeat(np.arange(self.cells), many)
+        first = np.repeat(np.arange(columns.nnz), many[column])
+        begin = np.repeat(np.cumsum(many[column]) - many[column], many[column])
+        second = columns.indptr[:-1][column[first]] + np.arange(len(first)) - begin
+        at = columns.indices.astype(np.int64)[first] * self.count + columns.indices[second]
+        values = columns.data[first] * columns.data[second]
+        return Matrix(csr_array((values, (at, column[first])), shape=(self.count**2, self.cells)))
+
+    def gram(self, variance: Array) -> Array:
+        """`G diag(v) G^T`: `(..., n)` to `(..., k, k)`, or to its diagonal `(..., k)` if disjoint."""
+        flat = self.squares.times(variance)
+        return flat if self.disjoint else flat.reshape(*flat.shape[:-1], self.count, self.count)
+
+    @cached_property
     def _transposed(self) -> Any:
         return self.sparse.T.tocsr()
 

@@ -5,6 +5,6 @@ from __future__ import annotations
 from ..components.grid import grid_of
 from ..components.held import Held
 from ..components.rows import Gaps, applied, factors
-from ..components.system import System, systems
+from ..components.system import System, missing_throughout, systems
 
-__all__ = ["Gaps", "Held", "System", "applied", "factors", "grid_of", "systems"]
+__all__ = ["Gaps", "Held", "System", "applied", "factors", "grid_of", "missing_throughout", "systems"]

@@ -17,7 +17,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .layout import Layout, layouts
+from .layout import InUnits, Layout, layouts
 from .learner import TorchLearner, TorchSolver
 from .options import TrainOptions
 
@@ -53,6 +53,7 @@ __all__ = [
     "Batch",
     "BatchObjective",
     "FromLast",
+    "InUnits",
     "Layout",
     "Loader",
     "Objective",

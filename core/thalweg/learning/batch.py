@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import xarray as xr
     from torch import Tensor
 
     from .chunk_files import Array
@@ -34,8 +33,6 @@ class Batch:
     """Steps of the training before this one."""
     known: Mapping[str, Tensor] = field(default_factory=dict)
     """What laws know of these samples: targets and parameters, made where the batch is read."""
-    context: xr.Dataset | None = None
-    """The inputs with their coordinates, where a law is held while learning."""
     rows: Callable[[Tensor], Tensor] = own
     """The rows (samples) of a tensor on all ranks, in rank order, with their gradient."""
 

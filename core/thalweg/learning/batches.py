@@ -88,7 +88,6 @@ def on_device(
         weight,
         step,
         _tensors(read.known, device),
-        read.context,
         own if ranks is None else ranks.rows,
     )
 

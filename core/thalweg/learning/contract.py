@@ -153,4 +153,5 @@ class LearnedNetwork(Fitted):
         return Signature(self.output.fields, {**self.output.sizes, **truth.sizes})
 
     _network: nn.Module | None = PrivateAttr(None)
+    _grid: Any = PrivateAttr(None)
     _parts: tuple[NetworkLearner, tuple[Hold, ...]] | None = PrivateAttr(None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..components import Component, Hold
 from ..components.signature import Signature
 from ..samples import Samples
+from .knowing import Holding
 from .options import TrainOptions
 from .scaling import Scales
 
@@ -29,6 +31,11 @@ class Job:
     options: TrainOptions
     holds: tuple[Hold, ...]
     folder: Path
+
+    @cached_property
+    def holding(self) -> Holding:
+        """Its laws, on the grid of its samples."""
+        return Holding(self.holds, self.train.grid)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -52,7 +59,7 @@ class Job:
             wanted=self.wanted,
             output=self.learner.gives(self.given, self.wanted),
             scales=self.scales,
-            holds=tuple({"hold": _named(law), "by": _named(hold.enforcer)} for hold in holds for law in hold.laws),
+            holds=tuple({"hold": [_named(law) for law in hold.laws], "by": _named(hold.enforcer)} for hold in holds),
             batch=self.piece,
             device=self.options.device,
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from ..components import Hold, OperatorEnforcer
+from ..components import OperatorEnforcer
+from ..components.held import Held
 from ..components.signature import Signature
 from ..errors import HandshakeError
 from .layout import Layout
@@ -31,42 +32,48 @@ class Unscaled(nn.Module):
         self.network, self.given, self.wanted, self.scales = network, given, wanted, scales
         self._given, self._wanted = Scaler(given, scales), Scaler(wanted, scales)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, known: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
         self._given.to(inputs.device)
         self._wanted.to(inputs.device)
         return self._wanted.unscale(self.network(self._given.scale(inputs)))
 
 
 class Scaled(nn.Module):
-    """The inverse: a network in units, as one that takes and gives scaled fields."""
+    """The inverse: a network in units, as one that takes and gives scaled fields; it takes what laws know as well."""
 
     def __init__(self, network: nn.Module, given: Layout, wanted: Layout, scales: Scales) -> None:
         super().__init__()
         self.network = network
         self._given, self._wanted = Scaler(given, scales), Scaler(wanted, scales)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, known: Mapping[str, Tensor]) -> Tensor:
         self._given.to(inputs.device)
         self._wanted.to(inputs.device)
-        return self._wanted.scale(self.network(self._given.unscale(inputs)))
+        return self._wanted.scale(self.network(self._given.unscale(inputs), known))
 
 
 def network_of(
-    learner: NetworkLearner, *, given: Signature, wanted: Signature, scales: Scales, holds: Sequence[Hold]
+    learner: NetworkLearner,
+    *,
+    given: Signature,
+    wanted: Signature,
+    scales: Scales,
+    wrappers: Mapping[str, tuple[OperatorEnforcer, Held]],
 ) -> nn.Module:
-    """What the learner builds, in its coordinates, wrapped by its operator enforcers, scaled in and out."""
+    """What the learner builds, in its coordinates, wrapped by its operator enforcers, scaled in and out.
+
+    With `wrappers` it takes what laws know beside its inputs.
+    """
     network = learner.build(given, wanted)
     if learner.coordinates == "moving":
         _refuse_all_but_maps(learner, given, wanted)
         network = Moving(network)
-    wrappers = [(hold.enforcer, law) for hold in holds for law in hold.laws if hold.site == "operator"]
     if not wrappers:
         return network
     inputs, outputs = Layout.of(given), Layout.of(wanted)
-    wrapped: nn.Module = Unscaled(network, inputs, outputs, scales)
-    for enforcer, law in wrappers:
-        assert isinstance(enforcer, OperatorEnforcer)
-        wrapped = enforcer.wrap(wrapped, law)
+    wrapped: Any = Unscaled(network, inputs, outputs, scales)
+    for prefix, (enforcer, held) in wrappers.items():
+        wrapped = enforcer.wrap(wrapped, held, prefix)
     return Scaled(wrapped, inputs, outputs, scales)
 
 

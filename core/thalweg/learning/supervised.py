@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..components import LossEnforcer
+from ..components import Fields
 from .batch import Batch
 from .feeding import Fed, Feeding
 from .job import Job
+from .knowing import Bound, under
 from .layout import Layout
 from .mean_error import mean_squared_error
 from .objective import Objective
-from .tensors import Scaler, grid_of, stacked
+from .tensors import Scaler, stacked
 
 LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -29,42 +31,45 @@ class Supervised(Objective):
         self._wanted = Scaler(Layout.of(job.wanted), job.scales).to(device)
         self._feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
         self._places = self._feeding.places(dict(job.train.data.coords), device)
-        self._penalties = [
-            (hold.enforcer, law) for hold in job.holds for law in hold.laws if isinstance(hold.enforcer, LossEnforcer)
-        ]
+        self._holding = job.holding
 
     def terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """The loss."""
-        wanted = self._job.wanted
         fed, target = self.scaled(batch)
         lower = LOWER.get(self._job.options.precision)
         with torch.autocast(self._device.type, lower, enabled=lower is not None):
-            estimate, loss = self.learned_from(fed, target, step=batch.step)
-        if self._penalties:
-            assert batch.context is not None
-            by_name, grid = self._by_name(estimate), grid_of(wanted, inputs=batch.context)
-            for enforcer, law in self._penalties:
-                loss = loss + enforcer.penalty(law, by_name, batch.context, grid=grid)
+            estimate, loss = self.learned_from(fed, target, step=batch.step, known=batch.known)
+        for prefix, (enforcer, held) in self._holding.penalties.items():
+            loss = loss + enforcer.penalty(self._fields(estimate), held, under(prefix, batch.known))
         return {"loss": loss}
 
     def scaled(self, batch: Batch) -> tuple[Fed, Tensor]:
         """What the network is fed, and what it is compared with."""
         return self._feeding(batch.inputs, self._places), self._wanted.scale(stacked(batch.truth, self._job.wanted))
 
-    def _by_name(self, estimate: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def _fields(self, estimate: Tensor | Mapping[str, Tensor]) -> Fields:
         """The fields in their units; of a mean and a variance, the mean."""
+        layout, wanted = Layout.of(self._job.wanted), self._job.wanted
+        units = {each.name: each.units for each in wanted.fields}
         if isinstance(estimate, Mapping):
-            return estimate
-        names = Layout.of(self._job.wanted).names
-        fields = self._wanted.unscale(estimate[..., : len(names)])
-        return {name: fields[..., i] for i, name in enumerate(names)}
+            values = {name: each for name, each in estimate.items() if name in layout.names}
+            points = {name: each for name, each in estimate.items() if name not in layout.names}
+            return Fields(values, dict.fromkeys(values, ("sample", "point")), units, points)
+        fields = self._wanted.unscale(estimate[..., : len(layout.names)])
+        members = ("member",) if estimate.ndim > len(layout.dims) + 2 else ()
+        dims = ("sample", *members, *layout.dims)
+        values = {name: fields[..., i] for i, name in enumerate(layout.names)}
+        return Fields(values, dict.fromkeys(values, dims), units)
 
-    def learned_from(self, inputs: Fed, truth: Tensor, *, step: int) -> tuple[Tensor | Mapping[str, Tensor], Tensor]:
+    def learned_from(
+        self, inputs: Fed, truth: Tensor, *, step: int, known: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor | Mapping[str, Tensor], Tensor]:
         """Estimate and loss of scaled fields, without penalties."""
-        own = self.learner.objective(self.network, inputs, truth, step=step)
+        network: Any = Bound(self.network, known or {}) if self._holding.wrappers else self.network
+        own = self.learner.objective(network, inputs, truth, step=step)
         if own is not None:
             return own
-        estimate = self.network(inputs)
+        estimate = network(inputs)
         filled = truth
         if estimate.shape == truth.shape:
             # An unknown truth is taken for what is estimated, so that it adds nothing to a loss that knows no masks.

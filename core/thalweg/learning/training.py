@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ..samples import Samples
+    from .chunk_files import Array
 
 NETWORK = "network"
 """The module that is solved with."""
@@ -90,12 +91,14 @@ def _train(job: Job, ranks: Ranks, report: Report, device: torch.device) -> dict
 
 
 def _network(job: Job, device: torch.device) -> nn.Module:
-    made = network_of(job.learner, given=job.given, wanted=job.wanted, scales=job.scales, holds=job.holds).to(device)
+    made = network_of(
+        job.learner, given=job.given, wanted=job.wanted, scales=job.scales, wrappers=job.holding.wrappers
+    ).to(device)
     if job.options.compile:
         # After a sample went through: what a network finds once for a shape is then there, and need not be traced.
         feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
         with torch.no_grad(), aside(0, device), device:
-            made.eval()(feeding.example(job.wanted))
+            made.eval()(feeding.example(job.wanted), *_example(job, device))
         made.train().compile()
     return made
 
@@ -136,20 +139,28 @@ def _loop_options(job: Job, judge: Judge | None) -> LoopOptions:
 @contextmanager
 def _reading(job: Job, samples: Samples, device: torch.device, *, batch: int) -> Iterator[Loader]:
     reader = reader_of(samples, batch=batch, threads=job.options.readers)
-    laws = any(hold.site == "loss" for hold in job.holds)
-    context = _Context(samples, oracle=any(hold.oracle for hold in job.holds)) if laws else None
+    context = _Context(samples, oracle=any(hold.oracle for hold in job.holds)) if job.holding else None
     try:
-        yield Loader(reader, largest=job.piece, pinned=device.type == "cuda", context=context)
+        yield Loader(reader, largest=job.piece, pinned=device.type == "cuda", context=context, known=job.holding.known)
     finally:
         reader.close()
 
 
+def _example(job: Job, device: torch.device) -> tuple[dict[str, Tensor], ...]:
+    """What laws in the network know of one sample."""
+    if not job.holding.wrappers:
+        return ()
+    inputs, truth = job.train.inputs([0]), job.train.truth([0])
+    known = job.holding.known(context_of(inputs, job.wanted, truth))
+    return ({name: torch.from_numpy(each).to(device) for name, each in known.items()},)
+
+
 class _Context:
-    """What laws may know of a batch."""
+    """What laws may know of a batch, from the arrays that were read."""
 
     def __init__(self, samples: Samples, *, oracle: bool) -> None:
         self.samples, self.oracle = samples, oracle
 
-    def __call__(self, at: list[int]) -> xr.Dataset:
-        truth = self.samples.truth(at) if self.oracle else None
-        return context_of(self.samples.inputs(at), self.samples.wanted, truth)
+    def __call__(self, at: list[int], inputs: Mapping[str, Array], truth: Mapping[str, Array]) -> xr.Dataset:
+        known = self.samples.filled(at, truth, side="truth") if self.oracle else None
+        return context_of(self.samples.filled(at, inputs, side="inputs"), self.samples.wanted, known)

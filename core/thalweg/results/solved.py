@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from ..boundaries.options import in_yaml
 from ..components import Hold, Learner, Method, OutputEnforcer, Solver, Steered
 from ..components.calls import call
-from ..components.held import Held
+from ..components.grid import grid_of
+from ..components.holding import handed_on
 from ..components.signature import Signature, shake
 from ..errors import HandshakeError
 from ..recipes.preparation import Preparation, refuse_without_inverse
@@ -124,9 +125,8 @@ class Solved:
             solver = call(solver, solver.steered, steering, name=self.name)
         gives = solver.gives(Signature.of(inputs), wanted)
         estimate = checked(call(solver, solver.solve, inputs, wanted, name=self.name), gives, by=self.name)
-        for hold in holds:
+        for hold, held in handed_on(holds, grid_of(estimate, inputs)):
             if isinstance(hold.enforcer, OutputEnforcer):
-                held = Held.of(hold.laws, estimate, inputs)
                 found = call(hold.enforcer, hold.enforcer.hold, estimate, held, context_of(inputs, wanted))
                 estimate = checked(found, gives, by=hold.enforcer.name, strict=False)
         return estimate

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..components import Hold, Method, OutputEnforcer, Steered
 from ..components.calls import call
-from ..components.held import Held
+from ..components.holding import handed_on
 from ..components.signature import Signature
 from ..recipes.registry import Registry
 from ..results.estimates import checked, context_of, estimate_at, with_owners
@@ -96,17 +96,19 @@ class Estimating:
             inputs = samples.inputs(at)
         sizes = samples.sizes(at)
         wanted, gives = (_of_batch(each, sizes) for each in (self.wanted, self.gives))
-        estimate = self._free(inputs, wanted, gives, at)
-        for hold in self.holds:
+        truth = samples.truth(at) if any(hold.oracle for hold in self.holds) else None
+        estimate = self._free(inputs, wanted, gives, at, truth)
+        for hold, held in handed_on(self.holds, samples.grid):
             if isinstance(hold.enforcer, OutputEnforcer):
-                context = context_of(inputs, wanted, samples.truth(at) if hold.oracle else None)
-                held = Held(hold.laws, samples.grid, oracle=hold.oracle)
+                context = context_of(inputs, wanted, truth if hold.oracle else None)
                 found = call(hold.enforcer, hold.enforcer.hold, estimate, held, context)
                 estimate = checked(found, gives, by=hold.enforcer.name, strict=False)
         Writer(f"{self.folder}/data", samples, self.batch).put(estimate, number)
         mark(self.folder, f"batch-{number}")
 
-    def _free(self, inputs: xr.Dataset, wanted: Signature, gives: Signature, at: slice, /) -> xr.Dataset:
+    def _free(
+        self, inputs: xr.Dataset, wanted: Signature, gives: Signature, at: slice, truth: xr.Dataset | None, /
+    ) -> xr.Dataset:
         if self.free:
             return estimate_at(self.free, at)
         solver = solver_of(self.method, self.solver, registry=self.registry)
@@ -114,6 +116,9 @@ class Estimating:
         if steering:
             assert isinstance(solver, Steered)
             solver = call(solver, solver.steered, steering, name=self.method.name)
+        if any(hold.oracle and hold.site == "operator" for hold in self.holds):
+            # A law in the network that looks at the truth finds it among what is known.
+            inputs = context_of(inputs, wanted, truth)
         estimate = call(solver, solver.solve, inputs, wanted, name=self.method.name)
         return with_owners(checked(estimate, gives, by=self.method.name), inputs)
 

@@ -70,7 +70,7 @@ def _objective(case: Any) -> Supervised:
     job = Job(case.method, train, None, given, wanted, scales, options, (), Path())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = network_of(case.method, given=given, wanted=wanted, scales=scales, holds=())
+        network = network_of(case.method, given=given, wanted=wanted, scales=scales, wrappers={})
     for each in network.modules():
         if isinstance(each, torch.nn.modules.dropout._DropoutNd):
             each.p = 0.0

@@ -104,8 +104,6 @@ def register_enforcers(register: Register[Enforcer]) -> None:
     from .enforcers.probconserv import ProbConserv
 
     register("additive", Additive)
-    # The name it has in print: HardC is the same projection.
-    register("hard", Additive)
     register("last-layer", LastLayer)
     register("multiplicative", Multiplicative)
     register("penalty", Penalty)
