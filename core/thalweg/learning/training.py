@@ -138,7 +138,9 @@ def _loop_options(job: Job, judge: Judge | None) -> LoopOptions:
 
 @contextmanager
 def _reading(job: Job, samples: Samples, device: torch.device, *, batch: int) -> Iterator[Loader]:
-    reader = reader_of(samples, batch=batch, threads=job.options.readers)
+    options = job.options
+    kept = job.folder if options.keep_decoded and options.epochs > 1 else None
+    reader = reader_of(samples, batch=batch, threads=options.readers, folder=kept, sharing=options.ranks)
     context = _Context(samples, oracle=any(hold.oracle for hold in job.holds)) if job.holding else None
     try:
         yield Loader(reader, largest=job.piece, pinned=device.type == "cuda", context=context, known=job.holding.known)
