@@ -24,6 +24,7 @@ import torch
 import xarray as xr
 from _markdown import cell, table
 from thalweg import LinearLaw, OperatorEnforcer
+from thalweg.laws import grid_of
 from thalweg_boon.enforcers.boon import Boon
 from thalweg_boon.enforcers.boundary_channel import BoundaryChannel
 from thalweg_boon.laws.dirichlet import Dirichlet
@@ -145,7 +146,7 @@ def run(
         estimate = network(inputs[score])
     scored = data.isel(sample=score)
     field = scored[case.output].copy(data=estimate[..., 0].double().numpy()).to_dataset(name=case.output)
-    gaps = [law.residual(field, scored)[case.output].values.ravel() for law in case.laws]
+    gaps = [law.residual(field, scored, grid_of(field, scored))[case.output].values.ravel() for law in case.laws]
     return {
         "error": float(relative(estimate, truth[score])),
         "boundary": float(np.sqrt(np.mean(np.concatenate(gaps) ** 2))),

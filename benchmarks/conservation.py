@@ -30,6 +30,7 @@ import yaml
 os.environ.setdefault("THALWEG_TRACKING", "off")
 
 from thalweg import Law, Registry
+from thalweg.laws import grid_of
 from thalweg.pipeline import execute
 from thalweg.recipes.planning import plans
 from thalweg.results.estimates import context_of
@@ -103,7 +104,13 @@ def scores(row: Row, problem: str, options: argparse.Namespace) -> dict[float, n
     law = registry.make("laws", yaml.safe_load(MASS))
     assert isinstance(law, Law)
     middle = {"time": truth.sizes["time"] // 2}
-    error = law.residual(estimate, context_of(inputs, samples.wanted))["u"].isel(middle).squeeze("row")
+    error = (
+        law.residual(
+            estimate, context_of(inputs, samples.wanted), grid_of(estimate, context_of(inputs, samples.wanted))
+        )["u"]
+        .isel(middle)
+        .squeeze("row")
+    )
     density = LogLikelihood().statistics(estimate.isel(middle), truth.isel(middle))["log_density"]
     assert isinstance(density, xr.DataArray)
     squares = (estimate["u"] - truth["u"]).isel(middle) ** 2

@@ -8,6 +8,9 @@ from a zarr store: decoded, checked by CRC-32C where a codec says so, cut, in tw
 synthetic: (event, 49, 384, 384) uint8, about 4/5 zeros, windows of 25 frames, 3 to an event, 8 to a batch; and (time,
 180, 360) float32, smooth with noise, windows of 26 steps, 8 to a batch.
 
+With `kept` the loader keeps what it decoded in a temporary file, as a training does, and an epoch after the first is
+timed; `disk` says how much that takes, over the size of the store.
+
 `/ stack` and `/ into` are ratios by the clock; `work` is that of `into` by the time of all processors, which others on
 the machine do not spoil, and which counts the loader's two threads twice. `decoded` is how often a chunk was decoded or
 mapped in an epoch, `stall` the share of an epoch spent waiting where each batch is used for 20 ms, `memory` the peak
@@ -109,9 +112,15 @@ def timed(read_all: Callable[[], int]) -> tuple[float, float]:
 
 
 def measured(
-    values: Array, mapped: Array, data: xr.Dataset, shuffle: Literal["blocks", "windows"], repeat: int
+    values: Array,
+    mapped: Array,
+    data: xr.Dataset,
+    shuffle: Literal["blocks", "windows"],
+    repeat: int,
+    *,
+    folder: Path | None,
 ) -> dict[str, float]:
-    reader: Any = reader_of(Samples.of(data), batch=BATCH)
+    reader: Any = reader_of(Samples.of(data), batch=BATCH, folder=folder)
     order = batches(reader, batch=BATCH, seed=0, epoch=0, shuffle=shuffle)
     index = windows(reader, order)
     memory = np.zeros((BATCH, *values[index[0][0]].shape), values.dtype)
@@ -155,13 +164,13 @@ def measured(
     }
 
 
-def extra_memory(data: xr.Dataset) -> float:
+def extra_memory(data: xr.Dataset, folder: Path | None) -> float:
     """Peak of the loader beyond the batch in use, in batches."""
     reader = reader_of(Samples.of(data), batch=BATCH)
     order = batches(reader, batch=BATCH, seed=0, epoch=0, shuffle="blocks")
     reader.close()
     tracemalloc.start()
-    reader = reader_of(Samples.of(data), batch=BATCH)
+    reader = reader_of(Samples.of(data), batch=BATCH, folder=folder)
     for _ in Loader(reader, largest=BATCH)(order):
         pass
     peak = tracemalloc.get_traced_memory()[1]
@@ -182,12 +191,15 @@ def rows(events: int, repeat: int, codecs: list[str], folder: Path) -> Iterator[
             data = stored(values, folder / "store", chunk, CODECS[codec])
             size = sum(file.stat().st_size for file in (folder / "store").rglob("*") if file.is_file())
             shuffles: tuple[Literal["blocks", "windows"], ...] = ("blocks", "windows")
-            for shuffle in shuffles:
-                found = measured(values, mapped, data, shuffle, repeat)
+            keeping = (None, folder) if CODECS[codec][:1] and codec != "crc" else (None,)
+            for shuffle, kept in itertools.product(shuffles, keeping):
+                found = measured(values, mapped, data, shuffle, repeat, folder=kept)
                 shown = [f"{found[key]:.0f}" for key in ("stack", "into", "loader")]
                 shown += [f"{found[key]:.2f}" for key in ("to stack", "to into", "work", "decoded", "stall")]
-                what = [str(values.dtype), "x".join(map(str, chunk)), codec, f"{values.nbytes / size:.2f}", shuffle]
-                yield f"| {' | '.join(what + shown)} | {extra_memory(data):.2f} |"
+                ratio = values.nbytes / size
+                what = [str(values.dtype), "x".join(map(str, chunk)), codec, f"{ratio:.2f}", shuffle]
+                disk = f"{ratio:.2f}" if kept else ""
+                yield f"| {' | '.join(what)} | {disk} | {' | '.join(shown)} | {extra_memory(data, kept):.2f} |"
 
 
 def main() -> None:
@@ -198,10 +210,10 @@ def main() -> None:
     given = parser.parse_args()
     out = sys.stdout
     out.write(
-        "| data | chunk | codecs | ratio | order | stack | into | loader | / stack | / into | work | decoded | stall "
-        "| memory |\n"
+        "| data | chunk | codecs | ratio | order | kept: disk | stack | into | loader | / stack | / into | work "
+        "| decoded | stall | memory |\n"
     )
-    out.write(f"{'|---' * 14}|\n")
+    out.write(f"{'|---' * 15}|\n")
     with tempfile.TemporaryDirectory() as folder:
         for row in rows(given.events, given.repeat, given.codecs, Path(folder)):
             out.write(row + "\n")

@@ -28,7 +28,8 @@ import torch
 import xarray as xr
 import yaml
 from _markdown import cell, table
-from thalweg import LinearLaw, Registry, Samples, scalars
+from thalweg import Held, LinearLaw, Registry, Samples, scalars
+from thalweg.laws import grid_of
 from thalweg.pipeline import Execution
 from thalweg.recipes.planning import plans
 from thalweg.results.estimates import context_of
@@ -149,7 +150,7 @@ class House:
         context, truth = _known(samples)
         free = xr.concat(members, "member").transpose("sample", "member", ...)
         start = time.process_time()
-        held = ProbConserv().hold(free, (held_by,), context)
+        held = ProbConserv().hold(free, Held.of((held_by,), free, context), context)
         seconds = time.process_time() - start
         return {
             ("none", f"ensemble of {MEMBERS}"): _scored(free, truth, held_by, context, training, inference),
@@ -167,7 +168,7 @@ def _scored(
     members: xr.Dataset, truth: xr.Dataset, law: LinearLaw, context: xr.Dataset, training: float, inference: float
 ) -> Row:
     mean = members.mean("member")
-    left = abs(law.residual(mean, context)["u"]).mean()
+    left = abs(law.residual(mean, context, grid_of(mean, context))["u"]).mean()
     return Row(float(score(RelativeL2(), mean, truth).overall), float(left), training, inference)
 
 

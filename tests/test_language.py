@@ -175,7 +175,7 @@ def test_what_an_option_may_be_is_said_in_words(kind: str, name: str, option: st
             "laws",
             {"boundary-flux": {"variable": "u", "dim": "x", "side": "up"}},
             "boundary-flux.side: 'up' is none of the allowed words\n"
-            "  allowed: left, right or both (end of the dim: its first point, its last, or both)\n  do: change 'side'",
+            "  allowed: left, right or both (end of the dim: its first point, its last, or both; not read where ",
         ),
     ],
 )

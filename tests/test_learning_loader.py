@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from thalweg import Samples
 from thalweg.errors import CorruptError
+from thalweg.learning.chunks import Chunks
 from thalweg.learning.loader import Loader
 from thalweg.learning.order import batches, pieces
 from thalweg.learning.reader import Reader, SampleReader, ZarrReader, reader_of
@@ -102,11 +104,12 @@ def test_it_reads_what_samples_read(tmp_path: Path, layout: dict[str, Any]) -> N
         {"a": layout["chunks"], "b": layout["chunks"][::1]},
         samples=layout["spec"],
     )
-    reader = reader_of(Samples.of(data), batch=layout["batch"], threads=2)
-    assert isinstance(reader, ZarrReader)
-    equal(reader, layout["at"])
-    equal(reader, layout["at"][::-1])
-    reader.close()
+    for folder in (None, tmp_path):
+        reader = reader_of(Samples.of(data), batch=layout["batch"], threads=2, folder=folder)
+        assert isinstance(reader, ZarrReader)
+        equal(reader, layout["at"])
+        equal(reader, layout["at"][::-1])
+        reader.close()
 
 
 def test_pairs_are_read_by_their_dim(tmp_path: Path) -> None:
@@ -154,9 +157,14 @@ def test_any_codec_gives_the_same(tmp_path: Path, codecs: str) -> None:
     spec = {"kind": "windows", "dim": "time", "inputs": 3, "targets": 2}
     data = xr.open_zarr(tmp_path / "data", consolidated=False, chunks=None, mask_and_scale=False)
     data = data.assign(window_start=("window", np.arange(38))).assign_attrs(samples=spec)
-    reader = reader_of(Samples.of(data), batch=4)
-    assert isinstance(reader, ZarrReader)
-    equal(reader, np.arange(38))
+    for folder in (None, tmp_path):
+        reader = reader_of(Samples.of(data), batch=4, folder=folder)
+        assert isinstance(reader, ZarrReader)
+        equal(reader, np.arange(38))
+        equal(reader, np.arange(38))
+        own = reader._sources[0].chunks
+        assert own.mappable == (folder is not None or codecs in ("plain", "crc"))
+        assert (own._decoded is None) == (folder is None or codecs in ("plain", "crc"))
 
 
 def test_what_is_not_a_whole_zarr_array_is_read_by_samples(tmp_path: Path) -> None:
@@ -316,3 +324,26 @@ def test_memory_is_that_of_three_batches(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert 2 * reader.nbytes(8) < peak <= 3.02 * reader.nbytes(8)
+
+
+def test_chunks_that_are_kept_are_decoded_once_and_leave_no_file(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "kept").mkdir()
+    data = events(tmp_path / "data", count=12)
+    decoded: list[Any] = []
+    read = Chunks.read
+    monkeypatch.setattr(Chunks, "read", lambda self, key, out: (decoded.append(key), read(self, key, out))[1])
+    reader = reader_of(Samples.of(data), batch=2, folder=tmp_path / "kept")
+    for epoch in range(3):
+        for batch in Loader(reader, largest=2)(batches(reader, batch=2, seed=0, epoch=epoch, shuffle="windows")):
+            equal(reader, batch.positions.tolist())
+    assert len(decoded) == len(set(decoded)) > 1
+    assert not list((tmp_path / "kept").iterdir()), "the file has no name, so that nothing has to be removed"
+    reader.close()
+
+
+def test_a_disk_without_room_keeps_nothing(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    data = events(tmp_path / "data")
+    reader = reader_of(Samples.of(data), batch=2, folder=tmp_path)
+    assert isinstance(reader, ZarrReader)
+    assert not reader._sources[0].chunks.mappable

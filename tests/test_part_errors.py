@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import xarray as xr
 import yaml
-from thalweg import Registry
+from thalweg import Held, Registry
 from thalweg.components.calls import call
 from thalweg.errors import EstimateError, PartError, PlannedPartError, RecipeError, RunError
 from thalweg.pipeline import execute
@@ -110,7 +110,7 @@ class Learns(Learner):
 class Above(Law):
     """Nothing is below zero."""
     fails: str = ""
-    def residual(self, fields, context):
+    def residual(self, fields, context, grid):
         fail(self, "residual")
         return fields[["field"]].clip(max=0).assign(field=lambda d: d["field"].assign_attrs(units="1"))
 
@@ -118,9 +118,9 @@ class Above(Law):
 class Raises(OutputEnforcer):
     """Raises to zero."""
     fails: str = ""
-    def hold(self, estimate, laws, context):
+    def hold(self, estimate, held, context):
         fail(self, "hold")
-        [law.residual(estimate, context) for law in laws if law.fails == "inside"]
+        [law.residual(estimate, context, held.grid) for law in held.laws if law.fails == "inside"]
         return estimate
 
 
@@ -272,8 +272,8 @@ def test_the_part_inside_is_named_and_not_the_one_around_it(raising: ModuleType)
     object.__setattr__(law, "_name", "above")
 
     def hold() -> None:
-        enforcer.hold(data, (law,), data)
-        law.residual(data, data)
+        enforcer.hold(data, Held((law,), data), data)
+        law.residual(data, data, data)
 
     with pytest.raises(PartError, match=r"^`residual` of above raised Odd"):
         call(enforcer, hold)

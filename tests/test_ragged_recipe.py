@@ -14,6 +14,7 @@ from pydantic import Field
 from thalweg import (
     Dataset,
     Fitted,
+    Held,
     Law,
     Learner,
     Metric,
@@ -135,14 +136,14 @@ class Scaled(Learner):
 class Total(Law):
     """The weights of a graph add up to its total."""
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         return (_added(fields["weight"]) - context["total"]).assign_attrs(units="kg").to_dataset(name="total")
 
 
 class Positive(Law):
     """No weight is below zero: a residual at each node."""
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         return fields["weight"].clip(max=0).assign_attrs(units="kg").to_dataset(name="below")
 
 
@@ -151,7 +152,7 @@ class Shift(OutputEnforcer):
 
     takes: ClassVar[tuple[type[Law], ...]] = (Law,)
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
         weight = estimate["weight"]
         count = _added(xr.ones_like(weight).where(weight.notnull()))
         missing = (context["total"] - _added(weight)) / count.where(count > 0)
@@ -165,7 +166,7 @@ class Keep(OutputEnforcer):
 
     takes: ClassVar[tuple[type[Law], ...]] = (Law,)
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
         return estimate
 
 
@@ -393,8 +394,8 @@ class Crowd(Sum):
 class Crowded(Positive):
     """A residual that depends on the other graphs of the batch."""
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
-        found = super().residual(fields, context)
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+        found = super().residual(fields, context, grid)
         return (found - found.mean()).map(lambda each: each.assign_attrs(units="kg"))
 
 

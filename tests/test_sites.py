@@ -13,6 +13,7 @@ import xarray as xr
 from thalweg import (
     Fitted,
     HandshakeError,
+    Held,
     Hold,
     Law,
     Learner,
@@ -84,7 +85,7 @@ class Zero(Law):
 
     variable: str = "temperature"
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         assert context["target_lead"].values.tolist() == [1, 2, 3, 4]
         return fields[[self.variable]]
 
@@ -95,7 +96,7 @@ class Happens(Law):
     oracle: ClassVar[bool] = True
     variable: str = "temperature"
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         truth = context[f"truth_{self.variable}"].rename(target_lead="lead")
         return (fields[self.variable] - truth.variable).to_dataset(name=self.variable)
 
@@ -117,9 +118,9 @@ class WhileSampling(SamplingEnforcer):
 class ToTheTruth(OutputEnforcer):
     """Subtracts the residual."""
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
-        for law in laws:
-            estimate = estimate - law.residual(estimate, context)
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
+        for law in held.laws:
+            estimate = estimate - law.residual(estimate, context, held.grid)
         return estimate
 
 

@@ -5,11 +5,13 @@ from .components import (
     Dataset,
     Demand,
     Enforcer,
+    FaceLaw,
     Fitted,
     Hold,
     IndexTransform,
     Law,
     Learner,
+    Line,
     LinearLaw,
     Loss,
     LossEnforcer,
@@ -28,6 +30,7 @@ from .components import (
     Transform,
     WholeMetric,
 )
+from .components.held import Held
 from .components.hookspecs import Register, hookimpl
 from .components.signature import Field, Signature, shake
 from .components.totals import Totals
@@ -60,14 +63,17 @@ __all__ = [
     "Demand",
     "Enforcer",
     "EstimateError",
+    "FaceLaw",
     "Field",
     "Finished",
     "Fitted",
     "HandshakeError",
+    "Held",
     "Hold",
     "IndexTransform",
     "Law",
     "Learner",
+    "Line",
     "LinearLaw",
     "Loss",
     "LossEnforcer",

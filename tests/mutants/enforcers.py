@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 from thalweg import (
+    Held,
     Law,
     LinearLaw,
     OutputEnforcer,
@@ -24,50 +25,50 @@ class Nearest(OutputEnforcer):
 
     takes: ClassVar[tuple[type[Law], ...]] = (LinearLaw,)
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
         array = estimate["field"]
-        linear = [law for law in laws if isinstance(law, LinearLaw)]
+        linear = [law for law in held.laws if isinstance(law, LinearLaw)]
         whole = {dim: slice(0, array.sizes[dim]) for dim in ("y", "x")}
-        matrix = np.concatenate([law.rows(estimate).block(whole).toarray() for law in linear])
-        residual = xr.concat([law.residual(estimate, context)["field"] for law in linear], "row")
+        matrix = np.concatenate([law.rows(held.grid).block(whole).toarray() for law in linear])
+        residual = xr.concat([law.residual(estimate, context, held.grid)["field"] for law in linear], "row")
         change = residual.transpose("sample", "lead", "row").values @ np.linalg.pinv(matrix).T
         moved = (array.transpose("sample", "lead", "y", "x").values - change.reshape(array.shape)).astype(array.dtype)
         return estimate.assign(field=array.copy(data=moved))
 
 
 class Idle(Nearest):
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
         return estimate
 
 
 class OneByOne(Nearest):
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
-        for law in laws:
-            estimate = super().hold(estimate, (law,), context)
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
+        for law in held.laws:
+            estimate = super().hold(estimate, Held((law,), held.grid), context)
         return estimate
 
 
 class Nameless(Nearest):
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
-        held = super().hold(estimate, laws, context)
-        return held.assign(field=held["field"].drop_attrs())
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
+        found = super().hold(estimate, held, context)
+        return found.assign(field=found["field"].drop_attrs())
 
 
 class Meddles(Nearest):
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
-        held = super().hold(estimate, laws, context)
-        return held.assign({enforcers.BYSTANDER: held[enforcers.BYSTANDER] * 2})
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
+        found = super().hold(estimate, held, context)
+        return found.assign({enforcers.BYSTANDER: found[enforcers.BYSTANDER] * 2})
 
 
 class InPlace(Nearest):
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
-        estimate["field"] = super().hold(estimate, laws, context)["field"]
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
+        estimate["field"] = super().hold(estimate, held, context)["field"]
         return estimate
 
 
 class Sharpens(Nearest):
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
-        return super().hold(estimate.assign(field=(1.2 * estimate["field"]).assign_attrs(units="1")), laws, context)
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
+        return super().hold(estimate.assign(field=(1.2 * estimate["field"]).assign_attrs(units="1")), held, context)
 
 
 class Blanks(Nearest):
@@ -75,7 +76,7 @@ class Blanks(Nearest):
 
     takes: ClassVar[tuple[type[Law], ...]] = (Above,)
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
         array = estimate["field"]
         return estimate.assign(field=(array * np.nan).assign_attrs(array.attrs))
 
@@ -83,10 +84,10 @@ class Blanks(Nearest):
 class Holes(Nearest):
     """One value of many is lost."""
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
-        held = super().hold(estimate, laws, context)
-        array = held["field"]
-        return held.assign(field=array.where(array < array.max()).assign_attrs(array.attrs))
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
+        found = super().hold(estimate, held, context)
+        array = found["field"]
+        return found.assign(field=array.where(array < array.max()).assign_attrs(array.attrs))
 
 
 class Flattens(OutputEnforcer):
@@ -94,7 +95,7 @@ class Flattens(OutputEnforcer):
 
     takes: ClassVar[tuple[type[Law], ...]] = (Above,)
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
         array = estimate["field"]
         return estimate.assign(field=array.copy(data=np.full_like(array.values, 0.5)))
 
@@ -102,27 +103,27 @@ class Flattens(OutputEnforcer):
 class Clip(Flattens):
     """Raises what is below."""
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
         return estimate.assign(field=estimate["field"].clip(min=0.2).assign_attrs(estimate["field"].attrs))
 
 
 class ClipIdle(Clip):
     """Does nothing, to a field that obeys already."""
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
         return estimate
 
 
 class Widens(Nearest):
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
-        held = super().hold(estimate, laws, context)
-        return held.assign(field=held["field"].astype("float64"))
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
+        found = super().hold(estimate, held, context)
+        return found.assign(field=found["field"].astype("float64"))
 
 
 class Moves(Nearest):
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
-        held = super().hold(estimate, laws, context)
-        return held.assign_coords(x=held["x"] + 1)
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
+        found = super().hold(estimate, held, context)
+        return found.assign_coords(x=found["x"] + 1)
 
 
 KEPT = Nearest

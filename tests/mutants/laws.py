@@ -23,47 +23,51 @@ class Above(Law):
 
     variable: str = Field("field", description="what is above")
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         array = fields[self.variable]
         return (0.2 - array).clip(min=0).assign_attrs(array.attrs).to_dataset()
 
 
 class NoUnits(Above):
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
-        return super().residual(fields, context).drop_attrs()
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+        return super().residual(fields, context, grid).drop_attrs()
 
 
 class Infinite(Above):
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
-        found = super().residual(fields, context)
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+        found = super().residual(fields, context, grid)
         return (1 / found.where(found > 0)).assign(field=lambda data: data["field"].assign_attrs(units="1"))
 
 
 class Clips(Above):
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
-        found = super().residual(fields.copy(deep=True), context)
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+        found = super().residual(fields.copy(deep=True), context, grid)
         np.clip(fields["field"].values, 0.2, None, out=fields["field"].values)
         return found
 
 
 class Relative(Above):
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
-        return super().residual(fields - fields.mean("sample"), context).map(lambda each: each.assign_attrs(units="1"))
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+        return (
+            super()
+            .residual(fields - fields.mean("sample"), context, grid)
+            .map(lambda each: each.assign_attrs(units="1"))
+        )
 
 
 class Silent(Above):
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
-        return super().residual(fields, context).map(lambda each: (0 * each).assign_attrs(units="1"))
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+        return super().residual(fields, context, grid).map(lambda each: (0 * each).assign_attrs(units="1"))
 
 
 class Constant(Above):
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
-        return super().residual(fields, context).map(lambda each: (0 * each + 1).assign_attrs(units="1"))
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+        return super().residual(fields, context, grid).map(lambda each: (0 * each + 1).assign_attrs(units="1"))
 
 
 class InOrder(Above):
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
-        found = super().residual(fields, context)
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+        found = super().residual(fields, context, grid)
         return found.map(
             lambda each: (each * (np.arange(each.sizes["sample"]) == 0)[:, None, None, None]).assign_attrs(units="1")
         )
@@ -72,7 +76,7 @@ class InOrder(Above):
 class ByChunk(Above):
     """Below the mean of its chunk."""
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         array = fields["field"].transpose("sample", "lead", "y", "x")
         means = [each.mean(keepdims=True) for each in self._pieces(array)]
         below = np.concatenate(
@@ -119,7 +123,7 @@ class Sums(LinearLaw):
     def rows(self, grid: xr.Dataset) -> Rows:
         return Matrix(np.ones((1, 48)))
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
         last = context["field"].sel(lead=0, drop=True)
         return last.astype("float64").sum(("y", "x")).expand_dims("row", -1).assign_attrs(units="1")
 
@@ -127,8 +131,8 @@ class Sums(LinearLaw):
 class ZeroSum(Sums):
     """There is as much below zero as above it."""
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
-        return 0 * super().targets(context).assign_attrs(units="1")
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+        return 0 * super().targets(context, grid).assign_attrs(units="1")
 
 
 class SumsNarrow(Sums):
@@ -147,16 +151,16 @@ class SumsNonlinear(Sums):
 
 
 class SumsUnitless(Sums):
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
-        return super().targets(context).drop_attrs()
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+        return super().targets(context, grid).drop_attrs()
 
 
 class SumsTwice(Sums):
     def rows(self, grid: xr.Dataset) -> Rows:
         return Matrix(np.ones((2, 48)))
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
-        one = super().targets(context)
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+        one = super().targets(context, grid)
         return xr.concat([one, one + 1], "row").transpose(..., "row").assign_attrs(units="1")
 
 
@@ -165,7 +169,7 @@ class Smooth(TensorLaw):
 
     example: ClassVar[Mapping[str, Any]] = {}
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         return fields[["field"]].diff("x").map(lambda each: each.assign_attrs(units="1"))
 
     def tensor_residual(
@@ -177,8 +181,8 @@ class Smooth(TensorLaw):
 class SmoothAbove(TensorLaw):
     """Nothing is below a floor, with tensors too."""
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
-        return Above().residual(fields, context)
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+        return Above().residual(fields, context, grid)
 
     def tensor_residual(
         self, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset

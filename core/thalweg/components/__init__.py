@@ -9,10 +9,12 @@ from __future__ import annotations
 from .component import Component, Parts, Site
 from .dataset import Dataset
 from .enforcer import Enforcer, Hold, LossEnforcer, OperatorEnforcer, OutputEnforcer, SamplingEnforcer
-from .law import Law, LinearLaw, Rows, TensorLaw
+from .face import FaceLaw, Line
+from .law import Law, LinearLaw, TensorLaw
 from .loss import Loss
 from .method import Demand, Fitted, Learner, Method, Solver, Steered, Training
 from .metric import Metric, WholeMetric
+from .rows import Rows
 from .transform import IndexTransform, Transform
 
 __all__ = [
@@ -20,11 +22,13 @@ __all__ = [
     "Dataset",
     "Demand",
     "Enforcer",
+    "FaceLaw",
     "Fitted",
     "Hold",
     "IndexTransform",
     "Law",
     "Learner",
+    "Line",
     "LinearLaw",
     "Loss",
     "LossEnforcer",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import nn
 
+    from .held import Held
+
 
 @dataclass(frozen=True)
 class Hold:
@@ -81,5 +83,5 @@ class OutputEnforcer(Enforcer):
     """Kinds of uncertainty (`variance`, `factor`, `member`) of which it needs one; none if empty."""
 
     @abstractmethod
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
-        """The estimate that obeys; masked cells and variables without a law are left as they are."""
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
+        """The estimate that obeys `held.laws`; missing cells and variables without a law are left as they are."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from pydantic import Field
 
 from .component import Component
+from .rows import Rows, applied
 
 if TYPE_CHECKING:
     import torch
@@ -26,23 +27,12 @@ class Law(Component):
         return ()
 
     @abstractmethod
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         """The residual: by how much the fields break the law, with units; zero where it holds.
 
-        `context` is what is known without the truth: the inputs, coordinates, parameters, budgets.
+        `context` is what is known of these samples without the truth: the inputs, budgets. `grid` is one sample of the
+        estimate over empty memory: its dims, coordinates and units, and static fields such as `area`.
         """
-
-
-class Rows(ABC):
-    """The rows of a linear law on one sample and lead: `G`, of `count` rows over the cells of `dims`."""
-
-    variable: str
-    dims: tuple[str, ...]
-    count: int
-
-    @abstractmethod
-    def block(self, region: Mapping[str, slice]) -> Any:
-        """`G` on the cells of a region: a scipy CSR array `(count, cells)`, float64, cells in C order of `dims`."""
 
 
 class LinearLaw(Law):
@@ -55,25 +45,15 @@ class LinearLaw(Law):
         """`G` on a grid; reads its coordinates and static fields only."""
 
     @abstractmethod
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
         """`b(..., row)`, in the units of the row."""
 
     @final
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
-        """$G x - b$ along `row`; cells that are missing (land) weigh nothing."""
-        import numpy as np
-        import xarray as xr
-
-        rows = self.rows(fields)
-        array = fields[rows.variable]
-        matrix = rows.block({dim: slice(0, array.sizes[dim]) for dim in rows.dims})
-        cells = array.transpose(..., *rows.dims).fillna(0.0)
-        flat = cells.values.reshape(-1, matrix.shape[1]).astype(np.float64)
-        lead = cells.dims[: cells.ndim - len(rows.dims)]
-        product = (matrix @ flat.T).T.reshape(*(cells.sizes[dim] for dim in lead), rows.count)
-        coords = {dim: cells[dim] for dim in lead if dim in cells.coords}
-        held = xr.DataArray(product, dims=(*lead, "row"), coords=coords)
-        targets = self.targets(context)
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+        """$G x - b$ along `row`, over the cells that are there; NaN where a row says nothing."""
+        rows = self.rows(grid)
+        held = applied(rows, fields[rows.variable].drop_attrs())
+        targets = self.targets(context, grid)
         return (held - targets).assign_attrs(units=targets.attrs.get("units", "1")).to_dataset(name=rows.variable)
 
 

@@ -3,16 +3,19 @@
 zarr reads any array; but each of its reads starts tasks, allocates, and copies twice, which costs more than to decode
 8-bit radar. So chunks of local files with the codecs that thalweg writes (Zstandard or Blosc, and CRC-32C) are read and
 decoded here straight into a buffer, without the interpreter's lock; chunks that are not compressed are mapped, and not
-copied at all; all others are read by zarr.
+copied at all; all others are read by zarr. With `keep_on_disk` each is decoded once, and mapped from then on.
 """
 
 from __future__ import annotations
 
+from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .chunk_files import Array, ChunkFiles, Key
+from .decoded import DecodedChunks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,6 +46,22 @@ class Chunks:
     def __init__(self, array: zarr.Array[Any]) -> None:
         self.array, self.shape, self.chunks, self.dtype = array, array.shape, array.chunks, array.dtype
         self._files = ChunkFiles.of(array)
+        self._decoded: DecodedChunks | None = None
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Chunks along each axis."""
+        return tuple(-(-size // chunk) for size, chunk in zip(self.shape, self.chunks, strict=True))
+
+    def keep_on_disk(self, folder: Path) -> None:
+        """Keep decoded chunks in a temporary file in a folder; those that are stored as they are need none."""
+        if not self.mappable:
+            self._decoded = DecodedChunks(folder, grid=self.grid, chunks=self.chunks, dtype=self.dtype)
+
+    def close(self) -> None:
+        """Give the space of the temporary file back."""
+        if self._decoded is not None:
+            self._decoded.close()
 
     @property
     def nbytes(self) -> int:
@@ -50,12 +69,23 @@ class Chunks:
         return int(np.prod(self.chunks)) * self.dtype.itemsize
 
     @property
+    def decoded_nbytes(self) -> int:
+        """Bytes of all chunks in memory; 0 of those that are stored so."""
+        return 0 if self.mappable else self.nbytes * prod(self.grid)
+
+    @property
     def mappable(self) -> bool:
-        """Whether a chunk is stored as it is in memory."""
-        return self._files is not None and self._files.decode is None
+        """Whether chunks are mapped: stored as they are in memory, or kept on disk once they are decoded."""
+        return self._decoded is not None or (self._files is not None and self._files.decode is None)
 
     def map(self, key: Key) -> Array:
-        """A chunk that is stored as it is."""
+        """A chunk, mapped; one that is kept on disk is decoded when it is first asked for."""
+        if self._decoded is not None:
+            place, there = self._decoded.place(key)
+            if not there:
+                self.read(key, place)
+                self._decoded.done(key)
+            return place
         stored = self._files.stored(key) if self._files is not None else None
         if stored is not None and stored.nbytes == self.nbytes:
             return stored.view(self.dtype).reshape(self.chunks)

@@ -80,6 +80,12 @@ class TrainOptions(BaseModel):
         "auto", description="where the network runs; auto: a GPU if there is one"
     )
     compile: bool = Field(False, description="whether the network is compiled (torch.compile): faster after some time")
+    keep_decoded: bool = Field(
+        True,
+        description="whether later epochs map the chunks that the first one decoded, from a temporary file in the "
+        "store: as fast as memory. It takes their decoded size for each rank, and is left out where that is more than "
+        "half of what the disk has free",
+    )
     readers: PositiveInt | None = Field(None, description="threads that decode chunks; one per processor if null")
     checkpoint_steps: PositiveInt | None = Field(
         None, description="steps between checkpoints within an epoch; if null, a checkpoint after each epoch only"

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..samples import Samples
 from ..stores.arrays import reading
 from .chunk_files import Array
 from .chunks import Chunks, zarr_array
+from .decoded import room_for
 from .windows import Source
 
 Buffers = dict[str, Array]
@@ -59,13 +61,21 @@ class Reader(ABC):
         """End its threads, if it has any."""
 
 
-def reader_of(samples: Samples, *, batch: int, threads: int | None = None) -> Reader:
-    """The fastest reader for these samples; with `batch` samples to a batch, it keeps decoded chunks of as many."""
+def reader_of(
+    samples: Samples, *, batch: int, threads: int | None = None, folder: Path | None = None, sharing: int = 1
+) -> Reader:
+    """The fastest reader for these samples; with `batch` samples to a batch, it keeps decoded chunks of as many.
+
+    With a `folder` on a disk that has room, which so many are `sharing`, it keeps all of them there.
+    """
     moving = [name for name in (*samples.given.names, *samples.wanted.names) if _moves(samples, name)]
     arrays = {name: zarr_array(samples.data[name].variable) for name in moving}
     if samples.index.dim is None or any(each is None for each in arrays.values()):
         return SampleReader(samples)
     chunks = {name: Chunks(each) for name, each in arrays.items() if each is not None}
+    if folder is not None and room_for(folder, sharing * sum(each.decoded_nbytes for each in chunks.values())):
+        for each in chunks.values():
+            each.keep_on_disk(folder)
     return ZarrReader(samples, chunks, batch=batch, threads=threads or max(2, os.cpu_count() or 2))
 
 
@@ -173,3 +183,5 @@ class ZarrReader(Reader):
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
+        for source in self._sources:
+            source.chunks.close()

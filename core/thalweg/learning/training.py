@@ -135,7 +135,9 @@ def _loop_options(job: Job, judge: Judge | None) -> LoopOptions:
 
 @contextmanager
 def _reading(job: Job, samples: Samples, device: torch.device, *, batch: int) -> Iterator[Loader]:
-    reader = reader_of(samples, batch=batch, threads=job.options.readers)
+    options = job.options
+    kept = job.folder if options.keep_decoded and options.epochs > 1 else None
+    reader = reader_of(samples, batch=batch, threads=options.readers, folder=kept, sharing=options.ranks)
     laws = any(hold.site == "loss" for hold in job.holds)
     context = _Context(samples, oracle=any(hold.oracle for hold in job.holds)) if laws else None
     try:

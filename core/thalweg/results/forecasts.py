@@ -63,7 +63,7 @@ def stand_alone(url: str, plan: Plan, prepared: Prepared, registry: Registry) ->
     """Make the folder of a plan's solver stand alone."""
     description, samples = described(plan, prepared)
     kept = Preparation.read(f"{prepared.preprocess.rpartition('/')[0]}/preparation", registry)
-    write_alone(url, description, kept, samples.grid)
+    write_alone(url, description, kept, samples.common_coordinates)
 
 
 def remember(plan: Plan, folder: Path, prepared: Prepared, registry: Registry, solvers: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..boundaries.options import in_yaml
 from ..components import Hold, Learner, Method, OutputEnforcer, Solver, Steered
 from ..components.calls import call
+from ..components.held import Held
 from ..components.signature import Signature, shake
 from ..errors import HandshakeError
 from ..recipes.preparation import Preparation, refuse_without_inverse
@@ -125,8 +126,9 @@ class Solved:
         estimate = checked(call(solver, solver.solve, inputs, wanted, name=self.name), gives, by=self.name)
         for hold in holds:
             if isinstance(hold.enforcer, OutputEnforcer):
-                held = call(hold.enforcer, hold.enforcer.hold, estimate, hold.laws, context_of(inputs, wanted))
-                estimate = checked(held, gives, by=hold.enforcer.name, strict=False)
+                held = Held.of(hold.laws, estimate, inputs)
+                found = call(hold.enforcer, hold.enforcer.hold, estimate, held, context_of(inputs, wanted))
+                estimate = checked(found, gives, by=hold.enforcer.name, strict=False)
         return estimate
 
     def _fitting(self, inputs: xr.Dataset) -> xr.Dataset:

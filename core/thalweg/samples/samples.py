@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from ..components.grid import grid_of
 from ..components.signature import Signature
 from ..errors import HandshakeError
 from ._batch import Batch
 from .elements import HELD
 from .index import SampleIndex, Side, Split
-from .kinds import index_of
+from .kinds import fields_of, index_of
 from .ragged import Ragged
 
 if TYPE_CHECKING:
@@ -83,6 +84,18 @@ class Samples:
 
     @property
     def grid(self) -> xr.Dataset:
+        """One sample of the estimate: dims, coordinates and units of its fields, and static fields with their values.
+
+        Reads no other field, and has no mask: cells may be missing in one sample and not in another.
+        """
+        one = Batch.of(self.data, self.index, self.numbers[:1], side="truth").dataset(read=False)
+        moving = {self.index.dim, self.index.series, self.index.along, *self.index.ragged}
+        fields = fields_of(self.data)
+        still = [name for name, each in fields.data_vars.items() if self.index.dim and not moving & set(each.dims)]
+        return grid_of(one, fields[still].load())
+
+    @property
+    def common_coordinates(self) -> xr.Dataset:
         """The coordinates of the inputs that are the same for all samples; reads no field."""
         one = Batch.of(self.data, self.index, self.numbers[:1], side="inputs").dataset(read=False)
         moving = {"sample", "lead", *self.index.ragged}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..components import Hold, Method, OutputEnforcer, Steered
 from ..components.calls import call
+from ..components.held import Held
 from ..components.signature import Signature
 from ..recipes.registry import Registry
 from ..results.estimates import checked, context_of, estimate_at, with_owners
@@ -99,8 +100,9 @@ class Estimating:
         for hold in self.holds:
             if isinstance(hold.enforcer, OutputEnforcer):
                 context = context_of(inputs, wanted, samples.truth(at) if hold.oracle else None)
-                held = call(hold.enforcer, hold.enforcer.hold, estimate, hold.laws, context)
-                estimate = checked(held, gives, by=hold.enforcer.name, strict=False)
+                held = Held(hold.laws, samples.grid, oracle=hold.oracle)
+                found = call(hold.enforcer, hold.enforcer.hold, estimate, held, context)
+                estimate = checked(found, gives, by=hold.enforcer.name, strict=False)
         Writer(f"{self.folder}/data", samples, self.batch).put(estimate, number)
         mark(self.folder, f"batch-{number}")
 

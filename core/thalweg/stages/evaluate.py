@@ -81,6 +81,7 @@ class Evaluating:
         with reading(self.prepared.preprocess, self.prepared.ingest):
             truth = samples.truth(at)
             inputs = samples.inputs(at) if self.holds else None
+            grid = samples.grid if self.holds else None
         arrays: dict[str, Parts] = {
             "truth": {(name, "", "values"): each for name, each in answered.hashes(truth).items()}
         }
@@ -88,7 +89,7 @@ class Evaluating:
         for variant, url in self.estimates.items():
             estimate = estimate_at(url, at)
             _same_place(estimate, truth, variant)
-            arrays[variant], rest[variant] = per_sample(self._tallies(estimate, truth, inputs))
+            arrays[variant], rest[variant] = per_sample(self._tallies(estimate, truth, inputs, grid))
             arrays[f"answered_{variant}"] = {
                 (name, "", part): each
                 for name, parts in answered.answers(estimate, truth).items()
@@ -100,16 +101,18 @@ class Evaluating:
         writer.put(arrays, at)
         return rest
 
-    def _tallies(self, estimate: xr.Dataset, truth: xr.Dataset, inputs: xr.Dataset | None) -> dict[str, Tally]:
+    def _tallies(
+        self, estimate: xr.Dataset, truth: xr.Dataset, inputs: xr.Dataset | None, grid: xr.Dataset | None, /
+    ) -> dict[str, Tally]:
         found: dict[str, Tally] = {}
         for label, metric in self.metrics.items():
             if isinstance(metric, Metric):
                 found[label] = call(metric, scoring.tally, metric, estimate, truth)
         for label, law, oracle in laws(self.holds):
-            assert inputs is not None
+            assert inputs is not None and grid is not None
             context = context_of(inputs, Signature.of(truth), truth if oracle else None)
             found[f"{VIOLATION}{label}"] = violation(
-                call(law, law.residual, estimate, context), owners(truth), count=truth.sizes.get("sample", 1)
+                call(law, law.residual, estimate, context, grid), owners(truth), count=truth.sizes.get("sample", 1)
             )
         return found
 

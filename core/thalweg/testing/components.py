@@ -105,5 +105,6 @@ CHECKS: tuple[Check, ...] = (
 
 def check_component(part: Component, *, registry: Registry | None = None) -> None:
     """All that every part keeps; `registry` knows the parts that may be nested in it."""
+    known = registry or Registry.installed()
     for each in CHECKS:
-        each(part, registry or Registry.installed())
+        each(part, known)

@@ -10,6 +10,8 @@ import numpy as np
 import xarray as xr
 
 from ..components import Enforcer, Law, LinearLaw, OperatorEnforcer, OutputEnforcer, Rows
+from ..components.held import Held
+from ..components.rows import applied
 from ..components.signature import Signature
 from ..samples import Samples
 from .candidates import breaking, broken, obeyed, obeying
@@ -32,15 +34,14 @@ class Share(LinearLaw):
         dims = tuple(str(dim) for dim in array.dims if dim not in ("sample", "lead", "member"))
         return _ShareRows(self.variable, dims, tuple(array.sizes[dim] for dim in dims), self.part)
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
-        last = context[self.variable].sel(lead=0)
-        cells = last.transpose("sample", ...).values.reshape(last.sizes["sample"], -1).astype("float64")
-        mean = cells[:, : int(self.part * cells.shape[1])].mean(axis=1, keepdims=True)
-        return xr.DataArray(mean, dims=("sample", "row"), attrs=last.attrs)
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+        last = context[self.variable].sel(lead=0, drop=True)
+        return applied(self.rows(grid), last).reset_coords(drop=True).assign_attrs(last.attrs)
 
 
 class _ShareRows(Rows):
     count = 1
+    gaps = "mean"
 
     def __init__(self, variable: str, dims: tuple[str, ...], sizes: tuple[int, ...], part: float) -> None:
         self.variable, self.dims = variable, dims
@@ -74,14 +75,18 @@ class Case:
 
     def breaks(self, laws: tuple[Law, ...]) -> xr.Dataset | None:
         """An estimate that breaks these laws; None if the kit finds none."""
-        found = breaking(laws, guess(self.samples, BATCH), self.context)
+        found = breaking(laws, guess(self.samples, BATCH), self.context, self.samples.grid)
         made = None if found is None else self._with_uncertainty(found)
-        return made if made is not None and all(broken(law, made, self.context) for law in laws) else None
+        return (
+            made
+            if made is not None and all(broken(law, made, self.context, self.samples.grid) for law in laws)
+            else None
+        )
 
     @cached_property
     def obedient(self) -> xr.Dataset | None:
         """An estimate that obeys all laws before it is held; None if the kit finds none."""
-        return obeying(self.laws, self._with_uncertainty(guess(self.samples, BATCH)), self.context)
+        return obeying(self.laws, self._with_uncertainty(guess(self.samples, BATCH)), self.context, self.samples.grid)
 
     def _with_uncertainty(self, estimate: xr.Dataset) -> xr.Dataset:
         """The estimate with the kinds of uncertainty that the enforcer uses, and a variable without a law."""
@@ -104,7 +109,7 @@ class Case:
 
     def hold(self, laws: tuple[Law, ...], estimate: xr.Dataset | None = None) -> xr.Dataset:
         given = self.estimate if estimate is None else estimate
-        return self.enforcer.hold(given.copy(deep=True), laws, self.context)
+        return self.enforcer.hold(given.copy(deep=True), Held(laws, self.samples.grid), self.context)
 
 
 def holds_each_law(case: Case) -> None:
@@ -113,14 +118,14 @@ def holds_each_law(case: Case) -> None:
         given = case.breaks((law,))
         ensure(given is not None, f"no estimate of the kit breaks {law.name}: holding it would show nothing")
         assert given is not None
-        obeyed(law, case.hold((law,), given), given, case.context)
+        obeyed(law, case.hold((law,), given), given, case.context, case.samples.grid)
 
 
 def holds_its_laws_together(case: Case) -> None:
     """One after the other would break the earlier."""
     held = case.hold(case.laws)
     for law in case.laws:
-        obeyed(law, held, case.estimate, case.context)
+        obeyed(law, held, case.estimate, case.context, case.samples.grid)
 
 
 def estimate_stays_finite(case: Case) -> None:
@@ -162,7 +167,7 @@ def other_variables_are_left_alone(case: Case) -> None:
 
 def estimate_is_left_alone(case: Case) -> None:
     given = case.estimate.copy(deep=True)
-    case.enforcer.hold(given, case.laws, case.context)
+    case.enforcer.hold(given, Held(case.laws, case.samples.grid), case.context)
     found = difference(given, case.estimate)
     ensure(not found, f"it changes its argument: {found}; use `assign`")
 

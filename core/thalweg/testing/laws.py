@@ -41,12 +41,16 @@ class Case:
     def context(self) -> xr.Dataset:
         return known(self.samples, self.law)
 
+    @cached_property
+    def grid(self) -> xr.Dataset:
+        return self.samples.grid
+
     def taken(self, at: Sequence[int]) -> tuple[xr.Dataset, xr.Dataset]:
         """The fields and the context of some samples."""
         return taken(self.fields, at), taken(self.context, at)
 
     def residual(self) -> xr.Dataset:
-        return self.law.residual(self.fields.copy(deep=True), self.context.copy(deep=True))
+        return self.law.residual(self.fields.copy(deep=True), self.context.copy(deep=True), self.grid)
 
 
 def residual_has_units(case: Case) -> None:
@@ -66,8 +70,8 @@ def something_breaks_it(case: Case) -> None:
     residuals = []
     for each in candidates(case.fields):
         try:
-            if broken(case.law, each, case.context):
-                residuals.append(case.law.residual(each.copy(deep=True), case.context.copy(deep=True)))
+            if broken(case.law, each, case.context, case.grid):
+                residuals.append(case.law.residual(each.copy(deep=True), case.context.copy(deep=True), case.grid))
         except Exception:  # A law need not know what to say of any field.
             continue
     ensure(residuals, "its residual is zero for every estimate of the kit: it says nothing")
@@ -77,8 +81,9 @@ def something_breaks_it(case: Case) -> None:
 
 def arguments_are_left_alone(case: Case) -> None:
     fields, context = case.fields.copy(deep=True), case.context.copy(deep=True)
-    case.law.residual(fields, context)
-    found = difference(fields, case.fields) or difference(context, case.context)
+    grid = case.grid.copy(deep=True)
+    case.law.residual(fields, context, grid)
+    found = difference(fields, case.fields) or difference(context, case.context) or difference(grid, case.grid)
     ensure(not found, f"it changes its arguments: {found}")
 
 
@@ -91,13 +96,13 @@ def samples_do_not_see_one_another(case: Case) -> None:
         return
     few = range(case.context.sizes["sample"])
     alone = joined(
-        [with_owners(case.law.residual(*each), each[1]) for i in few for each in (case.taken([i]),)],
+        [with_owners(case.law.residual(*each, case.grid), each[1]) for i in few for each in (case.taken([i]),)],
     )
     for name in together.data_vars:
         found = difference(alone[name].transpose(*together[name].dims), together[name], tolerance=1e-6)
         ensure(not found, f"one by one, the residual of {name} {found}")
     turned = case.taken(list(reversed(few)))
-    back = taken(with_owners(case.law.residual(*turned), turned[1]), slice(None, None, -1), count=len(few))
+    back = taken(with_owners(case.law.residual(*turned, case.grid), turned[1]), slice(None, None, -1), count=len(few))
     for name, each in back.data_vars.items():
         found = difference(each, together[name], tolerance=1e-6)
         ensure(not found, f"in another order of samples, the residual of {name} {found}")
@@ -109,7 +114,7 @@ def chunks_do_not_matter(case: Case) -> None:
     for chunks in ({dim: -(-size // 2) for dim, size in case.fields.sizes.items()}, {"sample": 1}):
         fields = case.fields.chunk({dim: size for dim, size in chunks.items() if dim in case.fields.dims})
         with dask.config.set(scheduler="synchronous"):
-            cut = case.law.residual(fields, case.context.copy(deep=True)).compute()
+            cut = case.law.residual(fields, case.context.copy(deep=True), case.grid).compute()
         for name in whole.data_vars:
             found = difference(cut[name].transpose(*whole[name].dims), whole[name], tolerance=1e-6)
             ensure(not found, f"in chunks of {dict(chunks)}, the residual of {name} {found}")
@@ -117,7 +122,7 @@ def chunks_do_not_matter(case: Case) -> None:
 
 def rows_are_a_matrix(case: Case) -> None:
     if isinstance(case.law, LinearLaw):
-        rows, matrix = _whole(case.law, case.fields)
+        rows, matrix = _whole(case.law, case.grid)
         cells = int(np.prod([case.fields.sizes[dim] for dim in rows.dims]))
         ensure(
             matrix.shape == (rows.count, cells), f"the block of all cells is {matrix.shape}, not {rows.count, cells}"
@@ -130,7 +135,7 @@ def rows_are_a_matrix(case: Case) -> None:
 def blocks_are_columns_of_the_whole(case: Case) -> None:
     """A chunk's block is what the matrix says about the cells of that chunk."""
     if isinstance(case.law, LinearLaw):
-        rows, matrix = _whole(case.law, case.fields)
+        rows, matrix = _whole(case.law, case.grid)
         sizes = [case.fields.sizes[dim] for dim in rows.dims]
         numbers = np.arange(matrix.shape[1]).reshape(sizes)
         for cut in (0.4, 0.7):
@@ -145,16 +150,16 @@ def blocks_are_columns_of_the_whole(case: Case) -> None:
 def rows_do_not_read_values(case: Case) -> None:
     """One factorisation serves all samples and leads."""
     if isinstance(case.law, LinearLaw):
-        rows, matrix = _whole(case.law, case.fields)
-        blank = case.fields.assign({rows.variable: case.fields[rows.variable] * 0 + 1})
-        _, other = _whole(case.law, blank)
+        rows, matrix = _whole(case.law, case.grid)
+        filled = case.grid.assign({rows.variable: case.fields[rows.variable].isel(sample=0)})
+        _, other = _whole(case.law, filled)
         ensure(abs(matrix - other).max() == 0, f"other values of {rows.variable!r} give other rows")
 
 
 def targets_are_by_row(case: Case) -> None:
     if isinstance(case.law, LinearLaw):
-        rows, _ = _whole(case.law, case.fields)
-        targets = case.law.targets(case.context)
+        rows, _ = _whole(case.law, case.grid)
+        targets = case.law.targets(case.context, case.grid)
         ensure(targets.sizes.get("row") == rows.count, f"targets are {dict(targets.sizes)}, not of {rows.count} rows")
         ensure("units" in targets.attrs, "the targets have no units; set attrs['units']")
 
@@ -162,12 +167,12 @@ def targets_are_by_row(case: Case) -> None:
 def least_change_meets_the_law(case: Case) -> None:
     r"""$x - G^+ (G x - b)$ has no residual: rows and targets agree with each other."""
     if isinstance(case.law, LinearLaw):
-        rows, matrix = _whole(case.law, case.fields)
+        rows, matrix = _whole(case.law, case.grid)
         residual = case.residual()[rows.variable].transpose(..., "row")
         change = residual.values.reshape(-1, rows.count) @ np.linalg.pinv(matrix.toarray().astype("float64")).T
         array = case.fields[rows.variable].astype("float64").transpose(..., *rows.dims)
         moved = case.fields.assign({rows.variable: array - change.reshape(array.shape)})
-        left = float(np.abs(case.law.residual(moved, case.context)[rows.variable]).max())
+        left = float(np.abs(case.law.residual(moved, case.context, case.grid)[rows.variable]).max())
         scale = float(abs(matrix).sum(axis=1).max() * np.abs(array).max())
         ensure(
             left <= 1e-9 * scale, f"a residual of {left:.3g} stays, of values up to {scale:.3g}: the rows contradict"
@@ -188,9 +193,9 @@ def tensors_have_the_same_residual(case: Case) -> None:
         ensure(close, f"the mean square of the residual is {float(found):.6g} of tensors and {wanted:.6g} of fields")
 
 
-def _whole(law: LinearLaw, fields: xr.Dataset) -> tuple[Rows, Any]:
-    rows = law.rows(fields)
-    return rows, rows.block({dim: slice(0, fields.sizes[dim]) for dim in rows.dims})
+def _whole(law: LinearLaw, grid: xr.Dataset) -> tuple[Rows, Any]:
+    rows = law.rows(grid)
+    return rows, rows.block({dim: slice(0, grid.sizes[dim]) for dim in rows.dims})
 
 
 CHECKS: tuple[Check, ...] = (

@@ -71,7 +71,10 @@ class Case:
         """Fails if no network of the kit breaks the law."""
         for each in STRETCHES:
             made = (self.output(self.bare(seed, stretch=each), seed) for seed in SEEDS)
-            if all(broken(self.law, output, self.context(seed)) for seed, output in zip(SEEDS, made, strict=True)):
+            if all(
+                broken(self.law, output, self.context(seed), self.samples.grid)
+                for seed, output in zip(SEEDS, made, strict=True)
+            ):
                 return each
         raise AssertionError(f"no network of the kit breaks {self.law.name}: holding it would show nothing")
 
@@ -100,7 +103,7 @@ class Case:
 def output_obeys_for_any_weights_and_inputs(case: Case) -> None:
     for seed in SEEDS:
         free = case.output(case.bare(seed), seed)
-        obeyed(case.law, case.estimate(seed), free, case.context(seed))
+        obeyed(case.law, case.estimate(seed), free, case.context(seed), case.samples.grid)
 
 
 def layouts_are_kept(case: Case) -> None:

@@ -37,7 +37,7 @@ class Case:
     @cached_property
     def wrong(self) -> xr.Dataset:
         """An estimate that breaks the law. Fails if the kit finds none."""
-        found = breaking((self.law,), guess(self.samples, BATCH), self.context)
+        found = breaking((self.law,), guess(self.samples, BATCH), self.context, self.samples.grid)
         ensure(found is not None, f"no estimate of the kit breaks {self.law.name}: a penalty would show nothing")
         assert found is not None
         return found
@@ -62,7 +62,7 @@ def penalty_is_a_positive_scalar(case: Case) -> None:
 
 
 def penalty_is_zero_where_the_law_holds(case: Case) -> None:
-    good = obeying((case.law,), guess(case.samples, BATCH), case.context)
+    good = obeying((case.law,), guess(case.samples, BATCH), case.context, case.samples.grid)
     if good is not None:
         wrong, right = (float(case.penalty(case.estimate(each)).detach()) for each in (case.wrong, good))
         ensure(

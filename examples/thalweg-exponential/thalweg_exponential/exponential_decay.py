@@ -24,7 +24,7 @@ class ExponentialDecay(LinearLaw):
     def rows(self, grid: xr.Dataset) -> Rows:
         return _Mean(self.variable, self.dims, [grid.sizes[dim] for dim in self.dims])
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:  # noqa: ARG002
         lead = np.arange(self.leads) + 1
         decay = xr.DataArray(np.exp(-lead / self.lifetime), {"lead": lead}, "lead")
         last = context[self.variable].sel(lead=0, drop=True)
@@ -33,6 +33,7 @@ class ExponentialDecay(LinearLaw):
 
 class _Mean(Rows):
     count = 1
+    gaps = "mean"
 
     def __init__(self, variable: str, dims: tuple[str, ...], sizes: list[int]) -> None:
         self.variable, self.dims = variable, dims

@@ -10,6 +10,7 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import HandshakeError, Law, OptionError
+from thalweg.laws import grid_of
 from thalweg.learning.network import Unscaled
 from thalweg.testing import check_enforcer, check_law, series, windowed
 from thalweg_boon.closures import DirichletClosure, NeumannClosure, PeriodicClosure
@@ -87,7 +88,11 @@ def test_the_output_obeys_the_law(law: Any, enforcer: Any, sizes: tuple[int, ...
     inputs = torch.randn(3, *sizes, 2, dtype=torch.float64)
     with torch.no_grad():
         output = network(inputs)
-    residual = law.residual(_fields(output, network.wanted), _fields(inputs, network.given))["u"]
+    residual = law.residual(
+        _fields(output, network.wanted),
+        _fields(inputs, network.given),
+        grid_of(_fields(output, network.wanted), _fields(inputs, network.given)),
+    )["u"]
     assert residual.sizes["row"] >= 1
     assert float(abs(residual).max()) < 1e-12 * (1 + 60 * float(output.abs().max()))
 

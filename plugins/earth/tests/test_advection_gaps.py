@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg import Field, Signature
+from thalweg.laws import grid_of
 from thalweg_earth.laws.advection_budget import AdvectionBudget
 from thalweg_earth.methods import _motion
 from thalweg_earth.methods.advection import Advection, empty_of
@@ -149,7 +150,7 @@ def test_one_frame_has_no_motion(motion: Any) -> None:
     inputs, wanted = history(frames, units="mm h-1")
     assert Advection(motion=motion).solve(inputs, wanted)["echo"].isnull().all()
     context = inputs.assign_coords(target_lead=range(1, 7))
-    assert np.isnan(AdvectionBudget(variable="echo").targets(context)).all()
+    assert np.isnan(AdvectionBudget(variable="echo").targets(context, grid_of(context, context))).all()
 
 
 def test_the_budget_is_of_the_cells_that_the_radar_sees() -> None:
@@ -158,7 +159,7 @@ def test_the_budget_is_of_the_cells_that_the_radar_sees() -> None:
     empty = inputs.copy(deep=True)
     empty["echo"][:, -1] = np.nan
     context = xr.concat([inputs, empty], "sample").assign_coords(target_lead=range(1, 7))
-    totals = AdvectionBudget(variable="echo").targets(context).values[..., 0]
+    totals = AdvectionBudget(variable="echo").targets(context, grid_of(context, context)).values[..., 0]
     assert np.isnan(totals[1]).all()
     last = np.where(SEEN, echoes(0, (0.0, 2.0)), 0.0)
     kept = [np.where(np.hypot(ROW - 35.5, COLUMN + 2 * m - 35.5) < 30, last, 0.0).sum() for m in range(1, 7)]

@@ -20,6 +20,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "anomaly-correlation": [{}, {"centred": True, "weights": "area"}],
     "crps": [{"estimator": "ecdf"}, {"estimator": "fair"}],
     "csi": [{"thresholds": THRESHOLDS}, {"thresholds": THRESHOLDS, "pool": 2}],
+    "energy-score": [{"estimator": "ecdf"}, {"estimator": "fair"}],
     "frame-mae": [{}, {"dims": ("lat", "lon")}],
     "frame-mse": [{"unit": 255}],
     "fss": [{"thresholds": THRESHOLDS, "window": 3}, {"thresholds": THRESHOLDS, "window": 4, "boundary": "zeros"}],
@@ -28,10 +29,18 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "mse": [{"unit": 255}, {"weights": "area"}],
     "nino34-skill": [{}, {"weights": "icar", "leads": 2}],
     "pod": [{"thresholds": THRESHOLDS}],
+    "rank-histogram": [{}],
+    "reliability": [{"thresholds": THRESHOLDS}, {"thresholds": THRESHOLDS, "bins": 4}],
     "rmse": [{}],
+    "spectrum": [{"bands": [(1, 2), (2, 4)]}, {"bands": [(1, 3)], "taper": False}],
+    "spread-skill": [{}],
     "ssim": [{"window": 3, "width": 0.8, "data_range": 255}, {"window": 5, "data_range": 255}],
     "success-ratio": [{"thresholds": THRESHOLDS, "pool": 3}],
 }
+ENSEMBLES = ("crps", "energy-score", "rank-histogram", "reliability", "spectrum", "spread-skill")
+"""Metrics of members, not of their mean."""
+NEEDED = ("rank-histogram", "spread-skill")
+"""Those that refuse an estimate without members."""
 MINE = [name for name in REGISTRY.parts("metrics") if REGISTRY.plugin_of("metrics", name) == "earth"]
 CASES = [pytest.param(name, options, id=f"{name}-{i}") for name in MINE for i, options in enumerate(EXAMPLES[name])]
 
@@ -69,7 +78,7 @@ def holed(data: xr.Dataset, seed: int) -> xr.Dataset:
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_conformance(name: str, options: dict[str, Any]) -> None:
-    check_metric(make(name, options), *fields(members=3 if name == "crps" else 0))
+    check_metric(make(name, options), *fields(members=3 if name in ENSEMBLES else 0))
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
@@ -78,7 +87,11 @@ def test_conformance(name: str, options: dict[str, Any]) -> None:
 def test_no_cut_and_no_chunking_changes_a_score(name: str, options: dict[str, Any], drawn: st.DataObject) -> None:
     metric = make(name, options)
     dtype = drawn.draw(st.sampled_from(["uint8", "float32", "float64"]))
-    estimate, truth = fields(dtype, members=drawn.draw(st.sampled_from([0, 3])), seed=drawn.draw(st.integers(0, 9)))
+    estimate, truth = fields(
+        dtype,
+        members=drawn.draw(st.sampled_from([3] if name in NEEDED else [0, 3])),
+        seed=drawn.draw(st.integers(0, 9)),
+    )
     if dtype != "uint8" and drawn.draw(st.booleans()):
         estimate, truth = holed(estimate, 1), holed(truth, 2)
     cut = {str(dim): drawn.draw(st.sets(st.integers(1, size - 1), max_size=2)) for dim, size in estimate.sizes.items()}
@@ -89,7 +102,7 @@ def test_no_cut_and_no_chunking_changes_a_score(name: str, options: dict[str, An
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_one_of_the_two_may_be_in_memory(name: str, options: dict[str, Any]) -> None:
-    metric, (estimate, truth) = make(name, options), fields()
+    metric, (estimate, truth) = make(name, options), fields(members=3 if name in NEEDED else 0)
     whole = score(metric, estimate, truth)
     for pair in ((estimate.chunk(lat=2, sample=3), truth), (estimate, truth.chunk(lon=3, lead=2))):
         xr.testing.assert_allclose(score(metric, *pair).overall.compute(), whole.overall, rtol=1e-12)
@@ -97,12 +110,12 @@ def test_one_of_the_two_may_be_in_memory(name: str, options: dict[str, Any]) -> 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_order_of_dims_does_not_matter(name: str, options: dict[str, Any]) -> None:
-    metric, (estimate, truth) = make(name, options), fields()
-    turned = score(metric, estimate.transpose("lon", "lat", "lead", "sample"), truth)
+    metric, (estimate, truth) = make(name, options), fields(members=3 if name in NEEDED else 0)
+    turned = score(metric, estimate.transpose("lon", "lat", ..., "lead", "sample"), truth)
     xr.testing.assert_allclose(turned.overall, score(metric, estimate, truth).overall, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in MINE if name not in ("crps",)])
+@pytest.mark.parametrize("name", [name for name in MINE if name not in ENSEMBLES])
 def test_an_ensemble_counts_as_its_mean(name: str) -> None:
     metric, (estimate, truth) = make(name, EXAMPLES[name][0]), fields(members=3)
     mean = estimate.astype("float64").mean("member")
@@ -189,11 +202,19 @@ def test_an_infinite_member_has_the_worst_crps(estimator: str) -> None:
 
 def test_an_unknown_variable_is_refused() -> None:
     _, truth = fields()
-    two = truth.assign(vil=truth.refl)
+    two = Signature.of(truth.assign(vil=truth.refl))
     for name, options in ((name, EXAMPLES[name][0]) for name in MINE):
+        given = two.with_members(3) if name in NEEDED else two
         with pytest.raises(OptionError, match="does not say which field to score"):
-            make(name, options).check(Signature.of(two))
-        assert make(name, {**options, "variable": "vil"}).check(Signature.of(two)) is None
+            make(name, options).check(given)
+        assert make(name, {**options, "variable": "vil"}).check(given) is None
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_an_estimate_without_members_is_refused_by_what_needs_them(name: str) -> None:
+    _, truth = fields()
+    with pytest.raises(HandshakeError, match="is given 1 member of 'refl'"):
+        make(name, {}).check(Signature.of(truth))
 
 
 @pytest.mark.parametrize(

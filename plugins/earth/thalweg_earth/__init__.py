@@ -88,6 +88,7 @@ def register_metrics(register: Register[Metric | WholeMetric]) -> None:
     from .metrics.anomaly_correlation import AnomalyCorrelation
     from .metrics.crps import CRPS
     from .metrics.csi import CSI
+    from .metrics.energy_score import EnergyScore
     from .metrics.frame_mae import FrameMAE
     from .metrics.frame_mse import FrameMSE
     from .metrics.frequency_bias import FrequencyBias
@@ -96,13 +97,18 @@ def register_metrics(register: Register[Metric | WholeMetric]) -> None:
     from .metrics.mse import MSE
     from .metrics.nino34_skill import Nino34Skill
     from .metrics.pod import POD
+    from .metrics.rank_histogram import RankHistogram
+    from .metrics.reliability import Reliability
     from .metrics.rmse import RMSE
+    from .metrics.spectrum import Spectrum
+    from .metrics.spread_skill import SpreadSkill
     from .metrics.ssim import SSIM
     from .metrics.success_ratio import SuccessRatio
 
     register("anomaly-correlation", AnomalyCorrelation)
     register("crps", CRPS)
     register("csi", CSI)
+    register("energy-score", EnergyScore)
     register("frame-mae", FrameMAE)
     register("frame-mse", FrameMSE)
     register("frequency-bias", FrequencyBias)
@@ -111,6 +117,10 @@ def register_metrics(register: Register[Metric | WholeMetric]) -> None:
     register("mse", MSE)
     register("nino34-skill", Nino34Skill)
     register("pod", POD)
+    register("rank-histogram", RankHistogram)
+    register("reliability", Reliability)
     register("rmse", RMSE)
+    register("spectrum", Spectrum)
+    register("spread-skill", SpreadSkill)
     register("ssim", SSIM)
     register("success-ratio", SuccessRatio)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from thalweg import Fitted, HandshakeError, Hold, Law, OptionError, Registry, Samples, Signature
+from thalweg import Fitted, HandshakeError, Held, Hold, Law, OptionError, Registry, Samples, Signature
 from thalweg.components.signature import Field
+from thalweg.laws import grid_of
 from thalweg.results.estimates import context_of
 from thalweg.testing import check_method
 from thalweg.testing.toy_learner import learn
@@ -150,8 +151,10 @@ def test_the_mass_is_held_and_no_variance_grows(learned: tuple[Fitted, Samples],
     )
     enforcer: Any = registry.make("enforcers", by)
     context = context_of(inputs, test.wanted)
-    held = enforcer.hold(estimate, (law,), context)
-    before, after = (float(abs(law.residual(each, context)["u"]).max()) for each in (estimate, held))
+    held = enforcer.hold(estimate, Held.of((law,), estimate, context), context)
+    before, after = (
+        float(abs(law.residual(each, context, grid_of(each, context))["u"]).max()) for each in (estimate, held)
+    )
     assert after < 1e-6 < before
     rise = held["u_variance"] - estimate["u_variance"]
     assert float(rise.max()) <= 1e-9
@@ -169,7 +172,11 @@ def test_an_equation_in_the_loss_is_followed(tmp_path: Path) -> None:
         options = {"epochs": 2, "batch": 4, "learning_rate": 3e-3}
         solver = learn(learner, data, tmp_path / str(len(holds)), holds=holds, **options)
         inputs = test.inputs(slice(None))
-        residual = law.residual(solver.solve(inputs, test.wanted), context_of(inputs, test.wanted))
+        residual = law.residual(
+            solver.solve(inputs, test.wanted),
+            context_of(inputs, test.wanted),
+            grid_of(solver.solve(inputs, test.wanted), context_of(inputs, test.wanted)),
+        )
         left.append(float((residual["u"] ** 2).mean()))
     assert left[1] < 0.7 * left[0]
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import HandshakeError, Signature
+from thalweg.laws import grid_of
 from thalweg.testing import check_law
 from thalweg_pde.datasets.porous_medium import PorousMedium
 from thalweg_pde.datasets.stefan import Stefan
@@ -30,7 +31,7 @@ def test_the_porous_medium_obeys_behind_its_front(exponent: float) -> None:
     for cells in (51, 101):
         problem = PorousMedium(sizes=(1, 0, 1), cells=cells, times=cells, test_exponent=exponent)
         data = problem.open().compute().isel(sample=[1])
-        residual = POROUS.residual(data[["u"]], data)["u"]
+        residual = POROUS.residual(data[["u"]], data, grid_of(data[["u"]], data))["u"]
         left.append(float(abs(residual.where(residual.x < residual.time - 0.2)).max()))
     assert left[1] < 1e-9 or left[1] < 0.3 * left[0] < 0.3
 
@@ -39,7 +40,7 @@ def test_the_melt_obeys_behind_its_front() -> None:
     left = []
     for cells in (101, 201):
         data = Stefan(sizes=(1, 0, 1), cells=cells, times=cells).open().compute().isel(sample=[1])
-        residual = MELTING.residual(data[["u"]], data)["u"]
+        residual = MELTING.residual(data[["u"]], data, grid_of(data[["u"]], data))["u"]
         left.append(float(abs(residual.where((residual.x < 0.1) & (residual.time > 0.05))).max()))
     assert left[1] < 0.3 * left[0] < 1e-2
 
@@ -75,4 +76,8 @@ def test_what_it_cannot_say_is_refused() -> None:
         POROUS.check(Signature.of(data[["u"]]))
     law = NonlinearDiffusion(variable="u", power="exponent")
     with pytest.raises(HandshakeError, match="no input 'exponent' says"):
-        law.residual(PorousMedium(sizes=(1, 0, 1), times=3, cells=9).open()[["u"]], data)
+        law.residual(
+            PorousMedium(sizes=(1, 0, 1), times=3, cells=9).open()[["u"]],
+            data,
+            grid_of(PorousMedium(sizes=(1, 0, 1), times=3, cells=9).open()[["u"]], data),
+        )

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from scipy import integrate, stats
 from thalweg import HandshakeError, score
-from thalweg.components.signature import Signature
+from thalweg.components.signature import Field, Signature
 from thalweg.testing import check_metric
 from thalweg.testing.metrics import example
 from thalweg_pde.metrics.boundary_error import BoundaryError
@@ -97,3 +97,12 @@ def test_crps_of_a_gaussian_is_the_integral() -> None:
 def test_a_dim_that_is_not_there_is_refused() -> None:
     with pytest.raises(HandshakeError, match="no dim 'z'"):
         BoundaryError(dim="z").check(Signature.of(fields([[0.0] * 4])))
+
+
+@pytest.mark.parametrize("metric", [GaussianCRPS(), LogLikelihood()])
+def test_an_estimate_without_a_variance_is_refused_before_the_run(metric):
+    given = Signature((Field("u", ("sample", "lead", "x"), "float64", "1"),), {"sample": 2, "lead": 1, "x": 4})
+    with pytest.raises(HandshakeError, match="says nothing of its uncertainty"):
+        metric.check(given)
+    metric.check(given.with_variance())
+    metric.check(given.with_members(2))

@@ -7,15 +7,21 @@ import logging
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import EstimateError, HandshakeError, LinearLaw, Rows
+from thalweg import EstimateError, HandshakeError, Held, Law, LinearLaw, OutputEnforcer, Rows
 from thalweg.errors import RunError
+from thalweg.laws import grid_of
 from thalweg.testing import check_enforcer, check_law
 from thalweg_probconserv.enforcers.additive import Additive
 from thalweg_probconserv.enforcers.probconserv import ProbConserv
 from thalweg_probconserv.laws.area_mean import AreaMean
+from thalweg_probconserv.laws.integral import Integral
 
 SPACE = (5, 6)
 LATITUDE = np.linspace(-60.0, 30.0, 5)
+
+
+def hold(enforcer: OutputEnforcer, laws: tuple[Law, ...], estimate: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    return enforcer.hold(estimate, Held.of(laws, estimate, context), context)
 
 
 def fields(leads: np.ndarray, *, seed: int, dtype: str = "float32") -> xr.Dataset:
@@ -40,7 +46,10 @@ def estimate() -> xr.Dataset:
 
 def size(law: LinearLaw, estimate: xr.Dataset, context: xr.Dataset) -> float:
     """The largest residual, relative to `sum |g mu|`: the weights add up to 1 and the values are near 20."""
-    return float(abs(law.residual(estimate, context)[law.rows(estimate).variable]).max()) / 20.0
+    return (
+        float(abs(law.residual(estimate, context, grid_of(estimate, context))[law.rows(estimate).variable]).max())
+        / 20.0
+    )
 
 
 @pytest.mark.parametrize("weights", ["cosine", "area", "equal"])
@@ -52,7 +61,7 @@ def test_the_residual_is_the_weighted_mean_over_sea_minus_that_of_the_last_input
         weights
     ]
     weight = weight.broadcast_like(estimate.sst[0, 0])
-    found = law.residual(estimate, context).sst
+    found = law.residual(estimate, context, grid_of(estimate, context)).sst
     last = context.sst.isel(lead=-1, drop=True).astype("float64")
     expected = estimate.sst.astype("float64").weighted(weight).mean(("y", "x")) - last.weighted(weight).mean(("y", "x"))
     assert found.dims == ("sample", "lead", "row")
@@ -63,14 +72,20 @@ def test_the_residual_is_the_weighted_mean_over_sea_minus_that_of_the_last_input
 @pytest.mark.parametrize(("target", "value"), [("zero", 0.0), (3.5, 3.5)])
 def test_the_mean_can_be_a_number(estimate: xr.Dataset, context: xr.Dataset, target: str | float, value: float) -> None:
     law = AreaMean(variable="sst", target=target)
-    assert (law.targets(context) == value).all()
-    assert size(law, Additive().hold(estimate, (law,), context), context) < 2e-7
+    assert (law.targets(context, grid_of(context, context)) == value).all()
+    assert size(law, hold(Additive(), (law,), estimate, context), context) < 2e-7
 
 
 def test_the_mean_of_all_inputs_is_the_mean_of_their_means(context: xr.Dataset) -> None:
     law = AreaMean(variable="sst", target="mean-input")
-    single = [AreaMean(variable="sst").targets(context.isel(lead=slice(0, end))) for end in range(1, 5)]
-    np.testing.assert_allclose(law.targets(context), sum(single) / 4, rtol=1e-14)
+    single = [
+        AreaMean(variable="sst").targets(
+            context.isel(lead=slice(0, end)),
+            grid_of(context.isel(lead=slice(0, end)), context.isel(lead=slice(0, end))),
+        )
+        for end in range(1, 5)
+    ]
+    np.testing.assert_allclose(law.targets(context, grid_of(context, context)), sum(single) / 4, rtol=1e-14)
 
 
 @pytest.mark.parametrize("enforcer", [Additive(), ProbConserv()], ids=lambda each: type(each).__name__)
@@ -79,7 +94,7 @@ def test_float32_fields_obey_to_rounding_and_all_else_stays(
 ) -> None:
     law = AreaMean(variable="sst")
     assert size(law, estimate, context) > 1e-3
-    held = enforcer.hold(estimate, (law,), context)
+    held = hold(enforcer, (law,), estimate, context)
     assert size(law, held, context) < 2e-7
     assert held.sst.dtype == np.float32
     assert held.sst.isnull().equals(estimate.sst.isnull())
@@ -89,22 +104,29 @@ def test_float32_fields_obey_to_rounding_and_all_else_stays(
 
 def test_in_float64_the_law_holds_to_a_part_in_ten_to_the_twelve(estimate: xr.Dataset, context: xr.Dataset) -> None:
     law = AreaMean(variable="sst")
-    assert size(law, ProbConserv().hold(estimate.astype("float64"), (law,), context), context) < 1e-12
+    assert (
+        size(
+            law,
+            hold(ProbConserv(), (law,), estimate.astype("float64"), context),
+            context,
+        )
+        < 1e-12
+    )
 
 
 def test_an_area_mean_with_equal_weights_is_held_by_one_number_everywhere(
     estimate: xr.Dataset, context: xr.Dataset
 ) -> None:
     law = AreaMean(variable="sst", weights="equal")
-    change = (Additive().hold(estimate, (law,), context) - estimate).sst
+    change = (hold(Additive(), (law,), estimate, context) - estimate).sst
     assert float((change.max(("y", "x")) - change.min(("y", "x"))).max()) < 1e-5
-    xr.testing.assert_identical(Additive().hold(estimate, (law,), context).sst_variance, estimate.sst_variance)
+    xr.testing.assert_identical(hold(Additive(), (law,), estimate, context).sst_variance, estimate.sst_variance)
 
 
 def test_where_the_estimate_is_sure_it_is_not_moved(estimate: xr.Dataset, context: xr.Dataset) -> None:
     law = AreaMean(variable="sst")
     sure = estimate.assign(sst_variance=estimate.sst_variance.where(estimate.latitude > 0, 0.0))
-    held = ProbConserv().hold(sure, (law,), context)
+    held = hold(ProbConserv(), (law,), sure, context)
     xr.testing.assert_equal(held.sst.where(held.latitude <= 0), sure.sst.where(sure.latitude <= 0))
     assert size(law, held, context) < 2e-7
     assert bool((held.sst_variance <= sure.sst_variance).all())
@@ -112,9 +134,9 @@ def test_where_the_estimate_is_sure_it_is_not_moved(estimate: xr.Dataset, contex
 
 def test_laws_of_one_variable_are_held_together(estimate: xr.Dataset, context: xr.Dataset) -> None:
     laws = AreaMean(variable="sst"), AreaMean(variable="sst", weights="area", target=21.0)
-    held = ProbConserv().hold(estimate, laws, context)
+    held = hold(ProbConserv(), laws, estimate, context)
     assert max(size(law, held, context) for law in laws) < 4e-7
-    swapped = ProbConserv().hold(estimate, laws[::-1], context)
+    swapped = hold(ProbConserv(), laws[::-1], estimate, context)
     xr.testing.assert_allclose(held, swapped, rtol=1e-6)
 
 
@@ -122,28 +144,31 @@ def test_laws_over_other_dims_are_held_together(estimate: xr.Dataset, context: x
     sea, before = estimate.astype("float64").fillna(20.0), context.fillna(20.0)
     zonal = AreaMean(variable="sst", dims=("x",), target=20.0, weights="equal")
     column = AreaMean(variable="sst", dims=("y",), target=20.0)
-    held = ProbConserv().hold(sea.assign(sst_variance=sea.sst_variance.clip(max=1)), (zonal, column), before)
+    held = hold(ProbConserv(), (zonal, column), sea.assign(sst_variance=sea.sst_variance.clip(max=1)), before)
     assert max(size(law, held, before) for law in (zonal, column)) < 1e-9
     # Where each zonal mean is 20, so is the mean of the area, and no other.
     with pytest.raises(RunError, match="contradict each other") as caught:
-        ProbConserv().hold(sea, (zonal, AreaMean(variable="sst", target=21.0)), before)
+        hold(ProbConserv(), (zonal, AreaMean(variable="sst", target=21.0)), sea, before)
     assert caught.value.where == "AreaMean, AreaMean"
 
 
-def test_a_law_given_twice_is_dropped_and_named(
+def test_a_law_that_follows_from_another_is_dropped_and_named(
     estimate: xr.Dataset, context: xr.Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
     law = AreaMean(variable="sst")
     with caplog.at_level(logging.WARNING):
-        twice = ProbConserv().hold(estimate, (law, law), context)
-    assert "(AreaMean) follow from the others and were dropped" in caplog.text
-    xr.testing.assert_allclose(twice, ProbConserv().hold(estimate, (law,), context), rtol=1e-6)
+        hold(ProbConserv(), (law, AreaMean(variable="sst")), estimate, context)
+    assert not caplog.text
+    with caplog.at_level(logging.WARNING):
+        twice = hold(ProbConserv(), (law, Integral(variable="sst", weights="cos-lat")), estimate, context)
+    assert "follow from the others and were dropped" in caplog.text
+    xr.testing.assert_allclose(twice, hold(ProbConserv(), (law,), estimate, context), rtol=1e-6)
 
 
 def test_each_member_of_an_ensemble_obeys(estimate: xr.Dataset, context: xr.Dataset) -> None:
     law = AreaMean(variable="sst")
     ensemble = xr.concat([estimate[["sst"]], estimate[["sst"]] + 1], "member")
-    held = Additive().hold(ensemble, (law,), context)
+    held = hold(Additive(), (law,), ensemble, context)
     assert held.sst.dims == ensemble.sst.dims
     assert size(law, held, context) < 2e-7
 
@@ -152,51 +177,74 @@ def test_bytes_become_float32() -> None:
     frames = np.random.default_rng(4).integers(0, 200, (2, 3, 4, 5)).astype("uint8")
     bytes_ = xr.Dataset({"vil": (("sample", "lead", "y", "x"), frames)})
     law = AreaMean(variable="vil", weights="equal", target=90.0)
-    held = Additive().hold(bytes_, (law,), bytes_)
+    held = hold(Additive(), (law,), bytes_, bytes_)
     assert held.vil.dtype == np.float32
     np.testing.assert_allclose(held.vil.mean(("y", "x")), 90.0, rtol=1e-6)
-    np.testing.assert_allclose(law.residual(bytes_, bytes_).vil[..., 0], frames.mean((2, 3)) - 90.0)
+    np.testing.assert_allclose(
+        law.residual(bytes_, bytes_, grid_of(bytes_, bytes_)).vil[..., 0], frames.mean((2, 3)) - 90.0
+    )
 
 
 def test_a_law_with_targets_by_lead_is_held_at_each(estimate: xr.Dataset, context: xr.Dataset) -> None:
     class Budget(AreaMean):
         """A mean that rises by one per lead."""
 
-        def targets(self, context: xr.Dataset) -> xr.DataArray:  # noqa: ARG002
+        def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:  # noqa: ARG002
             return xr.DataArray(20.0 + np.arange(4.0)[:, None], {"lead": np.arange(1, 5)}, ("lead", "row"))
 
     law = Budget(variable="sst")
-    assert size(law, ProbConserv().hold(estimate, (law,), context), context) < 2e-7
+    assert size(law, hold(ProbConserv(), (law,), estimate, context), context) < 2e-7
 
 
-def test_a_mask_that_moves_is_refused(estimate: xr.Dataset, context: xr.Dataset) -> None:
+def test_a_mask_that_moves_is_held(estimate: xr.Dataset, context: xr.Dataset) -> None:
     moving = estimate.copy(deep=True)
     moving.sst[0, 0, 0, 0] = np.nan
-    with pytest.raises(EstimateError, match="missing in some samples or leads and not in others"):
-        AreaMean(variable="sst").residual(moving, context)
+    moving.sst[1, 2] = np.nan
+    law = AreaMean(variable="sst")
+    held = hold(ProbConserv(), (law,), moving, context)
+    assert size(law, held, context) < 2e-7
+    left = law.residual(held, context, grid_of(held, context)).sst
+    assert left.isnull().sum() == 1 and bool(left[1, 2].isnull())
+
+
+def test_noise_of_a_mean_counts_for_what_is_there(estimate: xr.Dataset, context: xr.Dataset) -> None:
+    """As if the field had been made of the cells that are there, in memory and in chunks."""
+    law = AreaMean(variable="sst", weights="equal", noise=0.3)
+    small = estimate[["sst"]].isel(y=[0], x=slice(0, 3)).astype("float64")
+    known = context[["sst"]].isel(y=[0], x=slice(0, 3))
+    wide = xr.concat([small, small.isel(x=[0]) * np.nan], "x")
+    told = xr.concat([known, known.isel(x=[0]) * np.nan], "x")
+    expected = hold(Additive(), (law,), small, known).sst
+    for given in (wide, wide.chunk(x=2)):
+        found = hold(Additive(), (law,), given, told).sst.isel(x=slice(0, 3))
+        np.testing.assert_allclose(found.transpose(*expected.dims), expected, rtol=1e-10)
+    ensemble = xr.concat([small + each for each in (0.0, 0.5, -1.0, 2.0)], "member") ** 1.1
+    extended = xr.concat([ensemble, ensemble.isel(x=[0]) * np.nan], "x")
+    left, right = (hold(ProbConserv(), (law,), *each).sst for each in ((ensemble, known), (extended, told)))
+    np.testing.assert_allclose(right.isel(x=slice(0, 3)).transpose(*left.dims), left, rtol=1e-9)
 
 
 def test_a_grid_without_latitude_is_refused(estimate: xr.Dataset, context: xr.Dataset) -> None:
     with pytest.raises(HandshakeError) as caught:
-        AreaMean(variable="sst").residual(estimate.drop_vars("latitude"), context)
+        AreaMean(variable="sst").rows(grid_of(estimate.drop_vars("latitude"), context.drop_vars("latitude")))
     assert caught.value.given == "area-mean needs a latitude along y, x to weigh the cells of 'sst' by"
     assert caught.value.advice == "set `weights: equal` for a plane of equal cells"
 
 
 def test_probconserv_without_a_variance_is_refused(estimate: xr.Dataset, context: xr.Dataset) -> None:
     with pytest.raises(EstimateError, match="needs the variance of 'sst', which the estimate lacks"):
-        ProbConserv().hold(estimate.drop_vars("sst_variance"), (AreaMean(variable="sst"),), context)
+        hold(ProbConserv(), (AreaMean(variable="sst"),), estimate.drop_vars("sst_variance"), context)
 
 
 def test_targets_of_a_dim_that_the_law_reduces_are_refused(estimate: xr.Dataset, context: xr.Dataset) -> None:
     class Wrong(AreaMean):
         """Targets along y."""
 
-        def targets(self, context: xr.Dataset) -> xr.DataArray:  # noqa: ARG002
+        def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:  # noqa: ARG002
             return xr.DataArray(np.zeros((5, 1)), dims=("y", "row"))
 
     with pytest.raises(HandshakeError, match="the targets of Wrong have dims"):
-        Additive().hold(estimate, (Wrong(variable="sst"),), context)
+        hold(Additive(), (Wrong(variable="sst"),), estimate, context)
 
 
 def test_conformance() -> None:

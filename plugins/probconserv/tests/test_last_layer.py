@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from thalweg import HandshakeError, Hold, LinearLaw, Registry, Samples
+from thalweg import HandshakeError, Held, Hold, LinearLaw, Registry, Samples
+from thalweg.laws import grid_of
 from thalweg.results.estimates import context_of
 from thalweg.testing import check_enforcer, series, windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
@@ -73,10 +74,12 @@ def fields(tensor: Tensor, like: xr.Dataset) -> xr.Dataset:
 def test_it_is_what_the_output_site_makes_of_the_bare_network(law: LinearLaw, by: Any, output: Any) -> None:
     bare, (given, context) = Network(), inputs()
     held = LastLayer(by=by, spacing=SPACING).wrap(bare, law)(given)
-    expected = output.hold(fields(bare(given), context), (law,), context)
+    expected = output.hold(
+        fields(bare(given), context), Held.of((law,), fields(bare(given), context), context), context
+    )
     for name in "uv":
         np.testing.assert_allclose(fields(held, context)[name], expected[name], atol=2e-6)
-    left = law.residual(fields(held, context), context)
+    left = law.residual(fields(held, context), context, grid_of(fields(held, context), context))
     assert float(abs(next(iter(left.data_vars.values()))).max()) < 1e-5
 
 
@@ -86,7 +89,7 @@ def test_two_laws_hold_at_once() -> None:
     for law in laws:
         module = LastLayer(spacing=SPACING).wrap(module, law)
     found = fields(module(given), context)
-    assert all(float(abs(law.residual(found, context)["u"]).max()) < 1e-5 for law in laws)
+    assert all(float(abs(law.residual(found, context, grid_of(found, context))["u"]).max()) < 1e-5 for law in laws)
 
 
 def test_the_gradient_knows_of_the_law() -> None:
@@ -123,7 +126,7 @@ def test_a_learner_learns_through_it_and_comes_back(tmp_path: Path) -> None:
     solver = learn(ToyLearner(), data, tmp_path, epochs=2, holds=(Hold((law,), LastLayer()),))
     given = test.inputs(slice(0, 3))
     found = solver.solve(given, test.wanted)
-    left = law.residual(found, context_of(given, test.wanted))["field"]
+    left = law.residual(found, context_of(given, test.wanted), grid_of(found, context_of(given, test.wanted)))["field"]
     total = float(given["field"].isel(lead=-1).sum(("y", "x")).max())
     assert float(abs(left).max()) < 1e-6 * total
 

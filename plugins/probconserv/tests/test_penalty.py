@@ -11,8 +11,9 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import HandshakeError, Hold, LinearLaw, Registry, Samples, TensorLaw
+from thalweg.laws import grid_of
 from thalweg.learning import to_tensor
-from thalweg.learning.tensors import grid_of
+from thalweg.learning.tensors import grid_of as tensor_grid_of
 from thalweg.results.estimates import context_of
 from thalweg.testing import check, series, windowed
 from thalweg.testing.scenes import guess
@@ -43,7 +44,7 @@ def samples() -> Samples:
 
 def known(samples: Samples) -> tuple[xr.Dataset, xr.Dataset]:
     context = context_of(samples.inputs(THREE), samples.wanted)
-    return context, grid_of(samples.wanted, inputs=context)
+    return context, tensor_grid_of(samples.wanted, inputs=context)
 
 
 @pytest.mark.parametrize("members", [False, True])
@@ -55,7 +56,9 @@ def test_it_is_the_mean_square_of_the_residual(law: LinearLaw, samples: Samples,
         fields = xr.concat([fields, fields + 1.0], "member")
         tensor = torch.stack([tensor, tensor + 1.0], 1)
     found = Penalty(weight=2.0).penalty(law, {"field": tensor}, context, grid=grid)
-    assert found.item() == pytest.approx(2 * float((law.residual(fields, context)["field"] ** 2).mean()), rel=1e-5)
+    assert found.item() == pytest.approx(
+        2 * float((law.residual(fields, context, grid_of(fields, context))["field"] ** 2).mean()), rel=1e-5
+    )
     assert bool(torch.isfinite(torch.autograd.grad(found, tensor)[0]).all())
 
 
@@ -66,10 +69,12 @@ def test_what_is_missing_weighs_nothing(samples: Samples) -> None:
     tensor = to_tensor(fields)[..., 0]
     dry, wet = context.assign(field=context["field"].where(sea)), fields.where(sea)
     found = Penalty().penalty(law, {"field": tensor}, dry, grid=grid)
-    assert float(found) == pytest.approx(float((law.residual(wet, dry)["field"] ** 2).mean()), rel=1e-5)
+    assert float(found) == pytest.approx(
+        float((law.residual(wet, dry, grid_of(wet, dry))["field"] ** 2).mean()), rel=1e-5
+    )
     unknown = dry.assign(total=("sample", np.array([1.0, np.nan, 2.0])))
     asked = Penalty().penalty(Integral(variable="field", target="total"), {"field": tensor}, unknown, grid=grid)
-    rest = Integral(variable="field", target="total").residual(wet, unknown)["field"].fillna(0.0)
+    rest = Integral(variable="field", target="total").residual(wet, unknown, grid_of(wet, unknown))["field"].fillna(0.0)
     assert float(asked) == pytest.approx(float((rest**2).mean()), rel=1e-5)
 
 
@@ -82,7 +87,11 @@ def test_learning_under_it_leads_to_the_law(tmp_path: Path) -> None:
         holds = (Hold((law,), Penalty(weight=weight)),) if weight else ()
         solver = learn(ToyLearner(), data, tmp_path / str(weight), epochs=15, holds=holds)
         inputs = test.inputs(slice(None))
-        residual = law.residual(solver.solve(inputs, test.wanted), context_of(inputs, test.wanted))
+        residual = law.residual(
+            solver.solve(inputs, test.wanted),
+            context_of(inputs, test.wanted),
+            grid_of(solver.solve(inputs, test.wanted), context_of(inputs, test.wanted)),
+        )
         left.append(float(abs(residual["field"]).mean()))
     assert left[0] > 0.25
     assert left[1] < left[0]
@@ -96,7 +105,7 @@ class Excess(TensorLaw):
     variable: str
     level: float
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
         return fields[[self.variable]] - self.level
 
     def tensor_residual(self, estimate: Mapping[str, Tensor], context: xr.Dataset, *, grid: xr.Dataset) -> Tensor:  # noqa: ARG002

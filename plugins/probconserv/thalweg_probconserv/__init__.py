@@ -80,6 +80,7 @@ def register_laws(register: Register[Law]) -> None:
     from .laws.nonnegative import Nonnegative
     from .laws.periodic import Periodic
     from .laws.point_observations import PointObservations
+    from .laws.robin import Robin
 
     register("area-mean", AreaMean)
     register("block-mean", BlockMean)
@@ -91,6 +92,7 @@ def register_laws(register: Register[Law]) -> None:
     register("nonnegative", Nonnegative)
     register("periodic", Periodic)
     register("point-observations", PointObservations)
+    register("robin", Robin)
 
 
 @hookimpl

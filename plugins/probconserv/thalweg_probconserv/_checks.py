@@ -76,10 +76,11 @@ def check_values(mean: Array, variance: Array | None, there: Array) -> None:
 
 
 def check_laws(rows: Any, targets: Array) -> None:
-    """Raise `EstimateError` for rows or targets that are not finite."""
+    """Raise `EstimateError` for rows that are not finite, or targets that are infinite; an unknown target is NaN."""
     values = rows.data if hasattr(rows, "indptr") else rows
-    for name, array in (("rows", values), ("targets", targets)):
-        if not bool(namespace(array).isfinite(array).all()):
+    for name, array, least in (("rows", values, "isfinite"), ("targets", targets, "isinf")):
+        bad = getattr(namespace(array), least)(array)
+        if bool((bad if least == "isinf" else ~bad).any()):
             raise EstimateError(
                 f"the {name} of the laws are not finite",
                 allowed="finite numbers",

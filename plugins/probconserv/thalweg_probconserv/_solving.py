@@ -59,21 +59,25 @@ class Multipliers:
         return transposed(self.root) @ xp.linalg.solve(inner, self.root @ right)
 
 
-def solve(sums: Sums, targets: Array, *, noise: Plain, diagonal: bool) -> Multipliers:
+def solve(sums: Sums, targets: Array, *, noise: Plain, diagonal: bool, share: Array | None = None) -> Multipliers:
     """Solve the k x k system; without a loop over rows where it is `diagonal`.
+
+    A row whose target is NaN says nothing: the others are solved as if it were not there. `share` (..., k) is what a
+    row has been multiplied by: its noise counts with the square.
 
     Raises `RunError` for rows that nothing can move, and for rows that contradict each other.
     """
-    gap = sums.product - targets
-    magnitude = plain(sums.magnitude) + np.abs(plain(targets))
-    covariance = double(noise if diagonal or noise.ndim == 2 else np.diag(noise), like=gap)
+    xp = namespace(sums.product, targets)
+    silent = xp.isnan(targets) | xp.zeros_like(sums.product, dtype=bool)
+    gap = xp.where(silent, xp.zeros_like(sums.product), sums.product - targets)
+    magnitude = plain(sums.magnitude) + np.abs(np.nan_to_num(plain(targets)))
+    covariance = _covariance(noise, share, gap, diagonal=diagonal)
     system = sums.gram + covariance
     if sums.cross is not None:
         system = system + sums.cross @ transposed(sums.cross)
     variances = plain(system if diagonal else namespace(system).einsum("...ii->...i", system))
-    still = ~(variances > 0.0)
+    still = ~(variances > 0.0) | plain(silent)
     _refuse_still(still, plain(gap), magnitude)
-    xp = namespace(system)
     resting = double(still, like=gap)
     spread = system if diagonal else xp.einsum("...ii->...i", system)
     scale = (1.0 - resting) / xp.sqrt(spread * (1.0 - resting) + resting)
@@ -94,16 +98,27 @@ def solve(sums: Sums, targets: Array, *, noise: Plain, diagonal: bool) -> Multip
     if dropped.any():
         _refuse_contradiction(dropped, plain(gap), plain(system), plain(root), plain(value), magnitude)
     any_dropped = tuple(int(each) for each in np.flatnonzero(dropped.reshape(-1, dropped.shape[-1]).any(0)))
-    return Multipliers(value, root, sums.cross, _root_of(noise, gap), any_dropped)
+    return Multipliers(value, root, sums.cross, _root_of(noise, share, gap), any_dropped)
 
 
-def _root_of(noise: Plain, like: Array) -> Array | None:
+def _covariance(noise: Plain, share: Array | None, like: Array, *, diagonal: bool) -> Array:
+    """The noise of the rows: variances (..., k) if the system is diagonal, else (..., k, k)."""
+    found = double(noise if diagonal or noise.ndim == 2 else np.diag(noise), like=like)
+    if share is None or not noise.any():
+        return found
+    return found * share**2 if diagonal else found * share[..., :, None] * share[..., None, :]
+
+
+def _root_of(noise: Plain, share: Array | None, like: Array) -> Array | None:
     if not noise.any():
         return None
     if noise.ndim == 1:
-        return double(np.diag(np.sqrt(noise)), like=like)
-    values, vectors = np.linalg.eigh(noise)
-    return double((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T, like=like)
+        root = np.diag(np.sqrt(noise))
+    else:
+        values, vectors = np.linalg.eigh(noise)
+        root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    found = double(root, like=like)
+    return found if share is None else share[..., :, None] * found
 
 
 def _refuse_still(still: Plain, gap: Plain, magnitude: Plain) -> None:

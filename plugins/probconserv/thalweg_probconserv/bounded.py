@@ -36,8 +36,11 @@ def update_within(
     rows: Any = None,
     targets: Any = None,
     noise: Any = 0.0,
+    share: Array | None = None,
 ) -> Array:
     """The mean (..., n) that keeps to the bounds and obeys the rows (k, n), none of which share a cell.
+
+    A row whose target is NaN says nothing; the noise of a row that was multiplied by `share` counts with its square.
 
     Bounds are numbers or arrays like the mean. Cells of no variance are only clipped. Missing cells stay missing.
     Gradients are those of the exact solution, by one differentiable step at the end.
@@ -61,7 +64,8 @@ def update_within(
     matrix = alone(operator(rows, like=like))
     known, free, _ = masked(mean, variance, None, there)
     assert free is not None
-    equation = Equation(matrix, known, free, lower, upper, targets, double(covariance, like=mean))
+    spread = double(covariance, like=mean) if share is None else double(covariance, like=mean) * share**2
+    equation = Equation(matrix, known, free, lower, upper, targets, spread)
     value = equation.root()
     if is_tensor(mean) and (mean.requires_grad or variance.requires_grad or targets.requires_grad):
         # Differentiating one Newton step at the root gives the gradient of the root.
@@ -102,8 +106,10 @@ class Equation:
         return namespace(moved).clip(moved, self.lower, self.upper)
 
     def residual(self, value: Array) -> Array:
-        """`r(l)`, which falls with each `l`."""
-        return self.rows.times(self.field(value)) - self.targets - self.noise * value
+        """`r(l)`, which falls with each `l`; 0 of a row that says nothing."""
+        found = self.rows.times(self.field(value)) - self.targets - self.noise * value
+        xp = namespace(found)
+        return xp.where(xp.isnan(found), xp.zeros_like(found), found)
 
     def slope(self, value: Array) -> Array:
         """`-dr/dl`: over the cells that are between their bounds."""
@@ -127,7 +133,7 @@ class Equation:
             start = np.zeros(
                 np.broadcast_shapes(start.shape, plain(self.residual(double(start, like=self.mean))).shape)
             )
-            magnitude = plain(self.rows.sizes(abs(self.mean))) + np.abs(plain(self.targets))
+            magnitude = plain(self.rows.sizes(abs(self.mean))) + np.abs(np.nan_to_num(plain(self.targets)))
             self._refuse_unreachable(magnitude)
             stiffness = plain(self._squares(self.variance) + self.noise)
             return newton(

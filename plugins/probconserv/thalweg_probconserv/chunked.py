@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from thalweg.laws import Gaps
 
 from ._arrays import Plain
 from ._checks import check_laws, check_values, row_covariance
@@ -44,6 +45,7 @@ class _Layout:
     count: int
     rank: int
     diagonal: bool
+    gaps: tuple[Gaps, ...]
 
     @property
     def square(self) -> int:
@@ -81,12 +83,14 @@ def update_chunks(
     factor: Any | None = None,
     outer: int,
     diagonal: bool = False,
+    gaps: Sequence[Gaps] = (),
 ) -> Held:
     """Condition a dask array, whose first `outer` axes are a batch and the others cells.
 
     `variance` is an array like the mean, None where there is only a `factor` (with one more axis, in one chunk), or 1.0
     for the identity. `targets` are (..., k) over the batch. `diagonal` says that no two of the `count` rows share a
-    cell, in any chunk. Raises, when computed, what `engine.update` raises.
+    cell, in any chunk; `gaps` what a missing cell is to each row, if it is more than nothing. Raises, when computed,
+    what `engine.update` raises.
     """
     import dask.array as da
     from dask.delayed import delayed
@@ -95,7 +99,7 @@ def update_chunks(
     batch, space = tuple(range(outer)), tuple(range(outer, mean.ndim))
     rank = 0 if factor is None else factor.shape[-1]
     covariance = row_covariance(noise, count)
-    layout = _Layout(count, rank, (diagonal or count == 1) and factor is None and covariance.ndim == 1)
+    layout = _Layout(count, rank, (diagonal or count == 1) and factor is None and covariance.ndim == 1, tuple(gaps))
     starts = [_starts(mean.chunks[axis]) for axis in space]
     places = [each for axis, start in zip(space, starts, strict=True) for each in (start, (axis,))]
     rest, extra = mean.ndim, mean.ndim + 1
@@ -120,7 +124,7 @@ def update_chunks(
         partial(_sums, ways=ways, layout=layout),
         (*batch, *space, rest),
         *arguments,
-        new_axes={rest: size},
+        new_axes={rest: size + 3 * len(gaps)},
         blocks=shared,
         adjust_chunks=dict.fromkeys(space, 1),
         align_arrays=False,
@@ -190,6 +194,8 @@ class _Part:
     """One chunk with its cells on one axis."""
 
     rows: Operator
+    matrix: Any
+    """The rows as they came."""
     mean: Plain
     given: Plain | None
     """The variance as it was."""
@@ -219,7 +225,8 @@ def _gathered(
     matrix = blocks(region)
     raw = free
     known, free, low = masked(flat, free, low, there)
-    return _Part(operator(matrix, like=None, tied=not apart, apart=apart), flat, raw, there, known, free, low), given
+    rows = operator(matrix, like=None, tied=not apart, apart=apart)
+    return _Part(rows, matrix, flat, raw, there, known, free, low), given
 
 
 def _sums(*arrays: Plain, ways: Callable[..., tuple[_Part, list[Plain]]], layout: _Layout, blocks: Blocks) -> Plain:
@@ -234,15 +241,44 @@ def _sums(*arrays: Plain, ways: Callable[..., tuple[_Part, list[Plain]]], layout
     packed = layout.pack(
         (found.product, 1), (found.magnitude, 1), (gram, 1 if layout.diagonal else 2), (cross, 2), outer=outer
     )
+    if layout.gaps:
+        packed = np.concatenate([packed, _there(part.matrix, part.there)], -1)
     cells = arrays[0].ndim - len(outer)
     return packed.reshape(*outer, *(1,) * cells, -1)
 
 
+def _there(matrix: Any, there: Plain) -> Plain:
+    """Of each row `(..., 3 k)`: the sum of its weights that are there, how many those are, and how many are not."""
+    pattern = matrix.copy()
+    pattern.data = (matrix.data != 0.0).astype(np.float64)
+    if there.all():
+        count = pattern.sum(axis=1)
+        return np.broadcast_to(
+            np.concatenate([matrix.sum(axis=1), count, 0 * count]), (*there.shape[:-1], 3 * matrix.shape[0])
+        )
+    flat = there.reshape(-1, there.shape[-1]).T.astype(np.float64)
+    found = np.concatenate([matrix @ flat, pattern @ flat, pattern @ (1.0 - flat)])
+    return np.asarray(found.T.reshape(*there.shape[:-1], -1))
+
+
+def _shares(there: Plain, gaps: tuple[Gaps, ...]) -> Plain:
+    """The same as `thalweg.laws.factors`, from what `_there` gave of all chunks."""
+    weight, present, absent = np.split(there, 3, axis=-1)
+    mean, void = (np.array([each == kind for each in gaps]) for kind in ("mean", "void"))
+    partly = np.where(mean, weight, np.where(void, 0.0, 1.0))
+    return np.where(present > 0.0, np.where(absent > 0.0, partly, 1.0), 0.0)
+
+
 def _solved(total: Plain, targets: Plain, *, layout: _Layout, noise: Plain) -> Plain:
+    share = None
+    if layout.gaps:
+        total, there = np.split(total, [-3 * layout.count], -1)
+        share = _shares(there, layout.gaps)
+        targets = np.where(share > 0.0, share * targets, np.nan)
     check_laws(np.zeros(1), targets)
     held, magnitude, gram, cross = layout.unpack(total)
     parts = Sums(held, gram, magnitude, cross if layout.rank else None)
-    found = solve(parts, targets, noise=noise, diagonal=layout.diagonal)
+    found = solve(parts, targets, noise=noise, diagonal=layout.diagonal, share=share)
     if found.dropped:
         log.warning("rows %s follow from the others and were dropped", ", ".join(map(str, found.dropped)))
     outer = total.shape[:-1]
@@ -250,7 +286,9 @@ def _solved(total: Plain, targets: Plain, *, layout: _Layout, noise: Plain) -> P
     packed = layout.pack((found.value, 1), (np.zeros(layout.count), 1), root, (cross, 2), outer=outer)
     if found.noise_root is None or not layout.rank:
         return packed
-    return np.concatenate([packed, np.broadcast_to(found.noise_root.ravel(), (*outer, layout.count**2))], -1)
+    return np.concatenate(
+        [packed, np.broadcast_to(found.noise_root, (*outer, layout.count, layout.count)).reshape(*outer, -1)], -1
+    )
 
 
 def _moved(
@@ -266,7 +304,7 @@ def _moved(
     noise_root = None
     if rooted:
         packed, last = np.split(packed, [-(layout.count**2)], -1)
-        noise_root = last.reshape(-1, layout.count, layout.count)[0]
+        noise_root = last.reshape(*last.shape[:-1], layout.count, layout.count)
     value, _, root, cross = layout.unpack(packed)
     multipliers = Multipliers(value, root, cross if layout.rank else None, noise_root, diagonal=layout.diagonal)
     rows = part.rows

@@ -20,6 +20,7 @@ def update_correlated(
     rows: Any,
     targets: Array,
     noise: Any = 0.0,
+    share: Array | None = None,
 ) -> Update:
     """Condition a Gaussian (..., n) whose covariance times a vector is `times(vector)`, and its diagonal `variance`.
 
@@ -38,7 +39,8 @@ def update_correlated(
     ]
     gain = xp.stack([each + xp.zeros_like(mean) for each in across], -2)
     gram = matrix.times_factor(transposed(gain))
-    found = solve(Sums(matrix.times(mean), gram, matrix.sizes(abs(mean))), targets, noise=covariance, diagonal=False)
+    needed = Sums(matrix.times(mean), gram, matrix.sizes(abs(mean)))
+    found = solve(needed, targets, noise=covariance, diagonal=False, share=share)
     held = mean - product(transposed(gain), found.value)
     downdate = transposed(found.root @ gain)
     smaller = xp.clip(variance - (downdate**2).sum(-1), 0.0, None)

@@ -42,13 +42,15 @@ def update(
     targets: Array,
     noise: Any = 0.0,
     factor: Array | None = None,
+    share: Array | None = None,
     downdate: bool = False,
 ) -> Update:
     """Condition a Gaussian (..., n) on `rows` (k, n) times the field being `targets` (..., k).
 
     Its covariance is `diag(variance) + factor factor^T`, with `factor` (..., n, r). `rows` are an array, which may have
     leading axes too, or a scipy sparse matrix. `noise` is the variance of the rows: a number, (k,), or (k, k). Cells
-    whose mean is NaN weigh nothing and are left as they are. A `variance` (n,) is shared by all. Float64.
+    whose mean is NaN weigh nothing and are left as they are; a row whose target is NaN says nothing, and the noise of a
+    row that was multiplied by `share` (..., k) counts with its square. A `variance` (n,) is shared by all. Float64.
 
     Raises `HandshakeError` for shapes that do not fit and for noise that is no variance, `EstimateError` for a mean or
     variance that is not finite or negative, and `RunError` for rows that contradict each other or cannot be moved.
@@ -65,7 +67,7 @@ def update(
 
     matrix = operator(rows, like=like, tied=factor is not None or covariance.ndim == 2)
     known, free, low = masked(mean, variance, factor, there)
-    found = solve(sums(matrix, known, free, low), targets, noise=covariance, diagonal=matrix.disjoint)
+    found = solve(sums(matrix, known, free, low), targets, noise=covariance, diagonal=matrix.disjoint, share=share)
     held, smaller, left = moved(matrix, known, free, low, found)
     if not bool(there.all()):
         xp = namespace(mean)
@@ -77,7 +79,13 @@ def update(
 
 
 def update_members(
-    members: Array, *, rows: Any, targets: Array, noise: Any = 0.0, shrinkage: float = 0.0
+    members: Array,
+    *,
+    rows: Any,
+    targets: Array,
+    noise: Any = 0.0,
+    shrinkage: float = 0.0,
+    share: Array | None = None,
 ) -> tuple[Array, tuple[int, ...]]:
     """Condition an ensemble (..., n, members), each of which then obeys; with the rows that were dropped.
 
@@ -94,7 +102,7 @@ def update_members(
     if shrinkage == 0.0:
         check_members(rows.shape[-2], count, row_covariance(noise, rows.shape[-2]))
     own = shrinkage * (away**2).sum(-1) / max(1, count - 1) if shrinkage else None
-    found = update(mean, own, rows=rows, targets=targets, noise=noise, factor=norm * away)
+    found = update(mean, own, rows=rows, targets=targets, noise=noise, factor=norm * away, share=share)
     assert found.factor is not None
     held = found.mean[..., None] + found.factor / norm
     xp = namespace(members)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg import HandshakeError, Law, LinearLaw, ThalwegError
+from thalweg import HandshakeError, Held, Law, LinearLaw, ThalwegError
 
 from .bounded import update_within
 from .correlated import update_correlated
@@ -54,14 +54,14 @@ class Prior:
 
 
 def hold(
-    estimate: xr.Dataset, laws: tuple[Law, ...], *, context: xr.Dataset, prior: Callable[[xr.DataArray], Prior]
+    estimate: xr.Dataset, held: Held, *, context: xr.Dataset, prior: Callable[[xr.DataArray], Prior]
 ) -> xr.Dataset:
     """The estimate, conditioned variable by variable on all laws that name it; lazy where it is dask-backed."""
     changed: dict[str, xr.DataArray] = {}
-    for name, group in grouped(estimate, laws).items():
+    for name, group in grouped(held).items():
         field = estimate[name]
         known = prior(field)
-        joint = Joint(field, group, context=context, members=known.members)
+        joint = Joint(field, group, context=context, grid=held.grid, members=known.members)
         try:
             if field.chunks is not None:
                 from .lazily import hold_lazily
@@ -78,16 +78,17 @@ def _held(field: xr.DataArray, prior: Prior, joint: Joint) -> dict[str, xr.DataA
     mean = joint.flat(field)
     variance = None if prior.variance is None else joint.flat(prior.variance)
     factor = None if prior.factor is None else joint.flat(prior.factor)
-    targets, limits = joint.targets(), joint.limits()
+    (targets, share), limits = joint.asked(mean), joint.limits()
     parts = []
     for at in _slabs(len(mean), joint.count):
         now = mean[at].astype(np.float64)
         own = np.ones(joint.cells) if variance is None else variance[at].astype(np.float64)
         given = _Gaussian(now, own, None if factor is None else factor[at].astype(np.float64))
-        part = _linear(given, prior, joint, targets[at], bounded=limits is not None)
+        asked = _Asked(targets[at], share[at])
+        part = _linear(given, prior, joint, asked, bounded=limits is not None)
         if limits is not None:
             low, high = (each[at] if each.ndim > 1 else each for each in limits)
-            part = replace(part, mean=_bounded(part, joint, targets[at], low, high, members=prior.members))
+            part = replace(part, mean=_bounded(part, joint, asked, low, high, members=prior.members))
         if joint.monotone is not None:
             part = replace(part, mean=_monotone(part, joint))
         parts.append(part)
@@ -105,6 +106,14 @@ def _held(field: xr.DataArray, prior: Prior, joint: Joint) -> dict[str, xr.DataA
 
 
 @dataclass(frozen=True)
+class _Asked:
+    """Of a part of the batch: what rows over the cells that are there must be, and the share of them that is there."""
+
+    targets: Array
+    share: Array
+
+
+@dataclass(frozen=True)
 class _Gaussian:
     """A part of the batch: mean and variance (batch, cells), or members (batch, cells, member) as the mean."""
 
@@ -117,13 +126,13 @@ class _Gaussian:
     """How far each cell may move under bounds, where that is not the variance."""
 
 
-def _linear(given: _Gaussian, prior: Prior, joint: Joint, targets: Array, *, bounded: bool) -> _Gaussian:
+def _linear(given: _Gaussian, prior: Prior, joint: Joint, asked: _Asked, *, bounded: bool) -> _Gaussian:
     """Under the linear laws, with as much of the covariance as is known."""
     if prior.smoothing is not None:
-        return _smoothed(given, prior.smoothing, joint, targets)
+        return _smoothed(given, prior.smoothing, joint, asked)
     if joint.matrix is None:
         return given
-    laws = {"rows": joint.matrix, "targets": targets, "noise": joint.noise}
+    laws = {"rows": joint.matrix, "targets": asked.targets, "noise": joint.noise, "share": asked.share}
     if prior.members:
         members, dropped = update_members(given.mean, **laws, shrinkage=prior.shrinkage)
         return replace(given, mean=members, dropped=dropped)
@@ -138,7 +147,7 @@ def _linear(given: _Gaussian, prior: Prior, joint: Joint, targets: Array, *, bou
     return _Gaussian(found.mean, beside, found.factor, found.dropped, found.variance)
 
 
-def _smoothed(given: _Gaussian, smoothing: Smoothing, joint: Joint, targets: Array) -> _Gaussian:
+def _smoothed(given: _Gaussian, smoothing: Smoothing, joint: Joint, asked: _Asked) -> _Gaussian:
     """Smoothed along a dim, and then, with the covariance that this gives, under the linear laws."""
     mean, dim = given.mean, smoothing.dim
     if np.isnan(mean).any():
@@ -155,25 +164,28 @@ def _smoothed(given: _Gaussian, smoothing: Smoothing, joint: Joint, targets: Arr
     def times(vector: Array) -> Array:
         return joint.unlined(first.times(joint.lines(np.broadcast_to(vector, mean.shape), dim)), dim)
 
-    found = update_correlated(smoothed, smaller, times=times, rows=joint.matrix, targets=targets, noise=joint.noise)
+    laws = {"rows": joint.matrix, "targets": asked.targets, "noise": joint.noise, "share": asked.share}
+    found = update_correlated(smoothed, smaller, times=times, **laws)
     return _Gaussian(found.mean, found.variance, None, found.dropped)
 
 
-def _bounded(given: _Gaussian, joint: Joint, targets: Array, lower: Array, upper: Array, *, members: bool) -> Array:
+def _bounded(given: _Gaussian, joint: Joint, asked: _Asked, lower: Array, upper: Array, *, members: bool) -> Array:
     """Within bounds and under laws: from the free mean, or from what the linear laws made of a correlated one."""
     mean, spread = given.mean, given.variance if given.spread is None else given.spread
+    targets, share = asked.targets, asked.share
     if members:
         mean = np.moveaxis(mean, -1, 1)
         spread = np.broadcast_to(np.nan_to_num(mean.var(1, ddof=1))[:, None], mean.shape)
-        targets = np.broadcast_to(targets[:, None], (*mean.shape[:2], targets.shape[-1]))
+        targets, share = (
+            np.broadcast_to(each[:, None], (*mean.shape[:2], each.shape[-1])) for each in (targets, share)
+        )
         lower, upper = (each[:, None] if each.ndim > 1 else each for each in (lower, upper))
     spread = np.broadcast_to(spread, mean.shape)
     if joint.matrix is None:
         found = np.clip(mean, lower, upper)
     else:
-        found = update_within(
-            mean, spread, lower=lower, upper=upper, rows=joint.matrix, targets=targets, noise=joint.noise
-        )
+        laws = {"rows": joint.matrix, "targets": targets, "noise": joint.noise, "share": share}
+        found = update_within(mean, spread, lower=lower, upper=upper, **laws)
     return np.moveaxis(found, 1, -1) if members else found
 
 

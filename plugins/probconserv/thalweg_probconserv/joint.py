@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg import HandshakeError, Law, LinearLaw, Rows
+from thalweg import HandshakeError, Held, Law, LinearLaw
+from thalweg.laws import System
 
 from .laws._inequality import BoundedLaw
 from .laws.monotone import Monotone
@@ -18,12 +19,12 @@ from .laws.monotone import Monotone
 Array = NDArray[Any]
 
 
-def grouped(estimate: xr.Dataset, laws: tuple[Law, ...]) -> dict[str, list[Law]]:
+def grouped(held: Held) -> dict[str, list[Law]]:
     """Laws by the variable that they are about. Raises `HandshakeError` for what is held nowhere here."""
     groups: dict[str, list[Law]] = {}
-    for law in laws:
+    for law in held.together:
         if isinstance(law, LinearLaw):
-            name = law.rows(estimate).variable
+            name = law.rows(held.grid).variable
         elif isinstance(law, BoundedLaw | Monotone):
             name = law.variable
         else:
@@ -38,27 +39,26 @@ def grouped(estimate: xr.Dataset, laws: tuple[Law, ...]) -> dict[str, list[Law]]
 
 @dataclass(frozen=True)
 class Joint:
-    """The system of one variable: batch axes first, flattened into one, then cells in C order of `dims`.
-
-    A law that reduces fewer dims than another of the same variable holds at every index of the others, so it has that
-    many times its rows.
-    """
+    """The system of one variable: batch axes first, flattened into one, then cells in C order of `dims`."""
 
     field: xr.DataArray
     group: list[Law]
     context: xr.Dataset
+    grid: xr.Dataset
     members: bool
     """Whether the members are one distribution, and their dim the last axis."""
 
     @cached_property
-    def linear(self) -> list[tuple[LinearLaw, Rows]]:
-        grid = self.field.to_dataset()
-        return [(law, law.rows(grid)) for law in self.group if isinstance(law, LinearLaw)]
+    def system(self) -> System | None:
+        """The linear laws; None without one."""
+        linear = [law for law in self.group if isinstance(law, LinearLaw)]
+        also = [law.dim for law in self.group if isinstance(law, Monotone)]
+        return System.of(linear, self.grid, also=also) if linear else None
 
     @cached_property
     def monotone(self) -> Monotone | None:
         found = [law for law in self.group if isinstance(law, Monotone)]
-        if found and (self.linear or self.members or len(found) > 1):
+        if found and (self.system is not None or self.members or len(found) > 1):
             raise HandshakeError(
                 f"{found[0].name} is held together with other laws of order or of rows, or on members as one",
                 allowed="one such law, with bounds beside it",
@@ -68,9 +68,10 @@ class Joint:
 
     @cached_property
     def dims(self) -> tuple[str, ...]:
-        """The dims that any law reduces, in the field's order."""
-        reduced = {dim for _, rows in self.linear for dim in rows.dims}
-        reduced |= {law.dim for law in self.group if isinstance(law, Monotone)}
+        """The dims that any law reduces, in the grid's order."""
+        if self.system is not None:
+            return self.system.dims
+        reduced = {law.dim for law in self.group if isinstance(law, Monotone)}
         return tuple(str(dim) for dim in self.field.dims if dim in reduced)
 
     @cached_property
@@ -82,83 +83,42 @@ class Joint:
     def batch(self) -> tuple[int, ...]:
         return tuple(self.field.sizes[dim] for dim in self.outer)
 
-    @cached_property
+    @property
     def count(self) -> int:
-        return 0 if self.matrix is None else int(self.matrix.shape[0])
+        return 0 if self.system is None else self.system.count
 
-    @cached_property
+    @property
     def matrix(self) -> Any:
         """All rows `(k, cells)`, sparse; None without a linear law."""
-        from scipy.sparse import vstack
+        return None if self.system is None else self.system.matrix
 
-        parts = [
-            self.spread(rows, {dim: slice(0, self.field.sizes[dim]) for dim in self.dims}) for _, rows in self.linear
-        ]
-        return vstack(parts, format="csr") if parts else None
-
-    def spread(self, rows: Rows, region: dict[str, slice]) -> Any:
-        """The rows of one law over a region of all dims."""
-        from scipy.sparse import csr_array, eye_array, kron
-
-        matrix = rows.block({dim: region[dim] for dim in rows.dims})
-        others = self.others(rows)
-        whole = [self.field.sizes[dim] for dim in others]
-        if others:
-            # Columns of the identity that the region holds: every row is there in every region.
-            at = np.arange(prod(whole)).reshape(whole)[tuple(region[dim] for dim in others)].ravel()
-            matrix = csr_array(kron(matrix, eye_array(prod(whole), format="csc")[:, at], format="csr"))
-        own = [*rows.dims, *others]
-        sizes = {dim: region[dim].stop - region[dim].start for dim in self.dims}
-        numbers = np.arange(prod(sizes.values())).reshape(tuple(sizes.values()))
-        place = numbers.transpose([self.dims.index(dim) for dim in own]).ravel()
-        return csr_array((matrix.data, place[matrix.indices], matrix.indptr), shape=matrix.shape)
-
-    def others(self, rows: Rows) -> tuple[str, ...]:
-        return tuple(dim for dim in self.dims if dim not in rows.dims)
-
-    @cached_property
-    def owners(self) -> list[LinearLaw]:
+    @property
+    def owners(self) -> tuple[LinearLaw, ...]:
         """The law of each row."""
-        repeats = [
-            (law, rows.count * prod(self.field.sizes[d] for d in self.others(rows))) for law, rows in self.linear
-        ]
-        return [law for law, count in repeats for _ in range(count)]
+        return () if self.system is None else self.system.owners
 
     @property
     def noise(self) -> Array:
-        return np.array([law.noise for law in self.owners])
+        return np.empty(0) if self.system is None else self.system.noise
 
     def targets(self) -> Array:
-        """`(batch, k)`."""
-        parts = [self.target(law, rows) for law, rows in self.linear]
-        if not parts:
-            return np.empty((prod(self.batch), 0))
-        full = [np.broadcast_to(each.values, (*self.batch, each.shape[-1])) for each in parts]
-        return np.concatenate(full, axis=-1).reshape(prod(self.batch), -1).astype(np.float64)
+        """`(*batch, k)` of whole rows; NaN where they are unknown."""
+        if self.system is None:
+            return np.empty((*self.batch, 0))
+        found = self.system.fitted(self.system.targets(self.context, self.grid), self.outer)
+        return np.broadcast_to(found, (*self.batch, self.count))
 
-    def target(self, law: LinearLaw, rows: Rows) -> xr.DataArray:
-        """Targets of one law, with an axis for each outer dim and one for its rows."""
-        others = self.others(rows)
-        found = self.known(law, rows)
-        foreign = [str(dim) for dim in found.dims if dim not in (*self.outer, *others, "row")]
-        if foreign:
-            raise HandshakeError(
-                f"the targets of {law.name} have dims {found.dims!r}",
-                allowed=f"row and dims of {self.field.name!r} that the law does not reduce: "
-                f"{', '.join((*self.outer, *others))}",
-                advice="give one target for each row of a sample",
-            )
-        found = found.reset_coords(drop=True).drop_vars(list(found.coords), errors="ignore")
-        found = found.expand_dims({dim: self.field.sizes[dim] for dim in others if dim not in found.dims})
-        found = found.expand_dims([dim for dim in self.outer if dim not in found.dims])
-        ordered = found.transpose(*self.outer, "row", *others)
-        last = prod(ordered.shape[len(self.outer) :])
-        flat = ordered.data.reshape(*ordered.shape[: len(self.outer)], last)
-        return xr.DataArray(flat, dims=(*self.outer, "system"))
+    def asked(self, mean: Array) -> tuple[Array, Array]:
+        """Targets `(batch, k)` of the rows over the cells of a field that are there, and the share of each that is.
 
-    def known(self, law: LinearLaw, rows: Rows) -> xr.DataArray:  # noqa: ARG002
-        """What the law says of its targets."""
-        return law.targets(self.context)
+        NaN where a row says nothing.
+        """
+        targets = self.targets().reshape(len(mean), -1)
+        if self.system is None:
+            return targets, targets
+        there = np.isfinite(mean) if mean.ndim == 2 else np.isfinite(mean).all(-1)
+        share = np.broadcast_to(self.system.shares(np.asarray(there)), targets.shape)
+        return np.where(share > 0.0, share * targets, np.nan), share
 
     def limits(self) -> tuple[Array, Array] | None:
         """The tightest lower and upper bound, (batch, cells) or numbers; None if there is none."""

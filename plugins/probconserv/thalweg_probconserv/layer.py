@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import xarray as xr
-from thalweg import LinearLaw, Rows
+from thalweg import Held, LinearLaw, Rows
+from thalweg.laws import System, grid_of
 from thalweg.learning import Layout, layouts
 from torch import Tensor, nn
 
 from .engine import update
-from .joint import Joint, grouped
+from .joint import grouped
 
 By = Literal["additive", "multiplicative"]
 
@@ -45,21 +45,21 @@ class Ended(nn.Module):
         context = self._dataset(inputs, self.given, lead=1 - inputs.shape[1])
         if "lead" in self.wanted.dims:
             context = context.assign_coords(target_lead=np.arange(1, found.sizes["lead"] + 1))
+        grid = grid_of(found, context)
         channels = list(torch.unbind(output, -1))
-        for name, laws in grouped(found, self.laws).items():
+        for name, laws in grouped(Held(self.laws, grid)).items():
             at = names.index(name)
-            channels[at] = self._held(channels[at], _Spread(found[name], laws, context=context, members=False))
+            system = _Spread.of([law for law in laws if isinstance(law, LinearLaw)], grid)
+            channels[at] = self._held(channels[at], system, system.targets(context, grid))
         return torch.stack(channels, -1)
 
-    def _held(self, field: Tensor, joint: Joint) -> Tensor:
-        own = ("sample", *self.wanted.dims)
-        order = [own.index(dim) for dim in (*joint.outer, *joint.dims)]
-        ordered = field.permute(order)
-        flat = ordered.reshape(prod(joint.batch), joint.cells)
+    def _held(self, field: Tensor, system: System, targets: np.ndarray[Any, Any]) -> Tensor:
+        dims = ("sample", *self.wanted.dims)
+        flat, before = system.arrange(field, dims)
         variance = torch.ones_like(flat) if self.by == "additive" else flat.abs()
-        held = update(flat, variance, rows=joint.matrix, targets=joint.targets(), noise=joint.noise).mean
-        back = [order.index(number) for number in range(len(own))]
-        moved: Tensor = held.to(field.dtype).reshape(ordered.shape).permute(back)
+        wanted = np.broadcast_to(system.fitted(targets, before), (*flat.shape[:-1], system.count))
+        held = update(flat, variance, rows=system.matrix, targets=wanted, noise=system.noise).mean
+        moved: Tensor = system.back(held.to(field.dtype), before, dims)
         return moved
 
     def _dataset(self, tensor: Tensor, layout: Layout, *, lead: int) -> xr.Dataset:
@@ -73,10 +73,10 @@ class Ended(nn.Module):
         return xr.Dataset({name: (dims, values[..., i]) for i, name in enumerate(layout.names)}, coords)
 
 
-class _Spread(Joint):
+class _Spread(System):
     """Laws whose context came as channels: what has one value for a sample lies along all dims there."""
 
-    def known(self, law: LinearLaw, rows: Rows) -> xr.DataArray:
-        found = law.targets(self.context)
+    def told(self, law: LinearLaw, rows: Rows, context: xr.Dataset, grid: xr.Dataset, /) -> xr.DataArray:
+        found = law.targets(context, grid)
         spread = {dim: 0 for dim in found.dims if dim in rows.dims or (dim == "lead" and dim not in self.outer)}
         return found.isel(spread, drop=True)

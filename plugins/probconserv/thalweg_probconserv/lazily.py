@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from thalweg import HandshakeError
+from thalweg.laws import System
 
 from .chunked import update_chunks
 from .joint import Joint
@@ -49,18 +51,17 @@ def hold_lazily(field: xr.DataArray, prior: Prior, joint: Joint) -> dict[str, xr
         return ordered.copy(data=values).transpose(*like.dims)
 
     mean = laid(field)
-    parts = [joint.target(law, rows) for law, rows in joint.linear]
-    full = [da.broadcast_to(da.asarray(each.data), (*joint.batch, each.shape[-1])) for each in parts]
-    rows = [each for _, each in joint.linear]
-    blocks = _Blocks(joint, rows)
+    assert joint.system is not None
+    blocks = _Blocks(replace(joint.system))
     outer = len(joint.outer)
     found = update_chunks(
         mean,
         1.0 if prior.variance is None and prior.factor is None else _or_none(prior.variance, laid),
         blocks=blocks,
-        count=len(joint.owners),
-        targets=da.concatenate(full, axis=-1).rechunk({-1: -1}),
+        count=joint.count,
+        targets=joint.targets(),
         noise=joint.noise,
+        gaps=joint.system.gaps,
         factor=_or_none(prior.factor, laid),
         outer=outer,
         diagonal=_disjoint(blocks, mean.chunks[outer:]),
@@ -73,22 +74,17 @@ def hold_lazily(field: xr.DataArray, prior: Prior, joint: Joint) -> dict[str, xr
     return changed
 
 
+@dataclass(frozen=True)
 class _Blocks:
     """The rows of all laws on a region; what travels to the workers."""
 
-    def __init__(self, joint: Joint, rows: list[Any]) -> None:
-        field = joint.field
-        # Only the sizes and dims of the field are needed there.
-        empty = xr.DataArray(np.broadcast_to(np.float32(0), field.shape), dims=field.dims, name=field.name)
-        self._joint = Joint(empty, [], xr.Dataset(), members=False)
-        self._joint.__dict__["dims"] = joint.dims
-        self._dims, self._rows = joint.dims, rows
+    system: System
 
     def __call__(self, region: tuple[slice, ...]) -> Any:
         from scipy.sparse import vstack
 
-        at = dict(zip(self._dims, region, strict=True))
-        return vstack([self._joint.spread(rows, at) for rows in self._rows], format="csr")
+        at = dict(zip(self.system.dims, region, strict=True))
+        return vstack([self.system.spread(rows, at) for rows in self.system.rows], format="csr")
 
 
 def _disjoint(blocks: _Blocks, chunks: tuple[tuple[int, ...], ...]) -> bool:

@@ -12,9 +12,10 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import Finished, HandshakeError, scalars
+from thalweg import Finished, HandshakeError, Held, scalars
 from thalweg.components.signature import Signature
 from thalweg.errors import EstimateError, OptionError, SourceError
+from thalweg.laws import grid_of
 from thalweg.pipeline import Execution, execute
 from thalweg.recipes import steps
 from thalweg.recipes.planning import plans_of
@@ -100,7 +101,7 @@ def held(data: xr.Dataset, enforcer: PoseGraphOptimisation) -> tuple[xr.Dataset,
     inputs = samples.inputs(slice(None))
     free = DeadReckoning().solve(inputs, samples.wanted)
     context = context_of(inputs, samples.wanted)
-    return free, enforcer.hold(free, (LoopClosure(),), context), context
+    return free, enforcer.hold(free, Held.of((LoopClosure(),), free, context), context), context
 
 
 # The conformance kit
@@ -179,7 +180,10 @@ def test_loops_are_closed(tours: xr.Dataset) -> None:
     truth = Samples.of(tours).truth(slice(None))
     before, after = (AbsoluteTrajectoryError().value(each, truth) for each in (free, found))
     assert (after.sel(statistic="rmse") < 0.5 * before.sel(statistic="rmse")).all()
-    violation = [float(np.abs(LoopClosure().residual(each, context)["loop"]).mean()) for each in (free, found)]
+    violation = [
+        float(np.abs(LoopClosure().residual(each, context, grid_of(each, context))["loop"]).mean())
+        for each in (free, found)
+    ]
     assert violation[1] < 3 < violation[0]
     # The gauge stays where the estimate has it.
     firsts = [own(free, "node", number).start for number in range(4)]
@@ -229,7 +233,7 @@ def test_a_graph_without_loops_has_nothing_to_hold() -> None:
     free, found, context = held(data, PoseGraphOptimisation(precision="double", without_loops="keep"))
     np.testing.assert_array_equal(poses_of(found, 0)[0], poses_of(free, 0)[0])
     assert np.isnan(found["chi2"][0])
-    residual = LoopClosure().residual(found, context)["loop"]
+    residual = LoopClosure().residual(found, context, grid_of(found, context))["loop"]
     assert set(residual["loop_sample"].values) == {1}
     assert residual.notnull().all()
 

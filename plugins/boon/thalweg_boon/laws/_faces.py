@@ -23,6 +23,8 @@ _OUTER = ("sample", "lead", "member", "row", "target_lead")
 class FaceRows(Rows):
     """For each of `lines` (weights along `dim`, float64) a row for each cell of the face, in C order."""
 
+    gaps = "void"
+
     def __init__(self, variable: str, dims: tuple[str, ...], sizes: tuple[int, ...], dim: str, lines: Array) -> None:
         self.variable, self.dims, self._sizes, self._dim, self._lines = variable, dims, sizes, dim, lines
         self.count = len(lines) * prod(size for each, size in zip(dims, sizes, strict=True) if each != dim)

@@ -59,6 +59,6 @@ class Dirichlet(LinearLaw):
             line[0 if side == "left" else -1] = 1.0
         return FaceRows(self.variable, dims, sizes, self.dim, lines)
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:  # noqa: ARG002
         units = units_of(context, variable=self.variable, values=self.values)
         return targets(context, self.values, variable=self.variable, dim=self.dim, units=units)

@@ -70,7 +70,7 @@ class Neumann(LinearLaw):
             line[near] = one_sided(position[near])
         return FaceRows(self.variable, dims, sizes, self.dim, lines)
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:  # noqa: ARG002
         units = context[self.variable].attrs.get("units", "1") if self.variable in context else "1"
         along = context[self.dim].attrs.get("units", "1") if self.dim in context.coords else "1"
         per = f"{units} / {along}"

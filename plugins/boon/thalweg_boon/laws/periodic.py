@@ -34,6 +34,6 @@ class Periodic(LinearLaw):
         line[0, 0], line[0, -1] = 1.0, -1.0
         return FaceRows(self.variable, dims, sizes, self.dim, line)
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:  # noqa: ARG002
         units = units_of(context, variable=self.variable, values={})
         return targets(context, {"left": 0.0}, variable=self.variable, dim=self.dim, units=units)

@@ -50,7 +50,7 @@ class AdvectionBudget(LinearLaw):
         dims = tuple(str(dim) for dim in grid[self.variable].dims if dim not in ("sample", "lead", "member"))
         return _Ones(self.variable, dims)
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
         moving = context[self.motion_of or self.variable].transpose("sample", "lead", ...).values[:, -self.frames :]
         carried = context[self.variable].transpose("sample", "lead", ...).values
         leads = context["target_lead"].values
@@ -71,7 +71,7 @@ class AdvectionBudget(LinearLaw):
             inside = np.where(np.isnan(last), 0.0, last) * left
             totals[number, :, 0] = inside.sum((1, 2))[leads - 1] if np.isfinite(last).any() else np.nan
         found = xr.DataArray(totals, {"lead": leads}, ("sample", "lead", "row"))
-        return found.assign_attrs(units=context[self.variable].attrs.get("units", "1"))
+        return found.assign_attrs(units=grid[self.variable].attrs.get("units", "1"))
 
 
 class _Ones(Rows):

@@ -40,8 +40,9 @@ class CRPS(Metric):
     variable: str = Field("", description="the field that is scored; may be left out where there is only one")
 
     def check(self, given: Signature) -> None:
-        """Raise `OptionError` if it is not clear which field to score."""
-        chosen(given, self.variable)
+        """Raise `OptionError` or `HandshakeError`."""
+        field = chosen(given, self.variable)
+        self._enough(given.sizes.get("member", 2) if "member" in field.dims else 2)
 
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
         left, right = pair(estimate, truth, variable=self.variable, members=True)
@@ -54,12 +55,8 @@ class CRPS(Metric):
             }
         if "member" not in left.dims:
             left = left.expand_dims("member", axis=-1)
-        elif self.estimator == "fair" and left.sizes["member"] == 1:
-            raise HandshakeError(
-                "an ensemble of one member has no fair CRPS",
-                allowed="two members or more",
-                advice="draw more members, or set `estimator: ecdf`",
-            )
+        else:
+            self._enough(left.sizes["member"])
         if left.chunks is not None:
             left = left.chunk(member=-1)
         found = xr.apply_ufunc(
@@ -71,6 +68,14 @@ class CRPS(Metric):
             output_dtypes=[np.float64],
         )
         return {"crps": found}
+
+    def _enough(self, members: int) -> None:
+        if self.estimator == "fair" and members < 2:
+            raise HandshakeError(
+                "an ensemble of one member has no fair CRPS",
+                allowed="two members or more",
+                advice="draw more members, or set `estimator: ecdf`",
+            )
 
     def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
         return mean["crps"]

@@ -62,14 +62,14 @@ class NonlinearDiffusion(TensorLaw):
                 advice="name its dims in `time` and `space`",
             )
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         field = fields[self.variable].transpose(..., self.time, self.space)
         parameter = self._parameter(context)
         if parameter.ndim:
             parameter = parameter.reshape([-1 if dim == "sample" else 1 for dim in field.dims])
-        found = self._differences(field.values.astype(np.float64), parameter, fields)
+        found = self._differences(field.values.astype(np.float64), parameter, grid)
         inner = field.isel({self.time: slice(1, -1), self.space: slice(1, -1)})
-        units, per = field.attrs.get("units", "1"), fields[self.time].attrs.get("units", "1")
+        units, per = field.attrs.get("units", "1"), grid[self.time].attrs.get("units", "1")
         residual = inner.copy(data=found).assign_attrs(units=units if per == "1" else f"{units} ({per})-1")
         return residual.to_dataset(name=self.variable)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from thalweg import KEPT, Field, HandshakeError, pair
+from thalweg import KEPT, Field, HandshakeError, Signature, chosen, pair
 
 
 def known(
@@ -52,7 +52,19 @@ def spread(estimate: xr.Dataset, name: str) -> xr.DataArray:
         members = estimate[name].astype("float64")
         found = members.var("member", ddof=1, skipna=False)
         return found.where(found.notnull() | members.isnull().any("member"), np.inf)
-    raise HandshakeError(
+    raise _sure(name)
+
+
+def check_spread(given: Signature, variable: str) -> None:
+    """Raise `OptionError` if it is not clear which field to score, `HandshakeError` if it has no uncertainty."""
+    field = chosen(given, variable)
+    members = given.sizes.get("member", 1) if "member" in field.dims else 1
+    if f"{field.name}_variance" not in given and members < 2:
+        raise _sure(field.name)
+
+
+def _sure(name: str) -> HandshakeError:
+    return HandshakeError(
         f"the estimate of {name!r} says nothing of its uncertainty",
         allowed=f"{name}_variance, or two members or more",
         advice="score a method with a variance, such as deep-ensemble",

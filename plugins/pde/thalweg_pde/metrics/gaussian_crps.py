@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import Field
 from thalweg import Metric, Signature, chosen
 
-from ._fields import infinite, known, spread
+from ._fields import check_spread, infinite, known, spread
 
 
 class GaussianCRPS(Metric):
@@ -28,8 +28,8 @@ class GaussianCRPS(Metric):
     variable: str = Field("", description="the field that is scored; may be left out where there is only one")
 
     def check(self, given: Signature) -> None:
-        """Raise `OptionError` if it is not clear which field to score."""
-        chosen(given, self.variable)
+        """Raise `OptionError` or `HandshakeError`."""
+        check_spread(given, self.variable)
 
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
         from scipy.special import ndtr

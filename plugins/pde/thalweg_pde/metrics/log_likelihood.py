@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import Field, PositiveFloat
 from thalweg import Metric, Signature, chosen
 
-from ._fields import infinite, known, spread
+from ._fields import check_spread, infinite, known, spread
 
 
 class LogLikelihood(Metric):
@@ -30,8 +30,8 @@ class LogLikelihood(Metric):
     )
 
     def check(self, given: Signature) -> None:
-        """Raise `OptionError` if it is not clear which field to score."""
-        chosen(given, self.variable)
+        """Raise `OptionError` or `HandshakeError`."""
+        check_spread(given, self.variable)
 
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
         name = chosen(Signature.of(truth), self.variable).name

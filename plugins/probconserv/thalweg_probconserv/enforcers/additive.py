@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import xarray as xr
-from thalweg import Law, OutputEnforcer
+from thalweg import Held, Law, OutputEnforcer
 
 from ..holding import HELD, Prior, hold
 
@@ -21,5 +21,5 @@ class Additive(OutputEnforcer):
     cite: ClassVar[str] = "10.48550/arXiv.2302.11002"
     takes: ClassVar[tuple[type[Law], ...]] = HELD
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
-        return hold(estimate, laws, context=context, prior=lambda _: Prior())
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
+        return hold(estimate, held, context=context, prior=lambda _: Prior())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import xarray as xr
-from thalweg import Law, OutputEnforcer
+from thalweg import Held, Law, OutputEnforcer
 
 from ..holding import HELD, Prior, hold
 
@@ -20,8 +20,8 @@ class Multiplicative(OutputEnforcer):
 
     takes: ClassVar[tuple[type[Law], ...]] = HELD
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
         def size(field: xr.DataArray) -> Prior:
             return Prior(variance=abs(field.astype("float64")).rename(field.name), weight=True)
 
-        return hold(estimate, laws, context=context, prior=size)
+        return hold(estimate, held, context=context, prior=size)

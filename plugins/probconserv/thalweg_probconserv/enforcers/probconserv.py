@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import xarray as xr
 from pydantic import Field
-from thalweg import EstimateError, HandshakeError, Law, OutputEnforcer
+from thalweg import EstimateError, HandshakeError, Held, Law, OutputEnforcer
 
 from ..holding import HELD, Prior, Smoothing, hold
 
@@ -32,7 +32,7 @@ class ProbConserv(OutputEnforcer):
     correlation: float = Field(0.9, ge=0.0, lt=1.0, description="correlation of neighbours along the smoothed dim")
     shrinkage: float = Field(0.0, ge=0.0, lt=1.0, description="share of the members' covariance put on its diagonal")
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
         def known(field: xr.DataArray) -> Prior:
             name = str(field.name)
             variance, factor = estimate.get(f"{name}_variance"), estimate.get(f"{name}_factor")
@@ -52,4 +52,4 @@ class ProbConserv(OutputEnforcer):
             smoothing = Smoothing(self.smoothing, self.correlation) if self.smoothing else None
             return Prior(variance, factor, members, self.shrinkage, smoothing=smoothing)
 
-        return hold(estimate, laws, context=context, prior=known)
+        return hold(estimate, held, context=context, prior=known)

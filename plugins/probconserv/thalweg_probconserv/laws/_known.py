@@ -7,9 +7,9 @@ from typing import Annotated
 import xarray as xr
 from pydantic import AfterValidator, Field
 from thalweg import LinearLaw
+from thalweg.laws import applied
 
 from ._expressions import evaluated, fields_of, parsed
-from ._matrix import applied
 
 INPUTS = ("last-input", "mean-input")
 
@@ -41,22 +41,20 @@ class KnownLaw(LinearLaw):
             return (self.variable,)
         return fields_of(self.target) if isinstance(self.target, str) else ()
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
         if self.target in INPUTS:
             field = context[self.variable]
             if "lead" in field.dims:
                 field = field.isel(lead=-1, drop=True) if self.target == "last-input" else field.mean("lead")
-            found = applied(self.rows(context), field)
+            found = applied(self.rows(grid), field)
         elif isinstance(self.target, str):
-            made = evaluated(self.target, context, functions={"row": lambda field: applied(self.rows(context), field)})
+            made = evaluated(self.target, context, functions={"row": lambda field: applied(self.rows(grid), field)})
             found = made if isinstance(made, xr.DataArray) else xr.DataArray(made)
         else:
             found = xr.DataArray(self.target)
         if "target_lead" in found.dims:
             found = found.rename(target_lead="lead")
         if "row" not in found.dims:
-            # Of the same grid as the estimate, but for the leads; what is no input has one row.
-            count = self.rows(context).count if self.variable in context else 1
-            found = found.expand_dims(row=count, axis=-1)
-        units = context[self.variable].attrs.get("units", "1") if self.variable in context else "1"
+            found = found.expand_dims(row=self.rows(grid).count, axis=-1)
+        units = grid[self.variable].attrs.get("units", "1")
         return found.reset_coords(drop=True).astype("float64").assign_attrs(units=units)

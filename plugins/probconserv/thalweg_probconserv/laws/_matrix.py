@@ -1,15 +1,17 @@
-"""Rows given by a sparse matrix over all cells, and fields multiplied by rows."""
+"""Rows given by a sparse matrix over all cells."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from thalweg import HandshakeError, Rows
+
+Gaps = Literal["sum", "mean", "void"]
 
 NOT_SPACE = ("sample", "lead", "target_lead", "member", "rank")
 
@@ -17,10 +19,10 @@ NOT_SPACE = ("sample", "lead", "target_lead", "member", "rank")
 class MatrixRows(Rows):
     """Rows `(count, cells)` over `dims`, of which a block is a choice of columns."""
 
-    def __init__(self, variable: str, *, sizes: Mapping[str, int], matrix: Any) -> None:
+    def __init__(self, variable: str, *, sizes: Mapping[str, int], matrix: Any, gaps: Gaps) -> None:
         from scipy.sparse import csr_array
 
-        self.variable, self.dims = variable, tuple(sizes)
+        self.variable, self.dims, self.gaps = variable, tuple(sizes), gaps
         self._sizes = tuple(sizes.values())
         self._matrix = csr_array(matrix, dtype=np.float64)
         self.count = self._matrix.shape[0]
@@ -38,34 +40,13 @@ class WeightRows(Rows):
 
     count = 1
 
-    def __init__(self, variable: str, *, dims: tuple[str, ...], weights: NDArray[Any]) -> None:
-        self.variable, self.dims, self._weights = variable, dims, weights
+    def __init__(self, variable: str, *, dims: tuple[str, ...], weights: NDArray[Any], gaps: Gaps) -> None:
+        self.variable, self.dims, self._weights, self.gaps = variable, dims, weights, gaps
 
     def block(self, region: Mapping[str, slice]) -> Any:
         from scipy.sparse import csr_array
 
         return csr_array(self._weights[tuple(region[dim] for dim in self.dims)].reshape(1, -1))
-
-
-def applied(rows: Rows, field: xr.DataArray) -> xr.DataArray:
-    """`G x` (..., row) of a field; missing cells weigh nothing. Lazy where the field is."""
-    matrix = rows.block({dim: slice(0, field.sizes[dim]) for dim in rows.dims})
-
-    def times(values: NDArray[Any]) -> NDArray[Any]:
-        flat = values.reshape(-1, matrix.shape[1]).astype(np.float64)
-        found = (matrix @ np.where(np.isnan(flat), 0.0, flat).T).T
-        return np.asarray(found.reshape(*values.shape[: values.ndim - len(rows.dims)], rows.count))
-
-    found: xr.DataArray = xr.apply_ufunc(
-        times,
-        field,
-        input_core_dims=[rows.dims],
-        output_core_dims=[["row"]],
-        dask="parallelized",
-        output_dtypes=[np.float64],
-        dask_gufunc_kwargs={"output_sizes": {"row": rows.count}, "allow_rechunk": True},
-    )
-    return found
 
 
 def space_of(field: xr.DataArray, dims: tuple[str, ...], *, law: str) -> tuple[str, ...]:

@@ -7,15 +7,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from pydantic import Field
-from thalweg import EstimateError, HandshakeError, LinearLaw, Rows, quantities
+from thalweg import HandshakeError, LinearLaw, Rows, quantities
+from thalweg.laws import applied
 
-from ._matrix import WeightRows
-
-Array = NDArray[Any]
-
-_NOT_AREA = ("sample", "lead", "member")
+from ._matrix import WeightRows, space_of
 
 
 class AreaMean(LinearLaw):
@@ -23,7 +19,7 @@ class AreaMean(LinearLaw):
 
     $a_i$ is $\cos\phi_i$ of the coordinate `latitude`, the grid's `area`, or 1. $b$ is the mean of the last input, or
     that of all inputs, or a number, in the units of the variable. Raises `HandshakeError` for a grid without what the
-    weights need, `EstimateError` if the same cells are not missing in every sample and lead.
+    weights need.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field"}
@@ -42,44 +38,21 @@ class AreaMean(LinearLaw):
         return (self.variable,)
 
     def rows(self, grid: xr.Dataset) -> Rows:
-        dims, weights = self._weights(grid)
-        return WeightRows(self.variable, dims=dims, weights=weights)
+        dims = space_of(grid[self.variable], self.dims, law="area-mean")
+        sizes = {dim: grid.sizes[dim] for dim in dims}
+        area = self._area(grid, dims)
+        area = area.expand_dims({dim: size for dim, size in sizes.items() if dim not in area.dims})
+        weights = area.transpose(*dims).values.astype(np.float64)
+        return WeightRows(self.variable, dims=dims, weights=weights / weights.sum(), gaps="mean")
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
-        field = context[self.variable]
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+        units = grid[self.variable].attrs.get("units", "1")
         if isinstance(self.target, float) or self.target == "zero":
-            mean = xr.DataArray(0.0 if self.target == "zero" else self.target)
+            known = xr.DataArray(0.0 if self.target == "zero" else self.target).expand_dims("row", -1)
         else:
-            dims, weights = self._weights(context)
-            kept = [dim for dim in field.dims if dim not in dims]
-            values = field.transpose(*kept, *dims).fillna(0.0).values.astype(np.float64)
-            product = (values * weights).sum(tuple(range(len(kept), values.ndim)))
-            by_lead = xr.DataArray(product, dims=kept)
-            mean = by_lead.isel(lead=-1) if self.target == "last-input" else by_lead.mean("lead")
-        return mean.expand_dims("row", -1).assign_attrs(units=field.attrs.get("units", "1"))
-
-    def _weights(self, grid: xr.Dataset) -> tuple[tuple[str, ...], Array]:
-        """The dims averaged, in the field's order, and weights over them that add up to 1."""
-        field = grid[self.variable]
-        dims = tuple(str(dim) for dim in field.dims if (dim in self.dims if self.dims else dim not in _NOT_AREA))
-        there = field.notnull()
-        outer = [dim for dim in field.dims if dim not in dims]
-        valid = there.any(outer)
-        if not bool((there | ~valid).all()):
-            raise EstimateError(
-                f"cells of {self.variable!r} are missing in some samples or leads and not in others",
-                allowed="the same missing cells (land) throughout",
-                advice="fill them in preprocess, or in the method",
-            )
-        area = self._area(grid, dims).broadcast_like(valid).transpose(*dims).values.astype(np.float64)
-        area = np.where(valid.transpose(*dims).values, area, 0.0)
-        if not area.sum() > 0.0:
-            raise EstimateError(
-                f"no cell of {self.variable!r} has both a value and an area",
-                allowed="at least one",
-                advice="look at what is missing",
-            )
-        return dims, area / area.sum()
+            by_lead = applied(self.rows(grid), context[self.variable])
+            known = by_lead.isel(lead=-1) if self.target == "last-input" else by_lead.mean("lead")
+        return known.reset_coords(drop=True).assign_attrs(units=units)
 
     def _area(self, grid: xr.Dataset, dims: tuple[str, ...]) -> xr.DataArray:
         if self.weights == "equal":

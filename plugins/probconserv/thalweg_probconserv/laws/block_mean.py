@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 from thalweg import HandshakeError, LinearLaw, Rows
+from thalweg.laws import applied
 
-from ._matrix import MatrixRows, applied, space_of
+from ._matrix import MatrixRows, space_of
 from ._weights import cell_weights
 
 _KINDS = {"equal": "equal", "area": "cell-area", "cosine": "cos-lat"}
@@ -22,8 +23,9 @@ class BlockMean(LinearLaw):
 
     Blocks have `factor` cells along each of `dims`. $b$ is the variable `coarse` of the context, of a `store` (a URL;
     at the valid times of the estimate if it has a `time`), or the block means of the last input. Dims of the coarse
-    field that are neither sample, lead nor target_lead are the blocks', in the order of `dims`. In the units of the
-    variable. Raises `HandshakeError` for a grid that the blocks do not fill, or a coarse field of other sizes.
+    field that are neither sample, lead nor target_lead are the blocks', in the order of `dims`. Means are over the
+    cells that are there, in the units of the variable. Raises `HandshakeError` for a grid that the blocks do not fill,
+    or a coarse field of other sizes.
     """
 
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "factor": 2, "dims": ["x"]}
@@ -58,11 +60,11 @@ class BlockMean(LinearLaw):
         block = np.ravel_multi_index(np.meshgrid(*within, indexing="ij"), coarse).ravel()
         shares = weights / np.bincount(block, weights)[block]
         matrix = csr_array((shares, (block, np.arange(len(block)))), shape=(prod(coarse), len(block)))
-        return MatrixRows(self.variable, sizes=sizes, matrix=matrix)
+        return MatrixRows(self.variable, sizes=sizes, matrix=matrix, gaps="mean")
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
         field = context.get(self.variable)
-        units = "1" if field is None else field.attrs.get("units", "1")
+        units = grid[self.variable].attrs.get("units", "1")
         if not self.coarse:
             if field is None:
                 raise HandshakeError(
@@ -70,14 +72,13 @@ class BlockMean(LinearLaw):
                     allowed=", ".join(map(str, context.data_vars)),
                     advice="name a coarse field in `coarse`",
                 )
-            found = applied(self.rows(context), field.isel(lead=-1, drop=True) if "lead" in field.dims else field)
+            found = applied(self.rows(grid), field.isel(lead=-1, drop=True) if "lead" in field.dims else field)
             return found.reset_coords(drop=True).assign_attrs(units=units)
         given = self._coarse(context)
         if "target_lead" in given.dims:
             given = given.rename(target_lead="lead")
         own = [dim for dim in given.dims if dim not in ("sample", "lead", "member")]
-        # Where the fine field is what is looked for (downscaling), its grid is not known before the estimate.
-        dims, coarse = self._blocks(context) if field is not None else ((), tuple(given.sizes[dim] for dim in own))
+        dims, coarse = self._blocks(grid)
         if tuple(given.sizes[dim] for dim in own) != coarse:
             raise HandshakeError(
                 f"the coarse {self.coarse!r} has {dict(given.sizes)}",
@@ -90,7 +91,7 @@ class BlockMean(LinearLaw):
             .stack(row=own, create_index=False)
             .transpose(..., "row")
             .astype("float64")
-            .assign_attrs(units=given.attrs.get("units", units) if field is None else units)
+            .assign_attrs(units=units)
         )
 
     def _blocks(self, grid: xr.Dataset) -> tuple[tuple[str, ...], tuple[int, ...]]:

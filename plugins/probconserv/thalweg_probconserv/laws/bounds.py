@@ -38,7 +38,7 @@ class Bounds(BoundedLaw):
             raise ValueError(f"lower {low!r} is above upper {high!r}")
         return self
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
         return beyond(fields[self.variable], *self.limits(context))
 
     def limits(self, context: xr.Dataset) -> tuple[Limit, Limit]:

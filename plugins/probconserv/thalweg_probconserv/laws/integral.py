@@ -34,4 +34,6 @@ class Integral(KnownLaw):
 
     def rows(self, grid: xr.Dataset) -> Rows:
         dims = space_of(grid[self.variable], self.dims, law="integral")
-        return WeightRows(self.variable, dims=dims, weights=cell_weights(grid, self.variable, dims, self.weights))
+        return WeightRows(
+            self.variable, dims=dims, weights=cell_weights(grid, self.variable, dims, self.weights), gaps="sum"
+        )

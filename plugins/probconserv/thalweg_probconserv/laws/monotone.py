@@ -24,7 +24,7 @@ class Monotone(Law):
     dim: str = Field(description="the dim along which values rise or fall")
     rising: bool = Field(True, description="whether values rise along the dim; else they fall")
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
         field = fields[self.variable]
         (dim,) = space_of(field, (self.dim,), law="monotone")
         later, earlier = field.isel({dim: slice(1, None)}), field.isel({dim: slice(None, -1)})

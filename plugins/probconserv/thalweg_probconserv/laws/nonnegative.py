@@ -18,7 +18,7 @@ class Nonnegative(BoundedLaw):
 
     variable: str = Field(description="the field that the law is about")
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
         return beyond(fields[self.variable], *self.limits(context))
 
     def limits(self, context: xr.Dataset) -> tuple[Limit, Limit]:  # noqa: ARG002

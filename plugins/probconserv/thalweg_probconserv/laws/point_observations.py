@@ -55,10 +55,10 @@ class PointObservations(LinearLaw):
         shape = len(self.points), int(np.prod(list(sizes.values())))
         matrix = coo_array((weights, (rows, cells)), shape=shape).tocsr()
         matrix.eliminate_zeros()
-        return MatrixRows(self.variable, sizes=sizes, matrix=matrix)
+        return MatrixRows(self.variable, sizes=sizes, matrix=matrix, gaps="void")
 
-    def targets(self, context: xr.Dataset) -> xr.DataArray:
-        units = context[self.variable].attrs.get("units", "1") if self.variable in context else "1"
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+        units = grid[self.variable].attrs.get("units", "1")
         if isinstance(self.values, str):
             if self.values not in context:
                 raise HandshakeError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import xarray as xr
 from pydantic import Field, PositiveFloat, PositiveInt
-from thalweg import EstimateError, Law, OutputEnforcer, Signature, ThalwegError
+from thalweg import EstimateError, Held, Law, OutputEnforcer, Signature, ThalwegError
 
 from ..graph import LOOP, Graph
 from ..laws.loop_closure import LoopClosure
@@ -76,7 +76,7 @@ class PoseGraphOptimisation(OutputEnforcer):
         precision(self.precision)
         needs_poses(given, by=self.name)
 
-    def hold(self, estimate: xr.Dataset, laws: tuple[Law, ...], context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
         poses, status = [], Status()
         for number in range(context.sizes["sample"]):
             graph = graph_of(context, number)

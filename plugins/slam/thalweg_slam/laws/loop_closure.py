@@ -25,7 +25,7 @@ class LoopClosure(Law):
     def reads(self) -> tuple[str, ...]:
         return INPUTS
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
         size = 3 if context.sizes["axis"] == 2 else 6
         errors = [np.zeros((0, size))]
         for number in range(context.sizes["sample"]):

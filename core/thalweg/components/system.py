@@ -1,0 +1,241 @@
+"""All linear laws of one variable on one grid as one sparse system, for arrays of numpy and tensors alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from ..errors import HandshakeError
+from .law import LinearLaw
+from .matrix import Matrix
+from .rows import Gaps, Rows, factors
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+
+    Floats = np.ndarray[Any, np.dtype[np.float64]]
+    Bools = np.ndarray[Any, np.dtype[np.bool_]]
+
+Array = Any
+"""An array of numpy, or a tensor."""
+
+BEFORE = ("sample", "member")
+"""Dims that a grid does not have."""
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """`(G (m x) - f b) / f` over the cells of `dims`, in C order, at each index of the other dims.
+
+    A law that reduces fewer dims than another of the same variable holds at every index of the others, so it has that
+    many times its rows.
+    """
+
+    variable: str
+    dims: tuple[str, ...]
+    """The dims that any of the laws reduces, in the field's order."""
+    outer: tuple[str, ...]
+    """The other dims of the grid's field."""
+    sizes: Mapping[str, int]
+    laws: tuple[LinearLaw, ...]
+    rows: tuple[Rows, ...]
+
+    @classmethod
+    def of(cls, laws: Sequence[LinearLaw], grid: xr.Dataset, *, also: Sequence[str] = ()) -> System:
+        """The system of laws about one variable, on a grid; its cells lie along the dims of `also`, too."""
+        rows = tuple(law.rows(grid) for law in laws)
+        field = grid[rows[0].variable]
+        reduced = {dim for each in rows for dim in each.dims} | set(also)
+        dims = tuple(str(dim) for dim in field.dims if dim in reduced)
+        outer = tuple(str(dim) for dim in field.dims if dim not in reduced)
+        sizes = {str(dim): size for dim, size in field.sizes.items()}
+        return cls(str(field.name), dims, outer, sizes, tuple(laws), rows)
+
+    @property
+    def cells(self) -> int:
+        return prod(self.sizes[dim] for dim in self.dims)
+
+    @property
+    def count(self) -> int:
+        return int(self.matrix.shape[0])
+
+    @cached_property
+    def parts(self) -> tuple[Any, ...]:
+        """The rows of each law over all cells, sparse."""
+        region = {dim: slice(0, self.sizes[dim]) for dim in self.dims}
+        return tuple(self.spread(each, region) for each in self.rows)
+
+    @cached_property
+    def matrix(self) -> Any:
+        """All rows `(k, cells)`, a scipy CSR array."""
+        from scipy.sparse import vstack
+
+        return vstack(self.parts, format="csr")
+
+    @cached_property
+    def owners(self) -> tuple[LinearLaw, ...]:
+        """The law of each row."""
+        pairs = zip(self.laws, self.parts, strict=True)
+        return tuple(law for law, part in pairs for _ in range(part.shape[0]))
+
+    @property
+    def noise(self) -> Floats:
+        """The variance of each row's target."""
+        import numpy as np
+
+        return np.array([law.noise for law in self.owners], dtype=np.float64)
+
+    @property
+    def gaps(self) -> tuple[Gaps, ...]:
+        """What a missing cell is to each row."""
+        pairs = zip(self.rows, self.parts, strict=True)
+        return tuple(rows.gaps for rows, part in pairs for _ in range(part.shape[0]))
+
+    def others(self, rows: Rows) -> tuple[str, ...]:
+        """The dims of the cells along which a law holds at every index."""
+        return tuple(dim for dim in self.dims if dim not in rows.dims)
+
+    def spread(self, rows: Rows, region: Mapping[str, slice]) -> Any:
+        """The rows of one law over a region of all cells."""
+        import numpy as np
+        from scipy.sparse import csr_array, eye_array, kron
+
+        matrix = rows.block({dim: region[dim] for dim in rows.dims})
+        others = self.others(rows)
+        whole = [self.sizes[dim] for dim in others]
+        if others:
+            # Columns of the identity that the region holds: every row is there in every region.
+            at = np.arange(prod(whole)).reshape(whole)[tuple(region[dim] for dim in others)].ravel()
+            matrix = csr_array(kron(matrix, eye_array(prod(whole), format="csc")[:, at], format="csr"))
+        own = [*rows.dims, *others]
+        sizes = {dim: region[dim].stop - region[dim].start for dim in self.dims}
+        numbers = np.arange(prod(sizes.values())).reshape(tuple(sizes.values()))
+        place = numbers.transpose([self.dims.index(dim) for dim in own]).ravel()
+        return csr_array((matrix.data, place[matrix.indices], matrix.indptr), shape=matrix.shape)
+
+    # ---- what is known beforehand
+
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> Floats:
+        """`b` `(sample or 1, *outer, k)` of whole rows; NaN where it is unknown. Raises `HandshakeError`."""
+        import numpy as np
+
+        parts = [self._target(law, rows, context, grid) for law, rows in zip(self.laws, self.rows, strict=True)]
+        shape = np.broadcast_shapes(*(each.shape[:-1] for each in parts))
+        return np.concatenate([np.broadcast_to(each, (*shape, each.shape[-1])) for each in parts], axis=-1)
+
+    def told(self, law: LinearLaw, rows: Rows, context: xr.Dataset, grid: xr.Dataset, /) -> xr.DataArray:  # noqa: ARG002
+        """What a law says of its targets."""
+        return law.targets(context, grid)
+
+    def _target(self, law: LinearLaw, rows: Rows, context: xr.Dataset, grid: xr.Dataset, /) -> Floats:
+        import numpy as np
+
+        others, batch = self.others(rows), ("sample", *self.outer)
+        found = self.told(law, rows, context, grid)
+        foreign = [str(dim) for dim in found.dims if dim not in (*batch, *others, "row")]
+        if foreign:
+            raise HandshakeError(
+                f"the targets of {law.name} have dims {found.dims!r}",
+                allowed=f"row and dims of {self.variable!r} that the law does not reduce: "
+                f"{', '.join((*batch, *others))}",
+                advice="give one target for each row of a sample",
+            )
+        # By position, not by label.
+        plain = found.variable.transpose(*(dim for dim in batch if dim in found.dims), "row", ...)
+        plain = plain.set_dims(
+            {**{d: plain.sizes.get(d, 1) for d in batch}, "row": plain.sizes["row"]}
+            | {dim: self.sizes[dim] for dim in others}
+        )
+        values = np.asarray(plain.transpose(*batch, "row", *others).values, dtype=np.float64)
+        return values.reshape(*values.shape[: len(batch)], -1)
+
+    def shares(self, there: Bools) -> Floats:
+        """The share of each row that is there, `(batch, k)`, of cells `(batch, cells)`; see `factors`."""
+        import numpy as np
+
+        found = [factors(part, rows.gaps, there) for part, rows in zip(self.parts, self.rows, strict=True)]
+        size = max(len(each) for each in found)
+        return np.concatenate([np.broadcast_to(each, (size, each.shape[1])) for each in found], axis=1)
+
+    def known(self, context: xr.Dataset, grid: xr.Dataset, there: Bools | None = None) -> dict[str, Array]:
+        """`targets` (f b, 0 where a row says nothing), `share` (f), and `there`, if cells are missing.
+
+        Axes: `(sample or 1, *outer or 1, k or cells)`; `there` are cells `(sample or 1, *outer or 1, cells)`.
+        """
+        import numpy as np
+
+        targets = self.targets(context, grid)
+        share = np.ones((1,) * (targets.ndim - 1) + (self.count,))
+        found: dict[str, Array] = {}
+        if there is not None and not there.all():
+            share = self.shares(there.reshape(-1, there.shape[-1])).reshape(*there.shape[:-1], self.count)
+            found["there"] = there
+        share = np.where(np.isnan(targets), 0.0, share)
+        found["targets"] = np.where(share > 0.0, share * np.nan_to_num(targets), 0.0)
+        found["share"] = share
+        return found
+
+    # ---- fields, of numpy or torch
+
+    def arrange(self, array: Array, dims: Sequence[str]) -> tuple[Array, tuple[str, ...]]:
+        """A field with its cells on one last axis, and the dims that are before it."""
+        before = tuple(dim for dim in dims if dim not in self.dims)
+        order = [list(dims).index(dim) for dim in (*before, *self.dims)]
+        moved = _permuted(array, order)
+        return moved.reshape(*moved.shape[: len(before)], self.cells), before
+
+    def back(self, flat: Array, before: Sequence[str], dims: Sequence[str]) -> Array:
+        """The reverse of `arrange`."""
+        full = flat.reshape(*flat.shape[:-1], *(self.sizes[dim] for dim in self.dims))
+        own = (*before, *self.dims)
+        return _permuted(full, [own.index(dim) for dim in dims])
+
+    def fitted(self, known: Array, before: Sequence[str]) -> Array:
+        """What is known `(sample or 1, *outer or 1, last)`, with axes of 1 for the other dims of a field."""
+        own = ("sample", *self.outer)
+        order = [own.index(dim) for dim in before if dim in own]
+        if order != list(range(len(own))):
+            known = _permuted(known, (*order, *(at for at in range(len(own)) if at not in order), len(own)))
+        sizes = iter(known.shape)
+        return known.reshape(*(next(sizes) if dim in own else 1 for dim in before), known.shape[-1])
+
+    @cached_property
+    def rows_matrix(self) -> Matrix:
+        """The rows, to multiply arrays of numpy and tensors by."""
+        return Matrix(self.matrix)
+
+    def residual(self, field: Array, dims: Sequence[str], known: Mapping[str, Array]) -> tuple[Array, Array]:
+        """`(G (m x) - f b) / f` and f, `(*batch, k)`, float64; 0 where a row says nothing."""
+        flat, before = self.arrange(field, dims)
+        flat = flat.double() if hasattr(flat, "double") else flat.astype("float64")
+        if "there" in known:
+            flat = _where(self.fitted(known["there"], before), flat)
+        share, targets = (self.fitted(known[name], before) for name in ("share", "targets"))
+        said = share > 0.0
+        gap = self.rows_matrix.times(flat) - targets
+        return _where(said, gap) / (share + (~said) * 1.0), share
+
+
+def _permuted(array: Array, order: Sequence[int]) -> Array:
+    return array.permute(*order) if hasattr(array, "permute") else array.transpose(order)
+
+
+def _where(mask: Array, values: Array) -> Array:
+    """The values, 0 where the mask is not; NaN there is not seen, by no gradient either."""
+    if hasattr(values, "masked_fill"):
+        return values.masked_fill(~mask, 0.0)
+    import numpy as np
+
+    return np.where(mask, values, 0.0)
+
+
+def systems(laws: Sequence[LinearLaw], grid: xr.Dataset) -> dict[str, System]:
+    """The laws of each variable as one system."""
+    groups: dict[str, list[LinearLaw]] = {}
+    for law in laws:
+        groups.setdefault(law.rows(grid).variable, []).append(law)
+    return {name: System.of(group, grid) for name, group in groups.items()}
