@@ -12,7 +12,7 @@ from .enforcer import Enforcer, Hold, LossEnforcer, OperatorEnforcer, OutputEnfo
 from .face import FaceLaw, Line
 from .law import Law, LinearLaw, TensorLaw
 from .loss import Loss
-from .method import Demand, Fitted, Learner, Method, Solver, Steered, Training
+from .method import Demand, Fitted, Learner, Method, Phase, Solver, Steered, Training
 from .metric import Metric, WholeMetric
 from .rows import Rows
 from .transform import IndexTransform, Transform
@@ -37,6 +37,7 @@ __all__ = [
     "OperatorEnforcer",
     "OutputEnforcer",
     "Parts",
+    "Phase",
     "Rows",
     "SamplingEnforcer",
     "Site",

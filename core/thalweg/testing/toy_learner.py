@@ -17,6 +17,7 @@ from ..components.signature import Signature
 from ..learning import Layout, TorchLearner
 from ..recipes.parts import with_parts
 from ..recipes.registry import Registry
+from ..results.phases import fitted
 from ..samples import Samples
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def learn(
     if any(isinstance(options.get(name), str | Mapping) for name in learner.nested):
         options = with_parts(options, registry or Registry.installed(), learner)
     with cluster_from({"threads": {"threads": 1}}).open() as here:
-        return learner.fit(
-            Training(train, validate, train.wanted, options, folder, report, workers or here, holds, registry)
+        return fitted(
+            learner, Training(train, validate, train.wanted, options, folder, report, workers or here, holds, registry)
         )
 
 
