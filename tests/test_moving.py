@@ -1,4 +1,4 @@
-"""Moving coordinates, errors at a level, and differences from the last frame."""
+"""Moving coordinates, and differences from the last frame."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from thalweg import Field, Registry, Signature
 from thalweg.errors import HandshakeError, OptionError
-from thalweg.learning import TorchLearner, mean_squared_error
-from thalweg.learning.mean_error import mean_error
+from thalweg.learning import TorchLearner
 from thalweg.learning.moving import Moving, blurred, carried, displacements, optical_flow
 from thalweg.learning.network import network_of
 from torch import nn
@@ -84,24 +83,6 @@ def test_whole_cells_are_carried_without_a_trace_and_gradients_pass() -> None:
     assert torch.allclose(blurred(torch.ones(3, 9, 11), 2.0, edge=True), torch.ones(()))
 
 
-@pytest.mark.parametrize(("error", "level"), [("absolute", 0.5), ("absolute", 0.8), ("square", 0.5), ("square", 0.7)])
-def test_a_level_is_a_quantile_or_an_expectile(error: str, level: float) -> None:
-    truth = torch.from_numpy(np.random.default_rng(0).exponential(size=4001))
-    found = torch.linspace(0, 4, 2001, dtype=torch.float64)
-    losses = [float(mean_error(each, truth, error=error, level=level)) for each in found]  # type: ignore[arg-type]
-    best = found[int(np.argmin(losses))]
-    above = (truth - best).clamp(min=0)
-    below = (best - truth).clamp(min=0)
-    power = 0 if error == "absolute" else 1
-    weight = [level * float((each**power * (each > 0)).sum()) for each in (above, below)]
-    assert weight[0] / (weight[0] + weight[1] * (1 - level) / level) == pytest.approx(0.5, abs=0.01)
-    estimate = truth.roll(1)[None]
-    if (error, level) == ("square", 0.5):
-        assert mean_error(estimate, truth[None], error="square") == pytest.approx(
-            float(mean_squared_error(estimate, truth[None]))
-        )
-
-
 def signature(count: int, names: tuple[str, ...] = ("r",)) -> Signature:
     fields = tuple(Field(name, ("sample", "lead", "y", "x"), "float32", "1") for name in names)
     return Signature(fields, {"sample": 2, "lead": count, "y": 16, "x": 16})
@@ -140,8 +121,6 @@ def test_what_learns_from_the_last_frame_begins_with_it(case: dict[str, dict[str
 
 
 def test_options_that_do_not_go_together_are_refused() -> None:
-    with pytest.raises(OptionError, match="minimises a loss of its own"):
-        learner({"e3d-lstm": {"level": 0.7}})
     with pytest.raises(OptionError, match="from_last"):
         learner({"phydnet": {"from_last": True, "output": "sigmoid"}})
     unet = learner({"unet": {"widths": [4], "centre": 8, "coordinates": "moving"}})

@@ -13,7 +13,7 @@ from .face import FaceLaw, Line
 from .fields import Fields
 from .law import DifferentiableLaw, Law, LinearLaw
 from .loss import Loss
-from .method import Demand, Fitted, Learner, Method, Solver, Steered, Training
+from .method import Demand, Fitted, Learner, Method, Phase, Solver, Steered, Training
 from .metric import Metric, WholeMetric
 from .rows import Rows
 from .transform import IndexTransform, Transform
@@ -40,6 +40,7 @@ __all__ = [
     "OperatorEnforcer",
     "OutputEnforcer",
     "Parts",
+    "Phase",
     "Rows",
     "SamplingEnforcer",
     "Site",

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..components import Fields
-from .batch import Batch
+from ..losses.mean_squared import MeanSquared
+from .batch import Batch, own
+from .contract import NetworkLearner
 from .feeding import Fed, Feeding
 from .job import Job
 from .knowing import Bound, under
 from .layout import Layout
-from .mean_error import mean_squared_error
 from .objective import Objective
 from .tensors import Scaler, stacked
 
@@ -27,7 +28,9 @@ class Supervised(Objective):
     def __init__(self, network: nn.Module, job: Job, device: torch.device) -> None:
         super().__init__()
         self.network, self.learner, self._job, self._device = network, job.learner, job, device
-        self.over = job.learner.over
+        self._loss = job.options.loss or MeanSquared()
+        written = type(job.learner).loss is not NetworkLearner.loss or job.learner.own_loss
+        self.over = job.learner.over if written else self._loss.over
         self._wanted = Scaler(Layout.of(job.wanted), job.scales).to(device)
         self._feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
         self._places = self._feeding.places(dict(job.train.data.coords), device)
@@ -38,7 +41,7 @@ class Supervised(Objective):
         fed, target = self.scaled(batch)
         lower = LOWER.get(self._job.options.precision)
         with torch.autocast(self._device.type, lower, enabled=lower is not None):
-            estimate, loss = self.learned_from(fed, target, step=batch.step, known=batch.known)
+            estimate, loss = self.learned_from(fed, target, step=batch.step, rows=_shared(batch), known=batch.known)
         for prefix, (enforcer, held) in self._holding.penalties.items():
             loss = loss + enforcer.penalty(self._fields(estimate), held, under(prefix, batch.known))
         return {"loss": loss}
@@ -62,17 +65,31 @@ class Supervised(Objective):
         return Fields(values, dict.fromkeys(values, dims), units)
 
     def learned_from(
-        self, inputs: Fed, truth: Tensor, *, step: int, known: Mapping[str, Tensor] | None = None
+        self,
+        inputs: Fed,
+        truth: Tensor,
+        *,
+        step: int,
+        rows: Callable[[Tensor], Tensor] = own,
+        known: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor | Mapping[str, Tensor], Tensor]:
-        """Estimate and loss of scaled fields, without penalties."""
+        """Estimate and loss of scaled fields, without penalties; `rows` of them on all ranks, for a loss over the
+        batch; `known` is what laws in the network know."""
         network: Any = Bound(self.network, known or {}) if self._holding.wrappers else self.network
-        own = self.learner.objective(network, inputs, truth, step=step)
-        if own is not None:
-            return own
+
+        def loss(estimate: Tensor, truth: Tensor) -> Tensor:
+            if self.over == "batch":
+                estimate, truth = rows(estimate), rows(truth)
+            value = self.learner.loss(estimate, truth)
+            return (self._loss.value(estimate, truth) if value is None else value).mean()
+
+        found = self.learner.objective(network, inputs, truth, step=step, loss=loss)
+        if found is not None:
+            return found
         estimate = network(inputs)
-        filled = truth
-        if estimate.shape == truth.shape:
-            # An unknown truth is taken for what is estimated, so that it adds nothing to a loss that knows no masks.
-            filled = torch.where(torch.isnan(truth), estimate.detach().float(), truth)
-        loss = self.learner.loss(estimate, filled)
-        return estimate, mean_squared_error(estimate, truth) if loss is None else loss
+        return estimate, loss(estimate, truth)
+
+
+def _shared(batch: Batch) -> Callable[[Tensor], Tensor]:
+    """The rows of all ranks; a rank without a share has one sample that counts for nothing, and gives none."""
+    return lambda tensor: batch.rows(tensor if batch.weight else tensor[:0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, PositiveInt
@@ -63,7 +64,13 @@ class RecurrentLearner(FrameLearner):
         return network
 
     def objective(
-        self, network: nn.Module, inputs: Tensor, truth: Tensor, *, step: int
+        self,
+        network: nn.Module,
+        inputs: Tensor,
+        truth: Tensor,
+        *,
+        step: int,
+        loss: Callable[[Tensor, Tensor], Tensor],
     ) -> tuple[Tensor, Tensor] | None:
         from ._sampling import next_frames
         from .networks._recurrent import Recurrent
@@ -72,10 +79,10 @@ class RecurrentLearner(FrameLearner):
         if not network.training or not isinstance(network, Recurrent):
             return None
         probability = self.teacher * max(0.0, 1 - step / self.teacher_steps)
-        estimate, loss = next_frames(
-            network, inputs, truth, probability=probability, together=self.together, loss=self.loss
+        estimate, value = next_frames(
+            network, inputs, truth, probability=probability, together=self.together, loss=loss
         )
-        return estimate, loss + self.penalty(network)
+        return estimate, value + self.penalty(network)
 
     def penalty(self, network: nn.Module) -> Tensor | float:  # noqa: ARG002
         """What is added to the loss for the weights themselves; nothing by default."""
