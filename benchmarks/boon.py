@@ -17,12 +17,9 @@ import torch
 import xarray as xr
 from _timing import in_turn, report
 from thalweg import FaceLaw, Held
-from thalweg.laws import grid_of
+from thalweg.laws import BoundaryFlux, BoundaryValue, Periodic, grid_of
 from thalweg_boon.enforcers.boon import Boon
 from thalweg_pde.fno import FNO
-from thalweg_probconserv.laws.boundary_flux import BoundaryFlux
-from thalweg_probconserv.laws.boundary_value import BoundaryValue
-from thalweg_probconserv.laws.periodic import Periodic
 from torch import nn
 
 

@@ -25,7 +25,7 @@ import torch
 import xarray as xr
 from _markdown import cell, table
 from thalweg import FaceLaw, Held, OperatorEnforcer
-from thalweg.laws import grid_of
+from thalweg.laws import BoundaryFlux, BoundaryValue, Periodic, grid_of
 from thalweg_boon.enforcers.boon import Boon
 from thalweg_boon.enforcers.boundary_channel import BoundaryChannel
 from thalweg_pde.datasets._problem import Problem
@@ -36,9 +36,6 @@ from thalweg_pde.datasets.lid_driven_cavity import LidDrivenCavity
 from thalweg_pde.datasets.stokes_second_problem import StokesSecondProblem
 from thalweg_pde.datasets.wave import Wave
 from thalweg_pde.fno import FNO
-from thalweg_probconserv.laws.boundary_flux import BoundaryFlux
-from thalweg_probconserv.laws.boundary_value import BoundaryValue
-from thalweg_probconserv.laws.periodic import Periodic
 from torch import Tensor, nn
 
 TRAIN, VALIDATE, TEST, LINE, SIDE = 300, 100, 100, 128, 24

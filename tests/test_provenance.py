@@ -126,7 +126,7 @@ EDITS = [
         'range(wanted.sizes["lead"])',
         {"estimate", "evaluate"},
     ),
-    ("results/solver.py", "made.with_state(load(", "made.with_state(dict(", {"estimate"}),
+    ("results/solver.py", "made.with_state(load(", "made.with_state(dict(", {"train", "estimate"}),
     ("stores/blocks.py", "BLOCK = 64 *", "BLOCK = 32 *", {"ingest", "preprocess"}),
     ("stages/preprocess.py", "transform.statistics, data)", "transform.statistics, raw)", {"preprocess"}),
     (

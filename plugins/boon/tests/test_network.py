@@ -11,17 +11,13 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import FaceLaw, HandshakeError, Held, Law, Line, OptionError, RunError
-from thalweg.laws import grid_of
+from thalweg.laws import BoundaryFlux, BoundaryValue, Periodic, Robin, grid_of
 from thalweg.learning.network import Unscaled
 from thalweg.testing import check_enforcer
 from thalweg_boon.closures import Closure
 from thalweg_boon.enforcers.boon import Boon
 from thalweg_boon.enforcers.boundary_channel import BoundaryChannel
 from thalweg_boon.layer import Corrected
-from thalweg_probconserv.laws.boundary_flux import BoundaryFlux
-from thalweg_probconserv.laws.boundary_value import BoundaryValue
-from thalweg_probconserv.laws.periodic import Periodic
-from thalweg_probconserv.laws.robin import Robin
 from torch import Tensor, nn
 
 STEP = 0.1

@@ -12,7 +12,7 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import Fields, HandshakeError, Held, Hold, LinearLaw, Registry, RunError, Samples
-from thalweg.laws import grid_of
+from thalweg.laws import BoundaryFlux, BoundaryValue, Integral, Periodic, grid_of
 from thalweg.results.estimates import context_of
 from thalweg.testing import check_enforcer, series, windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
@@ -20,10 +20,6 @@ from thalweg_probconserv.enforcers.additive import Additive
 from thalweg_probconserv.enforcers.last_layer import LastLayer
 from thalweg_probconserv.enforcers.multiplicative import Multiplicative
 from thalweg_probconserv.enforcers.penalty import Penalty
-from thalweg_probconserv.laws.boundary_flux import BoundaryFlux
-from thalweg_probconserv.laws.boundary_value import BoundaryValue
-from thalweg_probconserv.laws.integral import Integral
-from thalweg_probconserv.laws.periodic import Periodic
 from torch import Tensor, nn
 
 

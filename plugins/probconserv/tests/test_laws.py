@@ -7,21 +7,23 @@ import pytest
 import xarray as xr
 from thalweg import EstimateError, HandshakeError, Held, Law, LinearLaw, OutputEnforcer
 from thalweg.errors import RunError
-from thalweg.laws import grid_of
+from thalweg.laws import (
+    AreaMean,
+    BlockMean,
+    BoundaryFlux,
+    BoundaryValue,
+    Bounds,
+    Integral,
+    Monotone,
+    Nonnegative,
+    Periodic,
+    PointObservations,
+    grid_of,
+    stencil,
+)
 from thalweg_probconserv.enforcers.additive import Additive
 from thalweg_probconserv.enforcers.multiplicative import Multiplicative
 from thalweg_probconserv.enforcers.probconserv import ProbConserv
-from thalweg_probconserv.laws._boundary import stencil
-from thalweg_probconserv.laws.area_mean import AreaMean
-from thalweg_probconserv.laws.block_mean import BlockMean
-from thalweg_probconserv.laws.boundary_flux import BoundaryFlux
-from thalweg_probconserv.laws.boundary_value import BoundaryValue
-from thalweg_probconserv.laws.bounds import Bounds
-from thalweg_probconserv.laws.integral import Integral
-from thalweg_probconserv.laws.monotone import Monotone
-from thalweg_probconserv.laws.nonnegative import Nonnegative
-from thalweg_probconserv.laws.periodic import Periodic
-from thalweg_probconserv.laws.point_observations import PointObservations
 
 Y, X = np.array([0.0, 1.0, 3.0, 4.0]), np.linspace(0.0, 1.0, 6) ** 2
 

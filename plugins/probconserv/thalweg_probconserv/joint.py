@@ -11,10 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from thalweg import HandshakeError, Held, Law, LinearLaw
-from thalweg.laws import System
-
-from .laws._inequality import BoundedLaw
-from .laws.monotone import Monotone
+from thalweg.laws import BoundedLaw, Monotone, System
 
 Array = NDArray[Any]
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
-from thalweg import FaceLaw, Line
+
+from ..components import FaceLaw, Line
 
 
 class Periodic(FaceLaw):

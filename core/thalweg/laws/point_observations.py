@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import HandshakeError, LinearLaw, Rows
 
+from ..components import LinearLaw, Rows
+from ..errors import HandshakeError
 from ._matrix import MatrixRows, coordinate, space_of
 
 

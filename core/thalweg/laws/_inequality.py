@@ -6,7 +6,8 @@ from abc import abstractmethod
 
 import numpy as np
 import xarray as xr
-from thalweg import Law
+
+from ..components import Law
 
 Limit = float | xr.DataArray
 

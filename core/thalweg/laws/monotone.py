@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import xarray as xr
 from pydantic import Field
-from thalweg import Law
 
+from ..components import Law
 from ._matrix import space_of
 
 

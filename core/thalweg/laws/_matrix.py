@@ -9,7 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg import HandshakeError, Rows
+
+from ..components import Rows
+from ..errors import HandshakeError
 
 Gaps = Literal["sum", "mean", "void"]
 

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import HandshakeError, LinearLaw, Rows
-from thalweg.laws import applied
 
+from ..components import LinearLaw, Rows
+from ..components.rows import applied
+from ..errors import HandshakeError
 from ._matrix import MatrixRows, space_of
 from ._weights import cell_weights
 
@@ -108,9 +109,9 @@ class BlockMean(LinearLaw):
 
     def _coarse(self, context: xr.Dataset) -> xr.DataArray:
         if self.store:
-            from thalweg import stores
+            from ..stores import read
 
-            where, name = stores.read(self.store), self.store
+            where, name = read(self.store), self.store
         else:
             where, name = context, "the context"
         if self.coarse not in where:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from thalweg import HandshakeError, OptionError
+
+from ..errors import HandshakeError, OptionError
 
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self
 
 import xarray as xr
 from pydantic import Field, model_validator
-from thalweg import HandshakeError
 
+from ..errors import HandshakeError
 from ._inequality import BoundedLaw, Limit, beyond
 
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg import HandshakeError, quantities
 
+from .. import quantities
+from ..errors import HandshakeError
 from ._matrix import coordinate
 
 Weights = Literal["trapezoid", "cell-area", "cos-lat", "equal"]

@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import HandshakeError, LinearLaw, Rows, quantities
-from thalweg.laws import applied
 
+from .. import quantities
+from ..components import LinearLaw, Rows
+from ..components.rows import applied
+from ..errors import HandshakeError
 from ._matrix import WeightRows, space_of
 
 

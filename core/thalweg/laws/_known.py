@@ -6,9 +6,9 @@ from typing import Annotated
 
 import xarray as xr
 from pydantic import AfterValidator, Field
-from thalweg import LinearLaw
-from thalweg.laws import applied
 
+from ..components import LinearLaw
+from ..components.rows import applied
 from ._expressions import evaluated, fields_of, parsed
 
 INPUTS = ("last-input", "mean-input")

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import xarray as xr
 from pydantic import Field
-from thalweg import Rows
 
+from ..components import Rows
 from ._known import KnownLaw, Target
 from ._matrix import WeightRows, space_of
 from ._weights import Weights, cell_weights

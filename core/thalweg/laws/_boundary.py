@@ -10,9 +10,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from thalweg import FaceLaw, HandshakeError, Line, OptionError
-from thalweg.laws import applied
 
+from ..components import FaceLaw, Line
+from ..components.rows import applied
+from ..errors import HandshakeError, OptionError
 from ._expressions import evaluated, fields_of
 from ._known import INPUTS, Target
 from ._matrix import coordinate
