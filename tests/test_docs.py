@@ -31,7 +31,7 @@ from thalweg.commands.cli import app
 from thalweg.errors import UnknownNameError
 from thalweg.learning import TrainOptions
 from thalweg.pipeline import execute
-from thalweg.recipes.parts import held_laws, labelled_metrics
+from thalweg.recipes.parts import labelled_metrics, variants_of
 from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
 from thalweg.testing import check_component, check_enforcer, check_law, check_loss, check_method, check_metric
@@ -110,7 +110,8 @@ def test_recipes_on_a_page_name_parts_that_there_are(page: Path, text: str) -> N
     for one in recipe.each_method():
         registry.make("methods", one.train["method"])
     assert len(labelled_metrics(recipe, registry)) == len(recipe.evaluate)
-    assert sum(len(hold.laws) for hold in held_laws(recipe, registry)) == len(recipe.constrain)
+    found = [hold for holds in variants_of(recipe, registry).values() for hold in holds]
+    assert sum(len(hold.laws) for hold in found) == len(recipe.constrain) + sum(map(len, recipe.variants.values()))
 
 
 def test_the_first_recipe_gives_sane_scores(tmp_path: Path) -> None:

@@ -195,7 +195,10 @@ def test_each_cluster_is_shown_with_an_example_that_fits(name: str) -> None:
     CLUSTERS[name].model_validate(yaml.safe_load(text.rpartition("Example")[2])["cluster"][name])
 
 
-CONSTRAIN = "list of {hold: value, by: value, oracle: true or false} (laws, each with its enforcer, in order)"
+CONSTRAIN = (
+    "list of {hold: value, by: value, oracle: true or false} (laws, each with its enforcer, in "
+    "order; or several such lists by name, each a variant)"
+)
 
 
 @pytest.mark.parametrize(

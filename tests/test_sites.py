@@ -30,6 +30,7 @@ from thalweg import (
     hookimpl,
     scalars,
 )
+from thalweg.errors import RecipeError
 from thalweg.pipeline import Execution, execute
 from thalweg.recipes.plan import Plan
 from thalweg.recipes.planning import plans
@@ -234,3 +235,48 @@ def test_an_oracle_needs_the_word_and_carries_it(world: SimpleNamespace, recipe:
 def test_a_whole_metric_sees_all_batches(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
     done = ran(world, recipe(train={"method": "drawn"}, constrain=None, evaluate=["median-error", "mae"]), tmp_path)
     assert 0 < scalars(done.records())["free/median-error"] < 2
+
+
+VARIANTS = {
+    "loss": [{"hold": "zero", "by": "in-the-loss"}],
+    "truth": [{"hold": "true", "by": "to-the-truth", "oracle": True}],
+    "both": [{"hold": "zero", "by": "in-the-loss"}, {"hold": "true", "by": "to-the-truth", "oracle": True}],
+}
+
+
+def test_named_lists_are_variants_of_one_run(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
+    """Each is scored beside the free estimate, by all laws; two that learn alike are one training."""
+    file = recipe(train={"method": "levelled", "epochs": 1}, constrain=VARIANTS)
+    done = ran(world, file, tmp_path)
+    numbers = scalars(done.records())
+    violations = {name: numbers[f"{name}/violation/zero"] for name in ("free", *VARIANTS)}
+    assert violations["free"] == 1 and violations["loss"] == 0
+    assert numbers["truth/rmse"] < 1e-6 < numbers["loss/rmse"] and numbers["both/rmse"] < 1e-6
+    assert {name for name in numbers if "violation/" in name and name.count("/") == 2} == {
+        f"{name}/violation/{law}" for name in ("free", *VARIANTS) for law in ("zero", "true")
+    }
+    plan = done.plan
+    assert plan.versions == ("free", *VARIANTS)
+    assert plan.under("loss").solver_digest(held=True) == plan.under("both").solver_digest(held=True)
+    assert len(list((tmp_path / "train").iterdir())) == 2
+    assert {"loss/cost/seconds/train", "free/cost/seconds/train"} <= done.stages["train"].numbers.keys()
+    assert set(plan.resolved()["constrain"]) == set(VARIANTS)
+    head = done.markdown().splitlines()[2]
+    assert head == "| metric | free | loss | truth | both | units | count | coverage |"
+    # A plain list is the variant `held`, of the same training and estimate.
+    alone = ran(world, recipe(train={"method": "levelled", "epochs": 1}, constrain=VARIANTS["loss"]), tmp_path)
+    assert alone.stages["train"].reused and alone.stages["constrain"].reused
+    assert alone.plan.versions == ("free", "held")
+
+
+def test_errors_name_the_variant(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
+    cases: list[tuple[Any, str, str]] = [
+        ({"one": [{"hold": "true", "by": "to-the-truth"}]}, "constrain.one[0]", "true looks at the truth"),
+        ({"one": [{"hold": "nothing", "by": "to-the-truth"}]}, "constrain.one[0].hold", "'nothing'"),
+        ({"one": [{"hold": "zero", "bye": 1, "by": "to-the-truth"}]}, "constrain.one[0]", "'bye'"),
+        ({"free": VARIANTS["loss"]}, "constrain", "free"),
+    ]
+    for constrain, where, text in cases:
+        with pytest.raises(RecipeError) as caught:
+            planned(world, recipe(train={"method": "levelled"}, constrain=constrain), tmp_path)
+        assert where in str(caught.value) and text in str(caught.value) and "named" not in str(caught.value)

@@ -18,7 +18,7 @@ class BoundedLaw(Law):
     variable: str
 
     @abstractmethod
-    def limits(self, context: xr.Dataset) -> tuple[Limit, Limit]:
+    def limits(self, context: xr.Dataset, grid: xr.Dataset) -> tuple[Limit, Limit]:
         """Lower and upper, numbers or fields; infinite where there is none."""
 
 

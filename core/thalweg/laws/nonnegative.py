@@ -18,8 +18,8 @@ class Nonnegative(BoundedLaw):
 
     variable: str = Field(description="the field that the law is about")
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
-        return beyond(fields[self.variable], *self.limits(context))
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+        return beyond(fields[self.variable], *self.limits(context, grid))
 
-    def limits(self, context: xr.Dataset) -> tuple[Limit, Limit]:  # noqa: ARG002
+    def limits(self, context: xr.Dataset, grid: xr.Dataset) -> tuple[Limit, Limit]:  # noqa: ARG002
         return 0.0, float("inf")

@@ -74,6 +74,8 @@ class Plan:
     """Digest of the dataset's options, whatever the state of its source."""
     cites: tuple[str, ...] = ()
     only: str = ""
+    variants: Mapping[str, tuple[Hold, ...]] = field(default_factory=dict)
+    """The holds of each held estimate by its name; `holds` are those of all."""
     given: Mapping[str, Plan] = field(default_factory=dict)
     """Of a phase, the earlier ones whose solvers it is given."""
 
@@ -91,6 +93,15 @@ class Plan:
     def index_transforms(self) -> tuple[Transform, ...]:
         """Those after them, which say where samples lie."""
         return divided(self.transforms)[1]
+
+    def under(self, variant: str) -> Plan:
+        """The plan of one estimate alone: of `free` without a law."""
+        holds = self.variants.get(variant, ())
+        return replace(self, holds=holds, variants={variant: holds} if holds else {})
+
+    def estimate_mark(self, variant: str) -> str:
+        """The digest of an estimate."""
+        return self.under(variant).estimate_digest(held=variant != "free")
 
     def solver_digest(self, *, held: bool) -> str:
         """The digest of what the method learns, free or under the laws held while learning."""
@@ -138,13 +149,13 @@ class Plan:
 
     def stages(self) -> dict[str, list[str]]:
         """The digests of all that a run writes or reads, by the folders of the store."""
-        solvers = self.solvers(held=False) | self.solvers(held=self.twins)
+        solvers = self.solvers(held=False).union(*(self.under(each).solvers(held=True) for each in self.variants))
         return {
             "ingest": [self.steps["ingest"].digest],
             "preprocess": [self.steps["preprocess"].digest],
             "index": [self.places.digest],
             "train": sorted(solvers),
-            "estimate": sorted({self.estimate_digest(held=version == "held") for version in self.versions}),
+            "estimate": sorted(set(map(self.estimate_mark, self.versions))),
             "evaluate": [self.steps["evaluate"].digest],
         }
 
@@ -154,6 +165,14 @@ class Plan:
         def named(part: Component) -> dict[str, Any]:
             return {part.name: part.model_dump(mode="json")}
 
+        held = {
+            name: [
+                {"hold": named(law), "by": named(hold.enforcer), "oracle": hold.oracle}
+                for hold in holds
+                for law in hold.laws
+            ]
+            for name, holds in self.variants.items()
+        }
         tree = {
             **self.recipe.resolved(),
             "ingest": named(self.dataset),
@@ -162,11 +181,7 @@ class Plan:
                 "method": named(self.method),
                 **{key: named(each) if isinstance(each, Component) else each for key, each in self.options.items()},
             },
-            "constrain": [
-                {"hold": named(law), "by": named(hold.enforcer), "oracle": hold.oracle}
-                for hold in self.holds
-                for law in hold.laws
-            ],
+            "constrain": held["held"] if list(held) == ["held"] else held or [],
             "evaluate": [named(each) for each in self.metrics.values()],
             "store": self.store.root,
         }
@@ -182,12 +197,15 @@ class Plan:
         return bool(self.learning_holds)
 
     @property
+    def apart(self) -> bool:
+        """Whether the held estimate is solved by itself, and does not start from the free one."""
+        return self.twins or any(hold.site == "sampling" for hold in self.holds)
+
+    @property
     def versions(self) -> tuple[str, ...]:
-        """The estimates that are made: free, held, or both."""
-        if not self.holds:
-            return ("free",)
-        apart = self.twins or any(hold.site == "sampling" for hold in self.holds)
-        return ("held",) if self.only == "held" and apart else ("free", "held")
+        """The estimates that are made: free, each variant, or both."""
+        apart = all(self.under(each).apart for each in self.variants)
+        return tuple(self.variants) if self.only == "held" and self.variants and apart else ("free", *self.variants)
 
     def text(self) -> str:
         """What would run, to be read before it is."""

@@ -10,6 +10,7 @@ from ..components import Hold, Method, OutputEnforcer, Steered
 from ..components.calls import call
 from ..components.holding import handed_on
 from ..components.signature import Signature
+from ..recipes.plan import Plan
 from ..recipes.registry import Registry
 from ..results.estimates import checked, context_of, estimate_at, with_owners
 from ..results.run import Stage
@@ -32,7 +33,7 @@ def run(work: Work) -> Stage:
         return Stage("constrain", "", plan.steps["constrain"].digest, reused=False)
     there, spent = {}, {}
     for variant in plan.versions:
-        committed, there[variant] = _estimated(work, held=variant == "held")
+        committed, there[variant] = _estimated(work, plan.under(variant), variant)
         work.made.estimates[variant], spent[variant] = committed, committed.numbers["seconds"]
     numbers = {f"{variant}/cost/seconds/estimate": value for variant, value in spent.items()}
     numbers["cost/seconds/constrain"] = sum(spent.values())
@@ -40,11 +41,11 @@ def run(work: Work) -> Stage:
     return Stage("constrain", last.url(), plan.steps["constrain"].digest, all(there.values()), numbers)
 
 
-def _estimated(work: Work, *, held: bool) -> tuple[Committed, bool]:
-    plan, made = work.plan, work.made
-    steered = any(hold.site == "sampling" for hold in plan.holds)
-    again = not held or plan.twins or steered
-    solver = made.solvers.get("held" if held and plan.twins else "free")
+def _estimated(work: Work, plan: Plan, variant: str) -> tuple[Committed, bool]:
+    """The estimate of a plan for one variant."""
+    made, held = work.made, variant != "free"
+    again = not held or plan.apart
+    solver = made.solvers.get(variant if plan.twins else "free")
 
     def make(attempt: Attempt) -> dict[str, float]:
         samples = made.prepared.samples("test")
@@ -62,7 +63,7 @@ def _estimated(work: Work, *, held: bool) -> tuple[Committed, bool]:
         )
         done = attempt.marks()
         todo = [i for i in range(-(-len(samples) // plan.batch)) if f"batch-{i}" not in done]
-        label = f"constrain {'held' if held else 'free'}"
+        label = f"constrain {variant}"
         if 0 in todo:
             # The first batch also lays out the store for the others.
             work.workers.map(task, [0], label=label)

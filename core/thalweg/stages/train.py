@@ -37,11 +37,14 @@ def run(work: Work) -> Stage:
     if not isinstance(plan.method, Learner):
         remember(plan, Path(work.run.folder), work.made.prepared, work.registry, {})
         return Stage("train", "", digest, reused=False, numbers={})
-    variants = plan.versions if plan.twins else ("free",)
+    twins = [each for each in plan.variants if plan.under(each).twins]
+    free = "free" in plan.versions or len(twins) < len(plan.variants)
+    variants = [*(["free"] if free else []), *twins]
     there = {}
     for variant in variants:
-        told = partial(work.told, "train-held" if variant == "held" else "train")
-        work.made.solvers[variant], there[variant] = _learned(work, plan, held=variant == "held", told=told)
+        told = partial(work.told, "train" if variant == "free" else f"train-{variant}")
+        view = plan.under(variant)
+        work.made.solvers[variant], there[variant] = _learned(work, view, held=view.twins, told=told)
     urls = {variant: work.made.solvers[variant].url() for variant in variants}
     remember(plan, Path(work.run.folder), work.made.prepared, work.registry, urls)
     numbers = {

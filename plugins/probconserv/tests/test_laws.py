@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import EstimateError, HandshakeError, Held, Law, LinearLaw, OutputEnforcer
+from thalweg import EstimateError, HandshakeError, Held, Law, LinearLaw, OutputEnforcer, Signature
 from thalweg.errors import RunError
 from thalweg.laws import (
     AreaMean,
@@ -296,3 +296,19 @@ def test_grids_that_do_not_fit_are_refused(estimate: xr.Dataset, context: xr.Dat
         hold(Additive(), (Integral(variable="rain", weights="trapezoid"),), unsorted, context)
     with pytest.raises(EstimateError, match="needs the variance of 'rain'"):
         hold(ProbConserv(), (AreaMean(variable="rain", weights="equal"),), estimate[["rain"]], context)
+
+
+def test_a_variable_is_held_to_the_range_that_it_declares() -> None:
+    """8-bit radar by one line: no value below 0 or above 255, and those within are left alone."""
+    draw = np.random.default_rng(0)
+    bytes_ = xr.Dataset({"vil": (("sample", "lead", "y", "x"), draw.integers(0, 255, (2, 3, 4, 5)).astype("uint8"))})
+    rough = bytes_.astype("float32") + draw.normal(scale=60, size=(2, 3, 4, 5)).astype("float32")
+    law, grid = Bounds(variable="vil"), grid_of(bytes_, bytes_)
+    held = Additive().hold(rough, Held((law,), grid), bytes_)
+    assert float(rough.vil.min()) < -30 and float(rough.vil.max()) > 256
+    xr.testing.assert_allclose(held.vil, rough.vil.clip(0, 255))
+    assert float(abs(law.residual(held, bytes_, grid).vil).max()) == 0.0
+    assert float(abs(law.residual(rough, bytes_, grid).vil).max()) > 30
+    with pytest.raises(HandshakeError, match="'vil' declares no range of its values"):
+        law.check(Signature.of(rough))
+    law.check(Signature.of(bytes_))

@@ -119,7 +119,7 @@ class Joint:
 
     def limits(self) -> tuple[Array, Array] | None:
         """The tightest lower and upper bound, (batch, cells) or numbers; None if there is none."""
-        bounds = [law.limits(self.context) for law in self.group if isinstance(law, BoundedLaw)]
+        bounds = [law.limits(self.context, self.grid) for law in self.group if isinstance(law, BoundedLaw)]
         if not bounds:
             return None
         lower, upper = (
