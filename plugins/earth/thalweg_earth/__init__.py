@@ -64,6 +64,7 @@ def register_methods(register: Register[Method]) -> None:
     from .methods.interpolate import Interpolate
     from .methods.linear_inverse_model import LinearInverseModel
     from .methods.persistence import Persistence
+    from .methods.perturbed_advection import PerturbedAdvection
     from .methods.reduced_rank import ReducedRank
     from .methods.seasonal_ridge import SeasonalRidge
 
@@ -72,6 +73,7 @@ def register_methods(register: Register[Method]) -> None:
     register("interpolate", Interpolate)
     register("linear-inverse-model", LinearInverseModel)
     register("persistence", Persistence)
+    register("perturbed-advection", PerturbedAdvection)
     register("reduced-rank", ReducedRank)
     register("seasonal-ridge", SeasonalRidge)
 
