@@ -106,9 +106,12 @@ class NetworkLearner(Learner):
         return TrainOptions.of(options, defaults=self.defaults)
 
     def resolved(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """All options with their values, written or not."""
+        """All options with their values, written or not; of initial weights, what they are and not where."""
+        from .initial import sha256_of
+
         chosen = self.check_options(options)
-        return {name: getattr(chosen, name) for name in type(chosen).model_fields}
+        initial = None if chosen.initial is None else {"sha256": sha256_of(chosen.initial)}
+        return {**{name: getattr(chosen, name) for name in type(chosen).model_fields}, "initial": initial}
 
 
 class LearnedNetwork(Fitted):

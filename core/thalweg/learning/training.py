@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from .batches import SampleBatches
 from .broken import broken
 from .devices import device_of
 from .feeding import Feeding
+from .initial import begin_with
 from .job import Job
 from .judging import Judge
 from .loader import Loader
@@ -90,7 +92,11 @@ def _train(job: Job, ranks: Ranks, report: Report, device: torch.device) -> dict
 
 
 def _network(job: Job, device: torch.device) -> nn.Module:
-    made = network_of(job.learner, given=job.given, wanted=job.wanted, scales=job.scales, holds=job.holds).to(device)
+    made = network_of(job.learner, given=job.given, wanted=job.wanted, scales=job.scales, holds=job.holds)
+    if job.initial is not None:
+        weights = {name: torch.from_numpy(np.array(each)) for name, each in job.initial.items()}
+        begin_with(made, weights, source=str(job.options.initial))
+    made = made.to(device)
     if job.options.compile:
         # After a sample went through: what a network finds once for a shape is then there, and need not be traced.
         feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
