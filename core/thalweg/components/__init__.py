@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .component import Component, Parts, Site
 from .dataset import Dataset
+from .draw import Draw
 from .enforcer import Enforcer, Hold, LossEnforcer, OperatorEnforcer, OutputEnforcer, SamplingEnforcer
 from .face import FaceLaw, Line
 from .law import Law, LinearLaw, TensorLaw
@@ -21,6 +22,7 @@ __all__ = [
     "Component",
     "Dataset",
     "Demand",
+    "Draw",
     "Enforcer",
     "FaceLaw",
     "Fitted",

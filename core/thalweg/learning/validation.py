@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from ..components.draw import Draw
 from .batches import on_device
 from .chunk_files import Array
 from .loader import Loader
@@ -43,7 +44,9 @@ class Validation:
         self._loader.reset()
         with aside(self._seed, self._device):
             for read in self._loader(share):
-                batch = on_device(read, self._device, step=step)
+                # The same in each epoch.
+                draw = Draw(self._seed, tuple(self._loader.reader.samples.numbers[read.positions].tolist()))
+                batch = on_device(read, self._device, step=step, draw=draw)
                 count += len(batch.positions)
                 for turn in turns:
                     for name, term in turn.objective(batch).items():
