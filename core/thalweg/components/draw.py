@@ -1,86 +1,96 @@
-"""Random numbers that belong to samples and members, not to batches, ranks or workers."""
+"""Random numbers of samples and members, not of batches, workers or ranks.
+
+Each number belongs to a seed, a name, a sample and a member: member 7 of sample 12 is the same alone and in any batch,
+on any number of workers, and however many members are drawn beside it. Generators are counter-based (Philox, Salmon and
+others 2011, 10.1145/2063384.2063405), with a key of their own for each.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
+
+from ..errors import OptionError
 
 if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
+    from numpy.typing import NDArray
 
-    Array = np.ndarray[Any, Any]
+    Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Counter-based: each sample, member and name has a generator of its own, keyed by all that is below.
-
-    So member 7 of a sample is the same alone or in any batch, in any order, on any worker; no generator is shared.
-    """
+    """What is drawn for some samples, and some members of each."""
 
     seed: int
-    ids: tuple[int | str, ...]
-    """One for each sample of the batch."""
+    ids: tuple[str, ...]
+    """Of each sample, what tells it from all others, wherever it is read."""
     members: tuple[int, ...] = (0,)
-    """Numbers of the members that are drawn."""
     stream: int = 0
-    """Tells apart what is drawn again for the same samples: the step, while learning."""
+    """Another set of numbers for the same samples: the step of a training."""
 
     @classmethod
     def of(cls, inputs: xr.Dataset, *, seed: int, members: int = 1) -> Draw:
-        """For the samples of these inputs: known by their coordinates, or by their values if they have none."""
-        count = inputs.sizes.get("sample", 1)
-        coords = sorted(inputs.coords.items(), key=lambda item: str(item[0]))
-        own = [each for _, each in coords if "sample" in each.dims]
-        ids = tuple(_id(own or list(inputs.data_vars.values()), i) for i in range(count))
-        return cls(seed, ids, tuple(range(members)))
-
-    def normal(self, name: str, shape: tuple[int, ...], *, members: bool = False) -> Array:
-        """Standard normal, float32: `(sample, *shape)`, or `(sample, member, *shape)`; of the first member without."""
-        return self._drawn(name, shape, members, "standard_normal")
-
-    def uniform(self, name: str, shape: tuple[int, ...], *, members: bool = False) -> Array:
-        """Uniform in [0, 1), float32; shaped as `normal`."""
-        return self._drawn(name, shape, members, "random")
+        """For a batch of inputs: a sample is known by its coordinates and its values. Raises `OptionError`."""
+        if members < 1:
+            raise OptionError(f"{members!r} members to be drawn", allowed="1 or more", advice="raise `members`")
+        return cls(seed, identities(inputs), tuple(range(members)))
 
     def at(self, stream: int) -> Draw:
-        """Other numbers for the same samples and members."""
+        """Another stream of the same samples."""
         return replace(self, stream=stream)
 
-    def member(self, number: int) -> Draw:
-        """Those of one member."""
-        return replace(self, members=(number,))
+    def of_members(self, members: Iterable[int]) -> Draw:
+        """The same samples, and these members of each."""
+        return replace(self, members=tuple(members))
 
-    def _drawn(self, name: str, shape: tuple[int, ...], members: bool, kind: str) -> Array:
+    def of_samples(self, at: slice) -> Draw:
+        """The samples at these positions."""
+        return replace(self, ids=self.ids[at])
+
+    def normal(self, name: str, shape: tuple[int, ...] = (), *, members: bool = False) -> Floats:
+        """Standard normal numbers (sample, *shape), or (sample, member, *shape), float32."""
         import numpy as np
 
-        chosen = self.members if members else self.members[:1]
-        found = np.empty((len(self.ids), len(chosen), *shape), np.float32)
+        return self._drawn(name, shape, members, lambda each: each.standard_normal(shape, np.float32))
+
+    def uniform(self, name: str, shape: tuple[int, ...] = (), *, members: bool = False) -> Floats:
+        """Numbers between 0 and 1, (sample, *shape) or (sample, member, *shape), float32."""
+        import numpy as np
+
+        return self._drawn(name, shape, members, lambda each: each.random(shape, np.float32))
+
+    def _drawn(self, name: str, shape: tuple[int, ...], members: bool, draw: Callable[[Any], Any]) -> Floats:
+        import numpy as np
+
+        own = self.members if members else (-1,)
+        found = np.empty((len(self.ids), len(own), *shape), np.float32)
         for i, sample in enumerate(self.ids):
-            for j, member in enumerate(chosen):
-                key = np.frombuffer(_key(self.seed, name, self.stream, sample, member), np.uint64)
-                generator = np.random.Generator(np.random.Philox(key=key))
-                found[i, j] = getattr(generator, kind)(shape, dtype=np.float32)
+            for j, member in enumerate(own):
+                said = repr((self.seed, name, self.stream, sample, member)).encode()
+                key = int.from_bytes(blake2b(said, digest_size=16).digest(), "little")
+                found[i, j] = draw(np.random.Generator(np.random.Philox(key=key)))
         return found if members else found[:, 0]
 
 
-def _id(arrays: list[xr.DataArray], i: int) -> str:
-    text = hashlib.blake2b(digest_size=16)
-    for part in _parts(arrays, i):
-        text.update(part)
-    return text.hexdigest()
+def identities(inputs: xr.Dataset) -> tuple[str, ...]:
+    """Of each sample of a batch a digest of its coordinates and of its values: the same in any batch."""
+    import numpy as np
 
-
-def _parts(arrays: list[xr.DataArray], i: int) -> Iterator[bytes]:
-    for each in arrays:
-        values = (each.isel(sample=i) if "sample" in each.dims else each).values
-        yield str(each.name).encode()
-        yield repr(values.tolist()).encode() if values.dtype.kind in "OUS" else values.tobytes()
-
-
-def _key(*parts: int | str) -> bytes:
-    """16 bytes; numbers and texts that look alike are told apart."""
-    return hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()
+    count = inputs.sizes.get("sample", 1)
+    digests = [blake2b(digest_size=16) for _ in range(count)]
+    along = [(str(name), each) for name, each in sorted(inputs.variables.items(), key=lambda item: str(item[0]))]
+    for name, variable in along:
+        if "sample" not in variable.dims:
+            continue
+        values = variable.transpose("sample", ...).values
+        for digest, one in zip(digests, values, strict=True):
+            digest.update(name.encode())
+            # Texts are as wide as the longest of a batch.
+            text = values.dtype.kind in "OUS"
+            digest.update(repr(np.asarray(one).tolist()).encode() if text else np.ascontiguousarray(one).tobytes())
+    return tuple(each.hexdigest() for each in digests)

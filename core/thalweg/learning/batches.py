@@ -41,7 +41,7 @@ class Share:
     def __iter__(self) -> Iterator[Batch]:
         for weight in self.weights:
             read = next(self.coming)
-            draw = replace(self.draw, ids=tuple(self.numbers[read.positions].tolist()))
+            draw = replace(self.draw, ids=tuple(map(str, self.numbers[read.positions].tolist())))
             yield on_device(read, self.device, weight=weight, step=self.step, ranks=self.ranks, draw=draw)
 
 

@@ -45,7 +45,8 @@ class Validation:
         with aside(self._seed, self._device):
             for read in self._loader(share):
                 # The same in each epoch.
-                draw = Draw(self._seed, tuple(self._loader.reader.samples.numbers[read.positions].tolist()))
+                numbers = self._loader.reader.samples.numbers[read.positions]
+                draw = Draw(self._seed, tuple(map(str, numbers.tolist())))
                 batch = on_device(read, self._device, step=step, draw=draw)
                 count += len(batch.positions)
                 for turn in turns:
