@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from pydantic import BaseModel, Field, PrivateAttr
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..samples import Samples
+    from .turn import Turn
 
 
 class NetworkLearner(Learner):
@@ -90,6 +91,21 @@ class NetworkLearner(Learner):
         `network.training` is False when it is validated. NaN in the truth is missing. None, the default, for the usual.
         """
         return None
+
+    def helpers(self, given: Signature, wanted: Signature) -> Mapping[str, nn.Module]:  # noqa: ARG002
+        """Modules that are learned beside the network and not kept, by name: a critic, a temperature. None by default.
+
+        They are in checkpoints, and `turns` says who learns them.
+        """
+        return {}
+
+    def turns(self, modules: nn.ModuleDict, usual: Turn) -> Sequence[Turn]:  # noqa: ARG002
+        """Which optimizers step, what each minimises and which modules it learns; `usual` alone by default.
+
+        `usual` learns `network` by the chosen loss, with the optimizer and the rate of `train:`. Its objective scales a
+        batch: `usual.objective.scaled(batch)` gives what the network is fed, and what it is compared with.
+        """
+        return (usual,)
 
     def check_samples(self, train: Samples) -> None:
         """A network takes rectangles: samples of unlike size are refused."""

@@ -22,6 +22,7 @@ from .judging import Judge
 from .loader import Loader
 from .loop import Loop, LoopOptions, Report
 from .network import network_of
+from .pieces import refuse_statistics
 from .randomness import aside, reproducible
 from .ranks import Ranks
 from .reader import reader_of
@@ -66,6 +67,9 @@ def _train(job: Job, ranks: Ranks, report: Report, device: torch.device) -> dict
 
         def make() -> nn.ModuleDict:
             modules[NETWORK] = _network(job, device)
+            for name, helper in job.learner.helpers(job.given, job.wanted).items():
+                modules[name] = helper.to(device)
+            refuse_statistics(modules, options)
             return modules
 
         judge = Judge(options.judge, job, ranks) if options.judge is not None and job.validate is not None else None
@@ -109,18 +113,15 @@ def _network(job: Job, device: torch.device) -> nn.Module:
 def _turns(job: Job, modules: nn.ModuleDict, device: torch.device) -> Sequence[Turn]:
     options = job.options
     steps = options.epochs * job.steps_per_epoch
-    return (
-        Turn(
-            NETWORK,
-            Supervised(modules[NETWORK], job, device),
-            learns=(NETWORK,),
-            optimizer=decayed(
-                options.optimizer, learning_rate=options.learning_rate, weight_decay=options.weight_decay
-            ),
-            rate=lambda step: options.learning_rate_at(step, steps=steps),
-            clip=options.clip,
-        ),
+    usual = Turn(
+        NETWORK,
+        Supervised(modules[NETWORK], job, device),
+        learns=(NETWORK,),
+        optimizer=decayed(options.optimizer, learning_rate=options.learning_rate, weight_decay=options.weight_decay),
+        rate=lambda step: options.learning_rate_at(step, steps=steps),
+        clip=options.clip,
     )
+    return job.learner.turns(modules, usual)
 
 
 def _loop_options(job: Job, judge: Judge | None) -> LoopOptions:
@@ -131,7 +132,7 @@ def _loop_options(job: Job, judge: Judge | None) -> LoopOptions:
         scaled=options.precision == "fp16",
         ema={NETWORK: options.ema} if options.ema else {},
         choose=options.choose,
-        monitor="loss/validate" if judge is None else judge.title,
+        monitor=None if judge is None else judge.title,
         higher_is_better=judge is not None and judge.higher_is_better,
         patience=options.patience,
         validate_every=options.validate_every,

@@ -13,7 +13,7 @@ from .loader import Loader
 from .order import batches
 from .randomness import aside
 from .ranks import Ranks
-from .turn import Turn
+from .turn import Turn, title
 
 Judged = Callable[[Sequence[Array]], Mapping[str, float]]
 """Scores of what would be solved with the modules as they are, from this rank's batches, over all ranks."""
@@ -51,8 +51,8 @@ class Validation:
                 count += len(batch.positions)
                 for turn in turns:
                     for name, term in turn.objective(batch).items():
-                        title = f"{name}/validate" if len(turns) == 1 else f"{turn.name}/{name}/validate"
-                        sums[title] = sums.get(title, 0.0) + float(term) * len(batch.positions)
+                        key = title(turns, turn, f"{name}/validate")
+                        sums[key] = sums.get(key, 0.0) + float(term) * len(batch.positions)
             scores = self._judged(share) if self._judged else {}
         names = sorted({name for each in self._ranks.gather(list(sums)) for name in each})
         *totals, samples = self._ranks.total(*(sums.get(name, 0.0) for name in names), count)
