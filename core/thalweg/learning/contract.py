@@ -55,11 +55,14 @@ class NetworkLearner(Learner):
         "training split; "
         "unit: 0 to 1 over the valid range; auto: unit where a valid range is known, else standard; none: as they are",
     )
-    coordinates: Literal["fixed", "moving"] = Field(
-        "fixed",
-        description="coordinates of the maps that the network sees: those of the data, or moving with the flow, which "
-        "is found by optical flow",
-    )
+
+    @property
+    def own_objective(self) -> str:
+        """What its `objective` minimises beside the loss of the network's output, in words; empty if nothing.
+
+        A network around its own (a wrapper, an operator enforcer) takes inputs only, and would leave it out.
+        """
+        return "" if type(self).objective is NetworkLearner.objective else "what its `objective` adds to the loss"
 
     @abstractmethod
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
