@@ -14,7 +14,19 @@ from typing import Any
 import pytest
 import xarray as xr
 import yaml
-from thalweg import Component, Fitted, Law, Method, Metric, OutputEnforcer, Registry, WholeMetric, hookimpl, scalars
+from thalweg import (
+    Component,
+    Fitted,
+    Law,
+    Loss,
+    Method,
+    Metric,
+    OutputEnforcer,
+    Registry,
+    WholeMetric,
+    hookimpl,
+    scalars,
+)
 from thalweg.commands.cli import app
 from thalweg.errors import UnknownNameError
 from thalweg.learning import TrainOptions
@@ -22,7 +34,7 @@ from thalweg.pipeline import execute
 from thalweg.recipes.parts import held_laws, labelled_metrics
 from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
-from thalweg.testing import check_component, check_enforcer, check_law, check_method, check_metric
+from thalweg.testing import check_component, check_enforcer, check_law, check_loss, check_method, check_metric
 from thalweg.testing.enforcers import laws_for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,6 +76,8 @@ def test_parts_on_a_page_keep_the_contract(module: ModuleType) -> None:
         match each:
             case Metric():
                 check_metric(each)
+            case Loss():
+                check_loss(each)
             case Law():
                 check_law(each)
             case OutputEnforcer():

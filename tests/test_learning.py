@@ -300,9 +300,9 @@ def test_lower_precision_learns_nearly_the_same(data: xr.Dataset, tmp_path: Path
 
 def test_a_loss_is_an_option(data: xr.Dataset, tmp_path: Path) -> None:
     curves: Curves = []
-    learn(ToyLearner(criterion=ToyLoss(), scale="none"), data, tmp_path, report=loud(curves), epochs=1)
+    learn(ToyLearner(scale="none"), data, tmp_path, report=loud(curves), epochs=1, loss=ToyLoss())
     test = Samples.of(data, "test")
-    plain = learn(ToyLearner(criterion=ToyLoss(), scale="none"), data, tmp_path, epochs=1)
+    plain = learn(ToyLearner(scale="none"), data, tmp_path, epochs=1, loss=ToyLoss())
     estimate = plain.solve(test.inputs(slice(None)), test.wanted)["field"]
     error = float(abs(estimate - test.truth(slice(None))["field"]).mean())
     assert curves[0][1]["loss/validate"] == pytest.approx(error, rel=1e-4)
@@ -429,8 +429,8 @@ def test_a_recipe_trains_it_and_reuses_what_it_learned(
     registry.add("toy", Toy())
     # A solver that is read back finds the parts inside its learner among those that are installed.
     monkeypatch.setattr(Registry, "installed", classmethod(lambda cls: registry))  # noqa: ARG005
-    method = {"toy": {"criterion": "toy-loss", "scale": "standard"}}
-    file = recipe(train={"method": method, "epochs": 3, "batch": 6, "learning_rate": 0.01})
+    method = {"toy": {"scale": "standard"}}
+    file = recipe(train={"method": method, "loss": "toy-loss", "epochs": 3, "batch": 6, "learning_rate": 0.01})
     (plan,) = plans(file, registry=registry, store=str(tmp_path / "store"))
     done = execute(plan, registry=registry)
     numbers = scalars(done.records())

@@ -63,7 +63,7 @@ def mine() -> Registry:
 @pytest.mark.parametrize(
     ("train", "constrain"),
     [
-        ({"method": {"my-toy": {"criterion": "my-loss"}}, "epochs": 1}, []),
+        ({"method": "my-toy", "loss": "my-loss", "epochs": 1}, []),
         ({"method": "my-toy", "epochs": 1}, [{"hold": "my-law", "by": "my-enforcer"}]),
         ({"method": {"deep-ensemble": {"of": "my-toy", "members": 2}}, "epochs": 1}, []),
     ],

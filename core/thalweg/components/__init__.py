@@ -13,7 +13,7 @@ from .enforcer import Enforcer, Hold, LossEnforcer, OperatorEnforcer, OutputEnfo
 from .face import FaceLaw, Line
 from .law import Law, LinearLaw, TensorLaw
 from .loss import Loss
-from .method import Demand, Fitted, Learner, Method, Solver, Steered, Training
+from .method import Demand, Fitted, Learner, Method, Phase, Solver, Steered, Training
 from .metric import Metric, WholeMetric
 from .rows import Rows
 from .transform import IndexTransform, Transform
@@ -39,6 +39,7 @@ __all__ = [
     "OperatorEnforcer",
     "OutputEnforcer",
     "Parts",
+    "Phase",
     "Rows",
     "SamplingEnforcer",
     "Site",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -41,6 +41,8 @@ class Training:
     """Laws to be held at the `loss` and `operator` sites."""
     registry: Parts | None = None
     """Makes parts that options name; None where no option names one."""
+    parts: Mapping[str, Fitted] = field(default_factory=dict)
+    """What the phases of the learner learned, by their names."""
 
 
 class Method(Component):
@@ -122,6 +124,20 @@ class Demand:
     memory: int = 0
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A training that another one needs: a committed stage of its own, shared by all trainings that need it."""
+
+    name: str
+    learner: Learner
+    options: Mapping[str, Any]
+    """Its `train:` options."""
+    after: tuple[str, ...] = ()
+    """Earlier phases, whose solvers it is given in `training.parts` itself."""
+    holds: bool = False
+    """Whether it learns under the laws that are held while learning."""
+
+
 class Learner(Method):
     """A method that learns from samples; learning returns a solver."""
 
@@ -152,6 +168,13 @@ class Learner(Method):
 
     def check_samples(self, train: Samples) -> None:
         """Raise `HandshakeError` if there are too few samples to learn from; at plan time, so read no field."""
+
+    def phases(self, options: Mapping[str, Any]) -> tuple[Phase, ...]:  # noqa: ARG002
+        """The trainings before its own, with these `train:` options: members, an autoencoder; none by default.
+
+        Each is resumed, committed and used again by itself; what it learned is in `training.parts`.
+        """
+        return ()
 
     @abstractmethod
     def fit(self, training: Training) -> Fitted:

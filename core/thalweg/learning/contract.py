@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
-from pydantic import BaseModel, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, Field, PrivateAttr
 
 from ..components import Fitted, Hold, Learner, Site
 from ..components.signature import Signature
-from ..errors import HandshakeError, OptionError
+from ..errors import HandshakeError
 from .options import TrainOptions
 from .scaling import Scale, Scales
 
@@ -18,23 +18,28 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..samples import Samples
+    from .turn import Turn
 
 
 class NetworkLearner(Learner):
     """A learner whose estimate is the output of a network.
 
-    An author defines `build`; `loss` or `objective` if the mean squared error is not what is minimised; and `defaults`
-    for `train:` options that suit the method. The network's fields are `(sample, lead, *space, channel)`, float32,
-    scaled, missing inputs 0. Where `gives` has a variance the network has twice as many channels, means then variances
-    (scaled); where it has members, `(sample, member, lead, *space, channel)`.
+    An author defines `build`; `defaults` for `train:` options that suit the method, its `loss` among them; and
+    `objective` if a loss between estimate and truth is not all that is minimised. The network's fields are
+    `(sample, lead, *space, channel)`, float32, scaled, missing inputs 0. Where `gives` has a variance the network has
+    twice as many channels, means then variances (scaled); where it has members, `(sample, member, lead, *space,
+    channel)`.
     """
 
     sites: ClassVar[frozenset[Site]] = frozenset({"loss", "operator"})
     trains_on: ClassVar[frozenset[str]] = frozenset(TrainOptions.model_fields)
     train_options: ClassVar[type[BaseModel] | None] = TrainOptions
-    nested: ClassVar[Mapping[str, str]] = {"judge": "metrics"}
+    nested: ClassVar[Mapping[str, str]] = {"judge": "metrics", "loss": "losses"}
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `train:` that a recipe need not give for this method."""
+
+    own_loss: ClassVar[bool] = False
+    """Whether its `objective` does not read the chosen loss; `train.loss` is then refused."""
 
     separate_inputs: ClassVar[bool] = False
     """Whether the network takes each input by itself: a dict of tensors with their own dims, `(sample, point)`, and the
@@ -50,47 +55,25 @@ class NetworkLearner(Learner):
         "training split; "
         "unit: 0 to 1 over the valid range; auto: unit where a valid range is known, else standard; none: as they are",
     )
-    error: Literal["square", "absolute"] = Field(
-        "square", description="the error whose mean is minimised: its square or its absolute value"
-    )
-    level: float = Field(
-        0.5,
-        gt=0,
-        lt=1,
-        description="weight of errors where the truth is above the estimate: the expectile (square) or quantile "
-        "(absolute) that is learned",
-    )
-    coordinates: Literal["fixed", "moving"] = Field(
-        "fixed",
-        description="coordinates of the maps that the network sees: those of the data, or moving with the flow, which "
-        "is found by optical flow",
-    )
 
-    @model_validator(mode="after")
-    def _one_loss(self) -> Self:
-        if type(self).loss is not NetworkLearner.loss and (self.error, self.level) != ("square", 0.5):
-            raise OptionError(
-                f"{type(self).__name__} minimises a loss of its own, not error {self.error!r} at level {self.level!r}",
-                allowed="error: square with level: 0.5, which are not read",
-                advice="leave `error` and `level` out",
-            )
-        return self
+    @property
+    def own_objective(self) -> str:
+        """What its `objective` minimises beside the loss of the network's output, in words; empty if nothing.
+
+        A network around its own (a wrapper, an operator enforcer) takes inputs only, and would leave it out.
+        """
+        return "" if type(self).objective is NetworkLearner.objective else "what its `objective` adds to the loss"
 
     @abstractmethod
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         """A network from the given fields to the wanted ones; `Layout.of` gives the shapes of both."""
 
-    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:
-        """What is minimised, a mean over samples, in scaled units; None for the mean squared error.
+    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:  # noqa: ARG002
+        """A loss of its own, in place of `train.loss`; None, the default, for that one.
 
-        Where the truth is missing it is the estimate itself (NaN, if their shapes differ). The default is the mean of
-        `error` at `level`.
+        As `Loss.value`: `(sample,)`, NaN in the truth is missing; a scalar of all samples with `over = "batch"`.
         """
-        if (self.error, self.level) == ("square", 0.5):
-            return None
-        from .mean_error import mean_error
-
-        return mean_error(estimate, truth, error=self.error, level=self.level)
+        return None
 
     def objective(
         self,
@@ -99,16 +82,33 @@ class NetworkLearner(Learner):
         truth: Tensor,  # noqa: ARG002
         *,
         step: int,  # noqa: ARG002
+        loss: Callable[[Tensor, Tensor], Tensor],  # noqa: ARG002
     ) -> tuple[Tensor | Mapping[str, Tensor], Tensor] | None:
-        """Estimate and loss of a batch, where they are not `network(inputs)` and its `loss`: for a network that sees
+        """Estimate and loss of a batch, where they are not `network(inputs)` and its loss: for a network that sees
         the truth while it learns (scheduled sampling), a loss of its weights, or a noise to be removed.
 
-        An estimate at scattered points is a mapping, for laws in the loss: fields by name, in their units, and the
-        coordinates by dim that they can be differentiated by.
+        `loss(estimate, truth)` is the chosen loss of any such fields, the mean over samples. An estimate at scattered
+        points is a mapping, for laws in the loss: fields by name, in their units, and the coordinates by dim that they
+        can be differentiated by.
 
         `network.training` is False when it is validated. NaN in the truth is missing. None, the default, for the usual.
         """
         return None
+
+    def helpers(self, given: Signature, wanted: Signature) -> Mapping[str, nn.Module]:  # noqa: ARG002
+        """Modules that are learned beside the network and not kept, by name: a critic, a temperature. None by default.
+
+        They are in checkpoints, and `turns` says who learns them.
+        """
+        return {}
+
+    def turns(self, modules: nn.ModuleDict, usual: Turn) -> Sequence[Turn]:  # noqa: ARG002
+        """Which optimizers step, what each minimises and which modules it learns; `usual` alone by default.
+
+        `usual` learns `network` by the chosen loss, with the optimizer and the rate of `train:`. Its objective scales a
+        batch: `usual.objective.scaled(batch)` gives what the network is fed, and what it is compared with.
+        """
+        return (usual,)
 
     def check_samples(self, train: Samples) -> None:
         """A network takes rectangles: samples of unlike size are refused."""
@@ -125,9 +125,12 @@ class NetworkLearner(Learner):
         return TrainOptions.of(options, defaults=self.defaults)
 
     def resolved(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """All options with their values, written or not."""
+        """All options with their values, written or not; of initial weights, what they are and not where."""
+        from .initial import sha256_of
+
         chosen = self.check_options(options)
-        return {name: getattr(chosen, name) for name in type(chosen).model_fields}
+        initial = None if chosen.initial is None else {"sha256": sha256_of(chosen.initial)}
+        return {**{name: getattr(chosen, name) for name in type(chosen).model_fields}, "initial": initial}
 
 
 class LearnedNetwork(Fitted):

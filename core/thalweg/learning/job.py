@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from .options import TrainOptions
 from .scaling import Scales
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .contract import LearnedNetwork, NetworkLearner
 
 
@@ -29,6 +32,8 @@ class Job:
     options: TrainOptions
     holds: tuple[Hold, ...]
     folder: Path
+    initial: Mapping[str, np.ndarray[Any, Any]] | None = None
+    """Weights to begin with."""
 
     @property
     def steps_per_epoch(self) -> int:

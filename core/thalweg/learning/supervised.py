@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from ..components import LossEnforcer
-from .batch import Batch
+from ..losses.mean_squared import MeanSquared
+from .batch import Batch, own
+from .contract import NetworkLearner
 from .feeding import Fed, Feeding
 from .job import Job
 from .layout import Layout
-from .mean_error import mean_squared_error
 from .objective import Objective
 from .tensors import Scaler, grid_of, stacked
 
@@ -25,7 +26,9 @@ class Supervised(Objective):
     def __init__(self, network: nn.Module, job: Job, device: torch.device) -> None:
         super().__init__()
         self.network, self.learner, self._job, self._device = network, job.learner, job, device
-        self.over = job.learner.over
+        self._loss = job.options.loss or MeanSquared()
+        written = type(job.learner).loss is not NetworkLearner.loss or job.learner.own_loss
+        self.over = job.learner.over if written else self._loss.over
         self._wanted = Scaler(Layout.of(job.wanted), job.scales).to(device)
         self._feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
         self._places = self._feeding.places(dict(job.train.data.coords), device)
@@ -39,7 +42,7 @@ class Supervised(Objective):
         fed, target = self.scaled(batch)
         lower = LOWER.get(self._job.options.precision)
         with torch.autocast(self._device.type, lower, enabled=lower is not None):
-            estimate, loss = self.learned_from(fed, target, step=batch.step)
+            estimate, loss = self.learned_from(fed, target, step=batch.step, rows=_shared(batch))
         if self._penalties:
             assert batch.context is not None
             by_name, grid = self._by_name(estimate), grid_of(wanted, inputs=batch.context)
@@ -59,15 +62,25 @@ class Supervised(Objective):
         fields = self._wanted.unscale(estimate[..., : len(names)])
         return {name: fields[..., i] for i, name in enumerate(names)}
 
-    def learned_from(self, inputs: Fed, truth: Tensor, *, step: int) -> tuple[Tensor | Mapping[str, Tensor], Tensor]:
-        """Estimate and loss of scaled fields, without penalties."""
-        own = self.learner.objective(self.network, inputs, truth, step=step)
-        if own is not None:
-            return own
+    def learned_from(
+        self, inputs: Fed, truth: Tensor, *, step: int, rows: Callable[[Tensor], Tensor] = own
+    ) -> tuple[Tensor | Mapping[str, Tensor], Tensor]:
+        """Estimate and loss of scaled fields, without penalties; `rows` of them on all ranks, for a loss over the
+        batch."""
+
+        def loss(estimate: Tensor, truth: Tensor) -> Tensor:
+            if self.over == "batch":
+                estimate, truth = rows(estimate), rows(truth)
+            value = self.learner.loss(estimate, truth)
+            return (self._loss.value(estimate, truth) if value is None else value).mean()
+
+        found = self.learner.objective(self.network, inputs, truth, step=step, loss=loss)
+        if found is not None:
+            return found
         estimate = self.network(inputs)
-        filled = truth
-        if estimate.shape == truth.shape:
-            # An unknown truth is taken for what is estimated, so that it adds nothing to a loss that knows no masks.
-            filled = torch.where(torch.isnan(truth), estimate.detach().float(), truth)
-        loss = self.learner.loss(estimate, filled)
-        return estimate, mean_squared_error(estimate, truth) if loss is None else loss
+        return estimate, loss(estimate, truth)
+
+
+def _shared(batch: Batch) -> Callable[[Tensor], Tensor]:
+    """The rows of all ranks; a rank without a share has one sample that counts for nothing, and gives none."""
+    return lambda tensor: batch.rows(tensor if batch.weight else tensor[:0])

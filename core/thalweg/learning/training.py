@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,11 +16,13 @@ from .batches import SampleBatches
 from .broken import broken
 from .devices import device_of
 from .feeding import Feeding
+from .initial import begin_with
 from .job import Job
 from .judging import Judge
 from .loader import Loader
 from .loop import Loop, LoopOptions, Report
 from .network import network_of
+from .pieces import refuse_statistics
 from .randomness import aside, reproducible
 from .ranks import Ranks
 from .reader import reader_of
@@ -64,6 +67,9 @@ def _train(job: Job, ranks: Ranks, report: Report, device: torch.device) -> dict
 
         def make() -> nn.ModuleDict:
             modules[NETWORK] = _network(job, device)
+            for name, helper in job.learner.helpers(job.given, job.wanted).items():
+                modules[name] = helper.to(device)
+            refuse_statistics(modules, options)
             return modules
 
         judge = Judge(options.judge, job, ranks) if options.judge is not None and job.validate is not None else None
@@ -90,7 +96,11 @@ def _train(job: Job, ranks: Ranks, report: Report, device: torch.device) -> dict
 
 
 def _network(job: Job, device: torch.device) -> nn.Module:
-    made = network_of(job.learner, given=job.given, wanted=job.wanted, scales=job.scales, holds=job.holds).to(device)
+    made = network_of(job.learner, given=job.given, wanted=job.wanted, scales=job.scales, holds=job.holds)
+    if job.initial is not None:
+        weights = {name: torch.from_numpy(np.array(each)) for name, each in job.initial.items()}
+        begin_with(made, weights, source=str(job.options.initial))
+    made = made.to(device)
     if job.options.compile:
         # After a sample went through: what a network finds once for a shape is then there, and need not be traced.
         feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
@@ -103,18 +113,15 @@ def _network(job: Job, device: torch.device) -> nn.Module:
 def _turns(job: Job, modules: nn.ModuleDict, device: torch.device) -> Sequence[Turn]:
     options = job.options
     steps = options.epochs * job.steps_per_epoch
-    return (
-        Turn(
-            NETWORK,
-            Supervised(modules[NETWORK], job, device),
-            learns=(NETWORK,),
-            optimizer=decayed(
-                options.optimizer, learning_rate=options.learning_rate, weight_decay=options.weight_decay
-            ),
-            rate=lambda step: options.learning_rate_at(step, steps=steps),
-            clip=options.clip,
-        ),
+    usual = Turn(
+        NETWORK,
+        Supervised(modules[NETWORK], job, device),
+        learns=(NETWORK,),
+        optimizer=decayed(options.optimizer, learning_rate=options.learning_rate, weight_decay=options.weight_decay),
+        rate=lambda step: options.learning_rate_at(step, steps=steps),
+        clip=options.clip,
     )
+    return job.learner.turns(modules, usual)
 
 
 def _loop_options(job: Job, judge: Judge | None) -> LoopOptions:
@@ -125,7 +132,7 @@ def _loop_options(job: Job, judge: Judge | None) -> LoopOptions:
         scaled=options.precision == "fp16",
         ema={NETWORK: options.ema} if options.ema else {},
         choose=options.choose,
-        monitor="loss/validate" if judge is None else judge.title,
+        monitor=None if judge is None else judge.title,
         higher_is_better=judge is not None and judge.higher_is_better,
         patience=options.patience,
         validate_every=options.validate_every,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..cluster import Cluster
@@ -74,6 +74,8 @@ class Plan:
     """Digest of the dataset's options, whatever the state of its source."""
     cites: tuple[str, ...] = ()
     only: str = ""
+    given: Mapping[str, Plan] = field(default_factory=dict)
+    """Of a phase, the earlier ones whose solvers it is given."""
 
     @property
     def digest(self) -> str:
@@ -93,14 +95,33 @@ class Plan:
     def solver_digest(self, *, held: bool) -> str:
         """The digest of what the method learns, free or under the laws held while learning."""
         fields, method = self.steps["preprocess"].digest, self.method
+        given = {name: each.solver_digest(held=held) for name, each in self.given.items()}
         if not isinstance(method, Learner):
             return digest("train", fields, record(method))
-        return digest("train", fields, self.places.learned, self._learning(method, held=held))
+        return digest(
+            "train", fields, self.places.learned, self._learning(method, held=held), *([given] if given else ())
+        )
 
     def learned_from(self, values: str, *, held: bool) -> str:
         """The digest of a training by the values that it learns from, wherever they come from."""
         assert isinstance(self.method, Learner)
-        return digest("learned from", values, self._learning(self.method, held=held))
+        given = {name: each.learned_from(values, held=held) for name, each in self.given.items()}
+        return digest("learned from", values, self._learning(self.method, held=held), *([given] if given else ()))
+
+    @property
+    def phases(self) -> dict[str, Plan]:
+        """The trainings that come before that of the method, by name: each as a plan of its own."""
+        made: dict[str, Plan] = {}
+        for each in self.method.phases(self.options) if isinstance(self.method, Learner) else ():
+            holds = self.learning_holds if each.holds else ()
+            given = {name: made[name] for name in each.after}
+            made[each.name] = replace(self, method=each.learner, options=each.options, holds=holds, given=given)
+        return made
+
+    def solvers(self, *, held: bool) -> set[str]:
+        """The digests of all that is learned, phases included."""
+        own = {self.solver_digest(held=held)} if isinstance(self.method, Learner) else set[str]()
+        return own.union(*(each.solvers(held=held) for each in self.phases.values()))
 
     def _learning(self, method: Learner, *, held: bool) -> Any:
         """What a training is besides its data."""
@@ -117,8 +138,7 @@ class Plan:
 
     def stages(self) -> dict[str, list[str]]:
         """The digests of all that a run writes or reads, by the folders of the store."""
-        learner = isinstance(self.method, Learner)
-        solvers = {self.solver_digest(held=held) for held in (False, self.twins)} if learner else set()
+        solvers = self.solvers(held=False) | self.solvers(held=self.twins)
         return {
             "ingest": [self.steps["ingest"].digest],
             "preprocess": [self.steps["preprocess"].digest],

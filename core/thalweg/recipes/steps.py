@@ -127,6 +127,9 @@ def _train(plan: Plan, data: xr.Dataset, *, given: Signature, wanted: Signature)
         under = ", ".join(law.name for hold in plan.learning_holds for law in hold.laws)
         note = f"and a twin under {under} ({held[:10]}{', cached' if there else ''})"
         trained = there and (trained or "free" not in plan.versions)
+    if phases := plan.phases:
+        cached = sum(known(plan.store, "train", each.solver_digest(held=False))[0] for each in phases.values())
+        note = "; ".join(filter(None, [f"after {', '.join(phases)} ({cached} of {len(phases)} cached)", note]))
     counts = ", ".join(f"{len(Samples.of(data, split))} {split}" for split in SPLITS)
     demand = Demand()
     if isinstance(plan.method, Learner) and not trained:

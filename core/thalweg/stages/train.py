@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -17,7 +17,7 @@ from ..recipes.plan import Plan
 from ..results import report
 from ..results.forecasts import remember, stand_alone
 from ..results.run import Stage
-from ..results.solver import CARD, FITTED, write_fitted
+from ..results.solver import CARD, FITTED, read_fitted, write_fitted
 from ..samples.values import values_of
 from ..stores.attempt import Attempt
 from ..stores.committed import Committed
@@ -25,6 +25,9 @@ from ..stores.files import write_bytes
 from .work import Work
 
 log = logging.getLogger("thalweg")
+
+Told = Callable[[Mapping[str, float], int], None]
+"""`told(numbers, epoch)`: a learning curve."""
 
 
 def run(work: Work) -> Stage:
@@ -37,7 +40,8 @@ def run(work: Work) -> Stage:
     variants = plan.versions if plan.twins else ("free",)
     there = {}
     for variant in variants:
-        work.made.solvers[variant], there[variant] = _learned(work, held=variant == "held")
+        told = partial(work.told, "train-held" if variant == "held" else "train")
+        work.made.solvers[variant], there[variant] = _learned(work, plan, held=variant == "held", told=told)
     urls = {variant: work.made.solvers[variant].url() for variant in variants}
     remember(plan, Path(work.run.folder), work.made.prepared, work.registry, urls)
     numbers = {
@@ -52,8 +56,11 @@ def _numbers(committed: Committed) -> dict[str, float]:
     return {**committed.numbers, "cost/seconds/train": committed.numbers["seconds"]}
 
 
-def _learned(work: Work, *, held: bool) -> tuple[Committed, bool]:
-    plan = work.plan
+def _learned(work: Work, plan: Plan, *, held: bool, told: Told) -> tuple[Committed, bool]:
+    """What the method of a plan learns, and whether it was there; its phases are committed before it.
+
+    Where it is there, its phases are not asked for: what it needs of them is in its folder.
+    """
     method = cast("Learner", plan.method)
 
     @cache
@@ -77,10 +84,11 @@ def _learned(work: Work, *, held: bool) -> tuple[Committed, bool]:
                 train.wanted,
                 dict(plan.options),
                 folder,
-                lambda numbers, step: work.told("train-held" if held else "train", numbers, step),
+                told,
                 work.workers,
                 plan.learning_holds if held else (),
                 work.registry,
+                _parts(work, plan, held=held, told=told),
             )
             solver: Fitted = call(method, method.fit, training)
         write_fitted(attempt.url(), solver, card=report.card(plan, ()))
@@ -88,6 +96,20 @@ def _learned(work: Work, *, held: bool) -> tuple[Committed, bool]:
         return {}
 
     return work.commit("train", plan.solver_digest(held=held), make, options=learned_from)
+
+
+def _parts(work: Work, plan: Plan, *, held: bool, told: Told) -> dict[str, Fitted]:
+    """What the phases of a plan learned, and those that it is given as a phase itself; each is a committed stage."""
+    parts: dict[str, Fitted] = {}
+    for name, each in {**plan.given, **plan.phases}.items():
+
+        def titled(numbers: Mapping[str, float], step: int, name: str = name) -> None:
+            told({f"{key}/{name}": value for key, value in numbers.items()}, step)
+
+        committed, _ = _learned(work, each, held=held, told=titled)
+        kind = cast("Learner", each.method).fitted
+        parts[name] = read_fitted(kind, committed.url(), registry=work.registry)
+    return parts
 
 
 def _copied(plan: Plan, learned_from: str, attempt: Attempt) -> Committed | None:

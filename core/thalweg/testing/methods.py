@@ -17,6 +17,7 @@ from ..components.signature import Signature
 from ..quantities.units import same_units
 from ..recipes.registry import Registry
 from ..results.estimates import checked, with_owners
+from ..results.phases import fitted
 from ..results.solver import read_fitted, write_fitted
 from ..samples import Samples
 from ..samples.elements import joined, owners, taken
@@ -99,7 +100,8 @@ def _learn(learner: Learner, data: xr.Dataset, registry: Registry, **more: Any) 
     train = Samples.of(data, "train")
     options = {name: value for name, value in {**QUICK, **more}.items() if name in learner.trains_on}
     with tempfile.TemporaryDirectory() as folder, cluster_from({"threads": {"threads": 1}}).open() as workers:
-        return learner.fit(
+        return fitted(
+            learner,
             Training(
                 train=train,
                 validate=None,
@@ -109,7 +111,7 @@ def _learn(learner: Learner, data: xr.Dataset, registry: Registry, **more: Any) 
                 report=lambda numbers, step: None,  # noqa: ARG005
                 workers=workers,
                 registry=registry,
-            )
+            ),
         )
 
 

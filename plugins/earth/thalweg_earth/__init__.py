@@ -61,8 +61,10 @@ def register_transforms(register: Register[Transform]) -> None:
 def register_methods(register: Register[Method]) -> None:
     from .methods.advection import Advection
     from .methods.damped_persistence import DampedPersistence
+    from .methods.from_last import FromLast
     from .methods.interpolate import Interpolate
     from .methods.linear_inverse_model import LinearInverseModel
+    from .methods.moving import Moving
     from .methods.persistence import Persistence
     from .methods.perturbed_advection import PerturbedAdvection
     from .methods.reduced_rank import ReducedRank
@@ -70,8 +72,10 @@ def register_methods(register: Register[Method]) -> None:
 
     register("advection", Advection)
     register("damped-persistence", DampedPersistence)
+    register("from-last", FromLast)
     register("interpolate", Interpolate)
     register("linear-inverse-model", LinearInverseModel)
+    register("moving", Moving)
     register("persistence", Persistence)
     register("perturbed-advection", PerturbedAdvection)
     register("reduced-rank", ReducedRank)
