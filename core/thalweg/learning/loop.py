@@ -110,9 +110,9 @@ class Loop:
     def run(self) -> Weights:
         """Learn to the end. Raises what `broken` makes of a loss that is not finite."""
         at = self.state.at
-        if at.curves and self.ranks.rank == 0:
-            # Whoever listens may not have heard it before the training was interrupted.
-            self._report(at.curves[-1], len(at.curves) - 1)
+        for epoch, numbers in enumerate(at.curves if self.ranks.rank == 0 else ()):
+            # Whoever listens now did not hear it before the training was interrupted.
+            self._report(numbers, epoch)
         if at.finished:
             return self.weights
         self._parallel = {}

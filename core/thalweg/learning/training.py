@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..components.calls import call
 from ..results.estimates import context_of
+from ..stores.files import writing
 from .batches import SampleBatches
 from .broken import broken
 from .devices import device_of
@@ -144,6 +145,9 @@ def _loop_options(job: Job, judge: Judge | None) -> LoopOptions:
 def _reading(job: Job, samples: Samples, device: torch.device, *, batch: int) -> Iterator[Loader]:
     options = job.options
     kept = job.folder if options.keep_decoded and options.epochs > 1 else None
+    if kept is not None:
+        with writing(str(kept)):
+            kept.mkdir(parents=True, exist_ok=True)
     reader = reader_of(samples, batch=batch, threads=options.readers, folder=kept, sharing=options.ranks)
     laws = any(hold.site == "loss" for hold in job.holds)
     context = _Context(samples, oracle=any(hold.oracle for hold in job.holds)) if laws else None

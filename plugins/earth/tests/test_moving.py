@@ -168,3 +168,15 @@ def test_all_but_the_network_is_the_learners() -> None:
     outer = learner({"moving": {"of": {"fno": {**SMALL_FNO, "scale": "none"}}}})
     assert (outer.scale, outer.defaults, outer.sites) == (inner.scale, inner.defaults, inner.sites)
     assert outer.check_options({}) == inner.check_options({})
+
+
+def test_the_plan_knows_the_network_inside() -> None:
+    """Its memory, and that its batch may not be cut."""
+    unet = {"unet": {"widths": [4], "centre": 8}}
+    outer, inner = (learner(each) for each in ({"moving": {"of": {"from-last": {"of": unet}}}}, unet))
+    sides = signature(4), signature(3)
+    assert outer.demand(*sides, {}).memory > inner.demand(*sides, {}).memory
+    with pytest.raises(
+        OptionError, match=r"cuts the batch of which 'network\.network\.down\.0\.1' takes its statistics"
+    ):
+        outer.demand(*sides, {"accumulate": 2})
