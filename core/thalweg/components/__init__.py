@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .component import Component, Parts, Site
 from .dataset import Dataset
+from .draw import Draw
 from .enforcer import Enforcer, Hold, LossEnforcer, OperatorEnforcer, OutputEnforcer, SamplingEnforcer
 from .face import FaceLaw, Line
 from .fields import Fields
@@ -23,6 +24,7 @@ __all__ = [
     "Dataset",
     "Demand",
     "DifferentiableLaw",
+    "Draw",
     "Enforcer",
     "FaceLaw",
     "Fields",

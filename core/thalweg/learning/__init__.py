@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .batch import Batch
     from .checkpoint import load_weights
     from .fitting import fit
-    from .from_last import FromLast, zeroed
     from .loader import Loader
     from .mean_error import mean_squared_error
     from .objective import BatchObjective, Objective
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 _HOMES = {
     "Batch": "batch",
     "BatchObjective": "objective",
-    "FromLast": "from_last",
     "Loader": "loader",
     "fit": "fitting",
     "load_weights": "checkpoint",
@@ -46,13 +44,11 @@ _HOMES = {
     "to_dataset": "tensors",
     "to_tensor": "tensors",
     "Turn": "turn",
-    "zeroed": "from_last",
 }
 
 __all__ = [
     "Batch",
     "BatchObjective",
-    "FromLast",
     "InUnits",
     "Layout",
     "Loader",
@@ -68,7 +64,6 @@ __all__ = [
     "reader_of",
     "to_dataset",
     "to_tensor",
-    "zeroed",
 ]
 
 

@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from ..components.draw import Draw
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .chunk_files import Array
+
+
+_NO_SAMPLES = Draw(0, ())
 
 
 def own(rows: Tensor) -> Tensor:
@@ -31,6 +36,8 @@ class Batch:
     of weight 0 goes along, so that its rank takes part in every exchange."""
     step: int = 0
     """Steps of the training before this one."""
+    draw: Draw = _NO_SAMPLES
+    """Random numbers of its samples in this step, on any number of ranks."""
     known: Mapping[str, Tensor] = field(default_factory=dict)
     """What laws know of these samples: targets and parameters, made where the batch is read."""
     rows: Callable[[Tensor], Tensor] = own

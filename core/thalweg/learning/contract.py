@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from pydantic import BaseModel, Field, PrivateAttr
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..samples import Samples
+    from .turn import Turn
 
 
 class NetworkLearner(Learner):
@@ -54,11 +55,14 @@ class NetworkLearner(Learner):
         "training split; "
         "unit: 0 to 1 over the valid range; auto: unit where a valid range is known, else standard; none: as they are",
     )
-    coordinates: Literal["fixed", "moving"] = Field(
-        "fixed",
-        description="coordinates of the maps that the network sees: those of the data, or moving with the flow, which "
-        "is found by optical flow",
-    )
+
+    @property
+    def own_objective(self) -> str:
+        """What its `objective` minimises beside the loss of the network's output, in words; empty if nothing.
+
+        A network around its own (a wrapper, an operator enforcer) takes inputs only, and would leave it out.
+        """
+        return "" if type(self).objective is NetworkLearner.objective else "what its `objective` adds to the loss"
 
     @abstractmethod
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
@@ -91,6 +95,21 @@ class NetworkLearner(Learner):
         """
         return None
 
+    def helpers(self, given: Signature, wanted: Signature) -> Mapping[str, nn.Module]:  # noqa: ARG002
+        """Modules that are learned beside the network and not kept, by name: a critic, a temperature. None by default.
+
+        They are in checkpoints, and `turns` says who learns them.
+        """
+        return {}
+
+    def turns(self, modules: nn.ModuleDict, usual: Turn) -> Sequence[Turn]:  # noqa: ARG002
+        """Which optimizers step, what each minimises and which modules it learns; `usual` alone by default.
+
+        `usual` learns `network` by the chosen loss, with the optimizer and the rate of `train:`. Its objective scales a
+        batch: `usual.objective.scaled(batch)` gives what the network is fed, and what it is compared with.
+        """
+        return (usual,)
+
     def check_samples(self, train: Samples) -> None:
         """A network takes rectangles: samples of unlike size are refused."""
         if train.index.ragged:
@@ -106,9 +125,12 @@ class NetworkLearner(Learner):
         return TrainOptions.of(options, defaults=self.defaults)
 
     def resolved(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """All options with their values, written or not."""
+        """All options with their values, written or not; of initial weights, what they are and not where."""
+        from .initial import sha256_of
+
         chosen = self.check_options(options)
-        return {name: getattr(chosen, name) for name in type(chosen).model_fields}
+        initial = None if chosen.initial is None else {"sha256": sha256_of(chosen.initial)}
+        return {**{name: getattr(chosen, name) for name in type(chosen).model_fields}, "initial": initial}
 
 
 class LearnedNetwork(Fitted):

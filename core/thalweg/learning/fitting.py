@@ -9,6 +9,7 @@ from ..components import Fitted, Training
 from ..errors import HandshakeError, OptionError
 from .arrays import arrays
 from .contract import NetworkLearner
+from .initial import weights_at
 from .job import Job
 from .layout import Layout
 from .loop import Report
@@ -32,8 +33,18 @@ def fit(learner: NetworkLearner, training: Training) -> Fitted:
         # Whoever calls it without a plan is not to learn something else.
         checked(learner, given, wanted, options)
     scales = scales_of(learner.scale, training.train, given, wanted)
+    initial = None if options.initial is None else arrays(weights_at(options.initial))
     job = Job(
-        learner, training.train, training.validate, given, wanted, scales, options, training.holds, training.folder
+        learner,
+        training.train,
+        training.validate,
+        given,
+        wanted,
+        scales,
+        options,
+        training.holds,
+        training.folder,
+        initial,
     )
     client = training.workers.client
     if client is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,8 @@ from .options import TrainOptions
 from .scaling import Scales
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .contract import LearnedNetwork, NetworkLearner
 
 
@@ -31,6 +34,8 @@ class Job:
     options: TrainOptions
     holds: tuple[Hold, ...]
     folder: Path
+    initial: Mapping[str, np.ndarray[Any, Any]] | None = None
+    """Weights to begin with."""
 
     @cached_property
     def holding(self) -> Holding:

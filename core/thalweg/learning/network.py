@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from ..components import OperatorEnforcer
 from ..components.held import Held
 from ..components.signature import Signature
-from ..errors import HandshakeError
 from .layout import Layout
-from .moving import Moving
 from .scaling import Scales
 from .tensors import Scaler
 
@@ -60,14 +58,11 @@ def network_of(
     scales: Scales,
     wrappers: Mapping[str, tuple[OperatorEnforcer, Held]],
 ) -> nn.Module:
-    """What the learner builds, in its coordinates, wrapped by its operator enforcers, scaled in and out.
+    """What the learner builds, wrapped by its operator enforcers, scaled in and out.
 
     With `wrappers` it takes what laws know beside its inputs.
     """
     network = learner.build(given, wanted)
-    if learner.coordinates == "moving":
-        _refuse_all_but_maps(learner, given, wanted)
-        network = Moving(network)
     if not wrappers:
         return network
     inputs, outputs = Layout.of(given), Layout.of(wanted)
@@ -75,14 +70,3 @@ def network_of(
     for prefix, (enforcer, held) in wrappers.items():
         wrapped = enforcer.wrap(wrapped, held, prefix)
     return Scaled(wrapped, inputs, outputs, scales)
-
-
-def _refuse_all_but_maps(learner: NetworkLearner, given: Signature, wanted: Signature) -> None:
-    one, other = Layout.of(given), Layout.of(wanted)
-    maps = all(len(each.dims) == 3 and each.dims[0] == "lead" for each in (one, other)) and one.sizes[0] > 1
-    if not maps or one.sizes[1:] != other.sizes[1:] or "member" in learner.gives(given, wanted).uncertainty:
-        raise HandshakeError(
-            f"{learner.name} cannot learn in moving coordinates from {given} to {wanted}",
-            allowed="maps in time on one grid: (sample, lead, y, x), at least two inputs; no members",
-            advice="set `coordinates: fixed`",
-        )

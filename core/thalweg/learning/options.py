@@ -58,6 +58,11 @@ class TrainOptions(BaseModel):
     loss: Named[Loss] | None = Field(
         None, description="what is minimised; the method's own loss, or else the mean squared error, if null"
     )
+    initial: str | None = Field(
+        None,
+        description="weights to begin with: the folder of an earlier run or solver, or a file of weights (safetensors, "
+        "or torch's); new ones, drawn from the seed, if null",
+    )
     judge: Named[Metric] | None = Field(
         None, description="the metric by which epochs are judged on the validation split; the loss if null"
     )

@@ -9,6 +9,7 @@ from ..errors import HandshakeError, OptionError
 from ..losses.mean_squared import MeanSquared
 from ..recipes.handshakes import at
 from .contract import NetworkLearner
+from .initial import begin_with, weights_at
 from .layout import Layout
 from .memory import peak
 from .outline import Outline, outlined
@@ -34,6 +35,8 @@ def checked(learner: NetworkLearner, given: Signature, wanted: Signature, option
     if outline is not None:
         _check_output(learner, outline, given, wanted)
         refuse_statistics(outline.network, options)
+        if options.initial is not None:
+            at("train.initial", begin_with, outline.network, weights_at(options.initial), source=options.initial)
     _check_pieces(learner, Layout.of(wanted).shape if outline is None else outline.output[1:], options)
     return outline
 

@@ -42,6 +42,7 @@ NEUTRAL = (
     "thalweg.recipes.source_code",
     "thalweg.results.figures",
     "thalweg.results.folders",
+    "thalweg.results.learning_curves",
     "thalweg.results.report",
     "thalweg.results.run",
     "thalweg.stages.work",

@@ -14,8 +14,10 @@ from ..components import Fitted, Learner, Training
 from ..components.calls import call
 from ..errors import CorruptError
 from ..recipes.plan import Plan
-from ..results import report
+from ..results import learning_curves, report
+from ..results.folders import publish
 from ..results.forecasts import remember, stand_alone
+from ..results.learning_curves import CURVES
 from ..results.run import Stage
 from ..results.solver import CARD, FITTED, read_fitted, write_fitted
 from ..samples.values import values_of
@@ -45,6 +47,10 @@ def run(work: Work) -> Stage:
         told = partial(work.told, "train" if variant == "free" else f"train-{variant}")
         view = plan.under(variant)
         work.made.solvers[variant], there[variant] = _learned(work, view, held=view.twins, told=told)
+    files: dict[str, str] = {}
+    for variant in variants:
+        files |= learning_curves.show(work.made.solvers[variant], work.run.folder, variant=variant)
+    publish(work.run.folder, plan.store, list(files))
     urls = {variant: work.made.solvers[variant].url() for variant in variants}
     remember(plan, Path(work.run.folder), work.made.prepared, work.registry, urls)
     numbers = {
@@ -52,7 +58,7 @@ def run(work: Work) -> Stage:
         for variant in variants
         for key, value in _numbers(work.made.solvers[variant]).items()
     }
-    return Stage("train", work.made.solvers[variants[0]].url(), digest, all(there.values()), numbers)
+    return Stage("train", work.made.solvers[variants[0]].url(), digest, all(there.values()), numbers, files=files)
 
 
 def _numbers(committed: Committed) -> dict[str, float]:
@@ -80,6 +86,12 @@ def _learned(work: Work, plan: Plan, *, held: bool, told: Told) -> tuple[Committ
             )
             return known.numbers
         train, validate = prepared.samples("train"), prepared.samples("validate")
+        curves: dict[int, Mapping[str, float]] = {}
+
+        def report_of(numbers: Mapping[str, float], epoch: int) -> None:
+            curves[epoch] = dict(numbers)
+            told(numbers, epoch)
+
         with local_folder(attempt) as folder:
             training = Training(
                 train,
@@ -87,7 +99,7 @@ def _learned(work: Work, plan: Plan, *, held: bool, told: Told) -> tuple[Committ
                 train.wanted,
                 dict(plan.options),
                 folder,
-                told,
+                report_of,
                 work.workers,
                 plan.learning_holds if held else (),
                 work.registry,
@@ -95,6 +107,8 @@ def _learned(work: Work, plan: Plan, *, held: bool, told: Told) -> tuple[Committ
             )
             solver: Fitted = call(method, method.fit, training)
         write_fitted(attempt.url(), solver, card=report.card(plan, ()))
+        if curves:
+            write_bytes(attempt.url(f"data/{CURVES}"), learning_curves.table(curves))
         stand_alone(attempt.url(), plan, prepared, work.registry)
         return {}
 
@@ -121,7 +135,9 @@ def _copied(plan: Plan, learned_from: str, attempt: Attempt) -> Committed | None
         # What no run needs may be removed while it is read: then it is learned here.
         with suppress(CorruptError):
             each.check()
-            contents = {name: each.content(f"data/{name}") for name in FITTED if name != CARD}
+            there = {file.removeprefix("data/") for file in each.files()}
+            names = [name for name in (*FITTED, CURVES) if name != CARD and (name in there or name in FITTED)]
+            contents = {name: each.content(f"data/{name}") for name in names}
             for name, content in contents.items():
                 write_bytes(attempt.url(f"data/{name}"), content)
             write_bytes(attempt.url(f"data/{CARD}"), report.card(plan, ()).encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,8 @@ from hypothesis import strategies as st
 from thalweg import Field, Registry, Signature
 from thalweg.errors import HandshakeError, OptionError
 from thalweg.learning import TorchLearner
-from thalweg.learning.moving import Moving, blurred, carried, displacements, optical_flow
-from thalweg.learning.network import network_of
+from thalweg.testing import check_method
+from thalweg_earth.methods._moving_network import Moving, blurred, carried, displacements, optical_flow
 from torch import nn
 
 SIZE = 40
@@ -94,35 +96,87 @@ def learner(method: object) -> TorchLearner:
     return made
 
 
-CASES = [
-    {"unet": {"widths": [4], "centre": 8}},
-    {"convlstm": {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}},
-    {"predrnn": {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}},
-    {"e3d-lstm": {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2}},
-    {"phydnet": {"width": 16, "residual": [16], "kernel": 3}},
-    {"earthformer": {"preset": "small", "units": 16}},
+SMALL = {"hidden": 4, "layers": 2, "kernel": 3, "patch": 2, "from_last": True}
+CASES: list[dict[str, Any]] = [
+    {"from-last": {"of": {"unet": {"widths": [4], "centre": 8}}}},
+    {"convlstm": SMALL},
+    {"predrnn": SMALL},
+    {"e3d-lstm": SMALL},
+    {"phydnet": {"width": 16, "residual": [16], "kernel": 3, "from_last": True}},
+    {"from-last": {"of": {"earthformer": {"preset": "small", "units": 16}}}},
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: next(iter(case)))
-def test_what_learns_from_the_last_frame_begins_with_it(case: dict[str, dict[str, object]]) -> None:
+def untaught(case: dict[str, Any]) -> dict[str, Any]:
+    """Without what a network inside another would leave out."""
     (name, options), *_ = case.items()
+    off = {"from-last": {}, "phydnet": {"teacher": 0, "moment": 0}}.get(name, {"teacher": 0})
+    return {name: {**options, **off}}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(next(iter(case.values())).get("of", next(iter(case)))))
+def test_what_learns_from_the_last_frame_begins_with_it(case: dict[str, Any]) -> None:
     inputs = torch.rand(2, 4, 16, 16, 1)
-    fixed = learner({name: {**options, "from_last": True}}).build(signature(4), signature(3))
+    fixed = learner(case).build(signature(4), signature(3))
     assert torch.allclose(fixed.eval()(inputs), inputs[:, -1:].expand(-1, 3, -1, -1, -1))
-    whole = learner({name: {**options, "from_last": True, "coordinates": "moving"}})
-    moving = network_of(whole, given=signature(4), wanted=signature(3), scales={"r": (0.0, 1.0)}, wrappers={})
+    moving = learner({"moving": {"of": untaught(case)}}).build(signature(4), signature(3))
     assert torch.allclose(moving.eval()(inputs), Moving(Last(3))(inputs), atol=1e-6)
     moving.train()(inputs).square().mean().backward()
     assert any(each.grad is not None and each.grad.abs().sum() > 0 for each in moving.parameters())
-    if name in ("unet", "earthformer"):
-        with pytest.raises(HandshakeError, match="from_last"):
-            learner({name: {**options, "from_last": True}}).build(signature(4, ("r", "s")), signature(3))
+    if "from-last" in case:
+        with pytest.raises(HandshakeError, match="from-last continues the last input, but from r, s it is to make r"):
+            learner(case).build(signature(4, ("r", "s")), signature(3))
 
 
-def test_options_that_do_not_go_together_are_refused() -> None:
+def test_conformance() -> None:
+    """Of both, one in the other."""
+    check_method(learner({"moving": {"of": {"from-last": {"of": {"unet": {"widths": [4], "centre": 8}}}}}}))
+
+
+SMALL_FNO: dict[str, Any] = {"width": 4, "modes": 2, "layers": 1}
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        ("persistence", "is no mapping"),
+        ("linear-inverse-model", "linear-inverse-model is no network"),
+        ({"predrnn": {}}, r"predrnn would learn otherwise inside another network: scheduled sampling \(`teacher: 1`\)"),
+        ({"phydnet": {"teacher": 0}}, r"inside another network: the moment loss \(`moment: "),
+        ("attentive-neural-process", "what its `objective` adds to the loss would be lost"),
+    ],
+)
+def test_a_learner_that_would_learn_otherwise_is_refused(of: Any, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        learner({"moving": {"of": of}})
+
+
+def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(OptionError, match="from_last"):
         learner({"phydnet": {"from_last": True, "output": "sigmoid"}})
-    unet = learner({"unet": {"widths": [4], "centre": 8, "coordinates": "moving"}})
+    unet = {"unet": {"widths": [4], "centre": 8}}
     with pytest.raises(HandshakeError, match="at least two inputs"):
-        network_of(unet, given=signature(1), wanted=signature(3), scales={"r": (0.0, 1.0)}, wrappers={})
+        learner({"moving": {"of": unet}}).build(signature(1), signature(3))
+    with pytest.raises(HandshakeError, match="does not say which is its last layer"):
+        learner({"from-last": {"of": {"fno": SMALL_FNO}}}).build(signature(4), signature(3))
+    with pytest.raises(OptionError, match="set `scale` in unet"):
+        learner({"moving": {"of": unet, "scale": "none"}})
+
+
+def test_all_but_the_network_is_the_learners() -> None:
+    inner = learner({"fno": {**SMALL_FNO, "scale": "none"}})
+    outer = learner({"moving": {"of": {"fno": {**SMALL_FNO, "scale": "none"}}}})
+    assert (outer.scale, outer.defaults, outer.sites) == (inner.scale, inner.defaults, inner.sites)
+    assert outer.check_options({}) == inner.check_options({})
+
+
+def test_the_plan_knows_the_network_inside() -> None:
+    """Its memory, and that its batch may not be cut."""
+    unet = {"unet": {"widths": [4], "centre": 8}}
+    outer, inner = (learner(each) for each in ({"moving": {"of": {"from-last": {"of": unet}}}}, unet))
+    sides = signature(4), signature(3)
+    assert outer.demand(*sides, {}).memory > inner.demand(*sides, {}).memory
+    with pytest.raises(
+        OptionError, match=r"cuts the batch of which 'network\.network\.down\.0\.1' takes its statistics"
+    ):
+        outer.demand(*sides, {"accumulate": 2})

@@ -7,7 +7,9 @@ along it. After 10.1109/JSTARS.2023.3238016.
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -39,16 +41,21 @@ class Moving(nn.Module):
         self.network = network
 
     def forward(self, inputs: Float[Tensor, "sample time row column channel"]) -> Tensor:
-        with torch.no_grad(), torch.autocast(inputs.device.type, enabled=False):
+        with torch.no_grad(), in_full(inputs):
             fields = inputs.float()
             motion = optical_flow(fields[:, -FRAMES:].mean(-1))
             past = displacements(motion, inputs.shape[1] - 1).flip(1)
             still = torch.zeros_like(past[:, :1])
             seen = carried(fields, torch.cat([past, still], dim=1))
         made = self.network(seen.to(inputs.dtype)).float()
-        with torch.no_grad(), torch.autocast(inputs.device.type, enabled=False):
+        with torch.no_grad(), in_full(inputs):
             coming = displacements(motion, made.shape[1])
         return carried(made, coming)
+
+
+def in_full(like: Tensor) -> AbstractContextManager[Any]:
+    """Without lower precision; on the device that computes shapes only there is none."""
+    return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)
 
 
 def optical_flow(frames: Float[Tensor, "sample time row column"]) -> Motion:
