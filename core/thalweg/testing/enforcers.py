@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
-from ..components import Enforcer, Law, LinearLaw, OperatorEnforcer, OutputEnforcer, Rows
+from ..components import Enforcer, FaceLaw, Law, Line, LinearLaw, OperatorEnforcer, OutputEnforcer, Rows
 from ..components.held import Held
 from ..components.rows import applied
 from ..components.signature import Signature
@@ -54,6 +54,17 @@ class _ShareRows(Rows):
 
         assert isinstance(region, dict)
         return csr_array(self._weights[tuple(region[dim] for dim in self.dims)].reshape(1, -1))
+
+
+class Edge(FaceLaw):
+    """The first values along a dim stay what they were at the last input step."""
+
+    def lines(self, grid: xr.Dataset) -> tuple[Line, ...]:  # noqa: ARG002
+        return (Line("left", (1.0,)),)
+
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+        last = context[self.variable].sel(lead=0, drop=True)
+        return applied(self.rows(grid), last).reset_coords(drop=True).assign_attrs(last.attrs)
 
 
 @dataclass
@@ -193,10 +204,11 @@ CHECKS: tuple[Check, ...] = (
 
 
 def laws_for(enforcer: Enforcer, offered: tuple[Law, ...] = ()) -> tuple[Law, ...]:
-    """Those of `offered` that it takes; else two laws of the kit, if it takes linear ones."""
+    """Those of `offered` that it takes; else two laws of the kit, if it takes linear ones, or one of a face."""
     taken = tuple(law for law in offered if isinstance(law, enforcer.takes))
-    own = Share(), Share(part=0.5)
-    return taken or tuple(law for law in own if isinstance(law, enforcer.takes))
+    shares: tuple[Law, ...] = (Share(), Share(part=0.5))
+    own = tuple(law for law in shares if isinstance(law, enforcer.takes))
+    return taken or own or ((edge,) if isinstance(edge := Edge(variable="field", dim="x"), enforcer.takes) else ())
 
 
 def check_enforcer(
