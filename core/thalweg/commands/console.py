@@ -94,10 +94,10 @@ def part(registry: Registry, kind: str, name: str) -> str:
     found = registry.get(kind, name)
     lines = [f"{name}  ({registry.plugin_of(kind, name)})", "", inspect.getdoc(found) or "", *options(found)]
     if issubclass(found, Learner) and found.train_options is not None:
-        # Those of a wrapper are of what it wraps, which is not known here.
         own = getattr(found, "defaults", {})
-        known = own if isinstance(own, Mapping) else {}
-        lines += options(found.train_options, title="Options of `train:`", defaults=known)
+        # Of a wrapper of learners they are those of the learner inside.
+        own = own if isinstance(own, Mapping) else {}
+        lines += options(found.train_options, title="Options of `train:`", defaults=own)
     elif issubclass(found, Learner) and not isinstance(found.trains_on, frozenset):
         lines += ["", "Options of `train:`: those of the learners that it is made of"]
     given = yaml.safe_dump({name: example(found)}, default_flow_style=True, width=110).strip()
