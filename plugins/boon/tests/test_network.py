@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from thalweg import FaceLaw, HandshakeError, Held, Law, Line, OptionError, RunError
+from thalweg import FaceLaw, Field, HandshakeError, Held, Law, Line, OptionError, RunError, Signature
 from thalweg.laws import BoundaryFlux, BoundaryValue, Periodic, Robin, grid_of
 from thalweg.learning.network import Unscaled
 from thalweg.testing import check_enforcer
@@ -241,3 +241,11 @@ def test_what_cannot_be_held_is_refused() -> None:
 def _named(module: nn.Module) -> nn.Module:
     module.given = module.wanted = Layout(("u",), ("x",))  # type: ignore[assignment]
     return module
+
+
+def test_the_published_correction_of_a_plane_is_refused_by_the_plan():
+    plane = Signature((Field("u", ("sample", "lead", "y", "x"), "float32"),), {"sample": 2, "lead": 1, "y": 4, "x": 4})
+    with pytest.raises(OptionError, match="`compat` in 2 dims of space"):
+        Boon(compat=True).check(plane)
+    Boon().check(plane)
+    Boon(compat=True).check(Signature((Field("u", ("sample", "lead", "x"), "float32"),), {}))

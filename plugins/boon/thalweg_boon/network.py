@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from thalweg import FaceLaw, HandshakeError, Held, OptionError
+from thalweg import FaceLaw, HandshakeError, Held
 from thalweg.learning import InUnits, Layout, layouts
 from torch import Tensor, nn
 
 from .closures import Closure
+from .compat import refuse_planes
 from .layer import Boundary, Corrected
 
 
@@ -101,12 +102,8 @@ def corrected(network: InUnits, held: Held, prefix: str, *, damping: float, comp
     """The network with its linear layers corrected, in place, and its output held."""
     _, wanted = layouts(network)
     space = [each for each in wanted.dims if each != "lead"]
-    if compat and len(space) != 1:
-        raise OptionError(
-            f"`compat` in {len(space)} dims of space",
-            allowed="one",
-            advice="leave `compat` out: the published code of two dims and more has defects that are not copied",
-        )
+    if compat:
+        refuse_planes(space)
     assert isinstance(network, nn.Module)
     found = [
         (owner, name) for owner in network.modules() if isinstance(owner, Layered) for name in owner.linear_layers()

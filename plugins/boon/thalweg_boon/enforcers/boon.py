@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import xarray as xr
 from pydantic import Field
-from thalweg import FaceLaw, Held, Law, OperatorEnforcer
+from thalweg import KEPT, FaceLaw, Held, Law, OperatorEnforcer, Signature
+
+from ..compat import refuse_planes
 
 if TYPE_CHECKING:
     from thalweg.learning import InUnits
@@ -34,6 +36,11 @@ class Boon(OperatorEnforcer):
     compat: bool = Field(
         False, description="whether one scalar corrects all channels, as published; for one dim of space"
     )
+
+    def check(self, given: Signature) -> None:
+        """Raise `OptionError` for `compat` on fields of more than one dim of space."""
+        for field in given.fields if self.compat else ():
+            refuse_planes([dim for dim in field.dims if dim not in (*KEPT, "member", "rank")])
 
     def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
         from ..known import known
