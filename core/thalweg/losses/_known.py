@@ -15,6 +15,13 @@ def difference(estimate: Tensor, truth: Tensor) -> Tensor:
     return torch.where(torch.isnan(truth), 0.0, estimate.to(truth.dtype) - truth)
 
 
+def one_sided(below: Tensor, level: float) -> Tensor:
+    r"""Weights of errors: $2 \ell$ where the truth is above the estimate, by `below`, $2 (1 - \ell)$ elsewhere."""
+    import torch
+
+    return torch.where(below > 0, 2 * level, 2 * (1 - level))
+
+
 def mean_over_known(size: Tensor, truth: Tensor) -> Tensor:
     """`(sample,)`: the sum of a size that is 0 where the truth is missing, by the number of known cells."""
     import torch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from ..components.loss import Loss
-from ._known import difference, mean_over_known
+from ._known import difference, mean_over_known, one_sided
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,5 @@ class Quantile(Loss):
     level: float = Field(0.5, gt=0, lt=1, description="the quantile that is learned, as a probability")
 
     def value(self, estimate: Tensor, truth: Tensor) -> Tensor:
-        import torch
-
         below = -difference(estimate, truth)
-        return mean_over_known(below.abs() * torch.where(below > 0, 2 * self.level, 2 * (1 - self.level)), truth)
+        return mean_over_known(below.abs() * one_sided(below, self.level), truth)
