@@ -9,6 +9,7 @@ from ..components import Law
 from ..components.grid import grid_of
 from ..components.held import Held
 from ..components.hookspecs import Register, hookimpl
+from ..components.matrix import pairs_of
 from ..components.rows import Gaps, applied, factors
 from ..components.system import System, missing_throughout, systems
 
@@ -75,6 +76,7 @@ __all__ = [
     "grid_of",
     "inwards",
     "missing_throughout",
+    "pairs_of",
     "stencil",
     "systems",
 ]
