@@ -176,7 +176,7 @@ class Smooth(DifferentiableLaw):
     def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:
         return {}
 
-    def gap(self, fields: Fields, known: Mapping[str, torch.Tensor], grid: xr.Dataset) -> torch.Tensor:
+    def array_residual(self, fields: Fields, known: Mapping[str, torch.Tensor], grid: xr.Dataset) -> torch.Tensor:
         return fields.values["field"].diff(dim=fields.dims["field"].index("x"))
 
 
@@ -189,12 +189,12 @@ class SmoothAbove(DifferentiableLaw):
     def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:
         return {}
 
-    def gap(self, fields: Fields, known: Mapping[str, torch.Tensor], grid: xr.Dataset) -> torch.Tensor:
+    def array_residual(self, fields: Fields, known: Mapping[str, torch.Tensor], grid: xr.Dataset) -> torch.Tensor:
         return (0.2 - fields.values["field"]).clamp(min=0)
 
 
 class SmoothElsewhere(Smooth):
-    def gap(self, fields: Fields, known: Mapping[str, torch.Tensor], grid: xr.Dataset) -> torch.Tensor:
+    def array_residual(self, fields: Fields, known: Mapping[str, torch.Tensor], grid: xr.Dataset) -> torch.Tensor:
         return fields.values["field"].diff(dim=fields.dims["field"].index("y"))
 
 

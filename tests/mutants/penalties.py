@@ -25,7 +25,7 @@ class Pull(LossEnforcer):
         return held.known(context)
 
     def penalty(self, estimate: Fields, held: Held, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        (gap,) = held.gaps(estimate, known)
+        (gap,) = held.residuals(estimate, known)
         return gap.square().mean()
 
 

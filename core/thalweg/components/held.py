@@ -50,7 +50,7 @@ class Held:
         return systems([law for law in self.together if isinstance(law, LinearLaw)], self.grid)
 
     @cached_property
-    def apart(self) -> tuple[System | None, ...]:
+    def by_law(self) -> tuple[System | None, ...]:
         """A system for each of `laws` by itself; None for one that is not linear."""
         return tuple(System.of([law], self.grid) if isinstance(law, LinearLaw) else None for law in self.laws)
 
@@ -60,7 +60,7 @@ class Held:
         A cell is taken to be missing where it is missing in every input step.
         """
         found: dict[str, Array] = {}
-        for number, (law, system) in enumerate(zip(self.laws, self.apart, strict=True)):
+        for number, (law, system) in enumerate(zip(self.laws, self.by_law, strict=True)):
             if system is not None:
                 own: Mapping[str, Array] = system.known(context, self.grid, system.present(context))
             elif isinstance(law, DifferentiableLaw):
@@ -78,15 +78,15 @@ class Held:
             for key, each in system.known(context, self.grid, system.present(context)).items()
         }
 
-    def gaps(self, fields: Fields, known: Mapping[str, Array]) -> Iterator[Array]:
+    def residuals(self, fields: Fields, known: Mapping[str, Array]) -> Iterator[Array]:
         """The residual of each law in turn, of what `known` gave; 0 where one says nothing."""
-        for number, (law, system) in enumerate(zip(self.laws, self.apart, strict=True)):
+        for number, (law, system) in enumerate(zip(self.laws, self.by_law, strict=True)):
             start = f"{number}/"
             own = {name.removeprefix(start): each for name, each in known.items() if name.startswith(start)}
             if system is not None:
                 yield system.residual(fields.values[system.variable], fields.dims[system.variable], own)[0]
             elif isinstance(law, DifferentiableLaw):
-                yield law.gap(fields, own, self.grid)
+                yield law.array_residual(fields, own, self.grid)
             else:
                 raise _opaque(law)
 

@@ -63,10 +63,10 @@ class DifferentiableLaw(Law):
 
     @abstractmethod
     def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:
-        """What `gap` needs beside the estimate, once per batch, where it is read: targets, parameters."""
+        """What `array_residual` needs beside the estimate, once per batch, where it is read: targets, parameters."""
 
     @abstractmethod
-    def gap(self, fields: Fields, known: Mapping[str, Array], grid: xr.Dataset) -> Array:
+    def array_residual(self, fields: Fields, known: Mapping[str, Array], grid: xr.Dataset) -> Array:
         """The residual of tensors, as `residual` has it, of any shape; reads no xarray but the grid's coordinates.
 
         Of a method that learns from scattered points, `fields.points` are their coordinates by dim.

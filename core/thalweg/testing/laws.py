@@ -189,7 +189,7 @@ def tensors_have_the_same_residual(case: Case) -> None:
         values = {str(name): to_tensor(case.fields, [str(name)])[..., 0].double() for name in case.fields.data_vars}
         held = Held((case.law,), case.grid)
         known = {name: torch.from_numpy(each) for name, each in held.known(case.context).items()}
-        (gap,) = held.gaps(fields_of(values, case.fields), known)
+        (gap,) = held.residuals(fields_of(values, case.fields), known)
         found = gap.square().mean()
         squares = [np.square(each.values) for each in case.residual().data_vars.values()]
         wanted = float(np.mean([square.mean() for square in squares]))

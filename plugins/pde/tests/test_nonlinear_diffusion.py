@@ -24,7 +24,7 @@ def gap(law: NonlinearDiffusion, *tensors: Any) -> torch.Tensor:
     field, time, space, context = tensors
     held = Held((law,), xr.Dataset())
     known = {name: torch.from_numpy(each) for name, each in held.known(context).items()}
-    (found,) = held.gaps(Fields({"u": field}, {"u": ("sample", "point")}, {}, {"time": time, "x": space}), known)
+    (found,) = held.residuals(Fields({"u": field}, {"u": ("sample", "point")}, {}, {"time": time, "x": space}), known)
     assert isinstance(found, torch.Tensor)
     return found
 

@@ -109,7 +109,7 @@ class Excess(DifferentiableLaw):
     def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:  # noqa: ARG002
         return {}
 
-    def gap(self, fields: Fields, known: Mapping[str, Tensor], grid: xr.Dataset) -> Tensor:  # noqa: ARG002
+    def array_residual(self, fields: Fields, known: Mapping[str, Tensor], grid: xr.Dataset) -> Tensor:  # noqa: ARG002
         gap: Tensor = fields.values[self.variable] - self.level
         return gap
 

@@ -77,7 +77,7 @@ class NonlinearDiffusion(DifferentiableLaw):
         parameter = self._parameter(context)
         return {"parameter": xr.DataArray(parameter, dims=("sample",)[: parameter.ndim])}
 
-    def gap(self, fields: Fields, known: Mapping[str, Array], grid: xr.Dataset) -> Array:
+    def array_residual(self, fields: Fields, known: Mapping[str, Array], grid: xr.Dataset) -> Array:
         field, parameter = fields.values[self.variable], known["parameter"]
         parameter = parameter.to(field.dtype).reshape(-1, *(1,) * (field.ndim - 1))
         if self.time not in fields.points:

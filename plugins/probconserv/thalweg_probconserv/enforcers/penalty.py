@@ -35,6 +35,6 @@ class Penalty(LossEnforcer):
         return held.known(context)
 
     def penalty(self, estimate: Fields, held: Held, known: Mapping[str, Tensor]) -> Tensor:
-        first, *rest = (gap.square().mean() for gap in held.gaps(estimate, known))
+        first, *rest = (gap.square().mean() for gap in held.residuals(estimate, known))
         total: Tensor = self.weight * sum(rest, first)
         return total
