@@ -70,9 +70,11 @@ class Solver(Method):
 
 
 class Fitted(Solver):
-    """A solver that learning returned: its options are fields, its arrays are `state`."""
+    """A solver that learning returned: its options are fields, its arrays are `state`, and what it is made from that
+    was learned before it are its `parts`."""
 
     _state: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _parts: dict[str, Fitted] = PrivateAttr(default_factory=dict)
     _registry: Parts | None = PrivateAttr(None)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -105,6 +107,17 @@ class Fitted(Solver):
     def with_state(self, state: Mapping[str, np.ndarray[Any, Any]]) -> Fitted:
         """This solver, holding these arrays."""
         self._state.update(state)
+        return self
+
+    @property
+    def parts(self) -> Mapping[str, Fitted]:
+        """What earlier phases learned and it solves with, by name; kept in its folder, each once."""
+        return self._parts
+
+    @final
+    def with_parts(self, parts: Mapping[str, Fitted]) -> Fitted:
+        """This solver, made from what phases learned: `training.parts`, as far as it needs them."""
+        self._parts.update(parts)
         return self
 
 
