@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..cluster import Workers
     from ..samples import Samples
     from .enforcer import Hold
+    from .steering import Steering
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,17 @@ class Fitted(Solver):
 class Steered(Solver):
     """A solver whose estimate is drawn step by step, so that laws can be held on the way."""
 
+    @final
+    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
+        """Draws under no law."""
+        return self.sample(inputs, wanted, None)
+
     @abstractmethod
-    def steered(self, holds: tuple[Hold, ...]) -> Solver:
-        """This solver with each denoised estimate steered by the holds at the `sampling` site."""
+    def sample(self, inputs: xr.Dataset, wanted: Signature, steering: Steering | None) -> xr.Dataset:
+        """As `solve`; each denoised estimate is what `steering`, if there is any, makes of it.
+
+        Without it, and under laws that are true, the same seed gives the same estimate.
+        """
 
 
 @dataclass(frozen=True)
