@@ -70,6 +70,19 @@ class Quiet(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None: ...
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a fixture of their module (a cluster, a server, a run) share a process: it is made once."""
+    for item in items:
+        known = getattr(item, "_fixtureinfo", None)
+        if known is None or item.get_closest_marker("xdist_group"):
+            continue
+        place = item.nodeid.partition("::")[0]
+        made = [each[-1] for each in known.name2fixturedefs.values()]
+        if any(each.scope == "module" and each.baseid == place for each in made):
+            item.add_marker(pytest.mark.xdist_group(place))
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[Callable[[Asked], None]], Quiet]]:
     """Starts servers that answer each request by a function of it."""

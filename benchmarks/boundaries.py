@@ -15,21 +15,19 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 from _markdown import cell, table
-from thalweg import LinearLaw, OperatorEnforcer
-from thalweg.laws import grid_of
+from thalweg import FaceLaw, Held, OperatorEnforcer
+from thalweg.laws import BoundaryFlux, BoundaryValue, Periodic, grid_of
 from thalweg_boon.enforcers.boon import Boon
 from thalweg_boon.enforcers.boundary_channel import BoundaryChannel
-from thalweg_boon.laws.dirichlet import Dirichlet
-from thalweg_boon.laws.neumann import Neumann
-from thalweg_boon.laws.periodic import Periodic
 from thalweg_pde.datasets._problem import Problem
 from thalweg_pde.datasets.burgers_periodic import BurgersPeriodic
 from thalweg_pde.datasets.burgers_riemann import BurgersRiemann
@@ -55,7 +53,7 @@ class Case:
     """A problem, the laws of its boundary, and which of its variables the operator is given and gives."""
 
     kind: type[Problem]
-    laws: tuple[LinearLaw, ...]
+    laws: tuple[FaceLaw, ...]
     inputs: tuple[str, ...] = ("initial",)
     told: tuple[str, ...] = ()
     output: str = "u"
@@ -66,24 +64,21 @@ class Case:
         return self.kind(sizes=(TRAIN, VALIDATE, TEST), cells=cells, seed=seed).open().compute()  # type: ignore[call-arg]
 
 
-def _walls(**options: object) -> tuple[Dirichlet | Neumann, ...]:
-    slope = {"spacing": 1 / (SIDE - 1), "variable": "u", "left": 0.0, "right": 0.0}
-    kinds = (Neumann(dim=dim, **slope) for dim in ("y", "x"))  # type: ignore[arg-type]
-    return tuple(Dirichlet(dim=dim, **options) for dim in ("y", "x")) if options else tuple(kinds)  # type: ignore[arg-type]
-
-
 ENDS = ("left", "right")
-VALUES = (Dirichlet(variable="u", left="left", right="right"),)
-SLOPES = (Neumann(variable="u", left="left", right="right", spacing=1 / (LINE - 1)),)
+TOLD = {"left": "left", "right": "right"}
+VALUES = (BoundaryValue(variable="u", dim="x", target=TOLD),)
+SLOPES = (BoundaryFlux(variable="u", dim="x", order=2, target=TOLD),)
+NO_SLOPE = tuple(BoundaryFlux(variable="u", dim=dim, order=2) for dim in ("y", "x"))
+NOTHING = tuple(BoundaryValue(variable="stream", dim=dim) for dim in ("y", "x"))
 CASES = {
     "Stokes' second problem": Case(StokesSecondProblem, VALUES, told=ENDS),
     "Burgers between two states": Case(BurgersRiemann, VALUES, told=ENDS),
-    "Burgers on a ring": Case(BurgersPeriodic, (Periodic(variable="u"),)),
+    "Burgers on a ring": Case(BurgersPeriodic, (Periodic(variable="u", dim="x"),)),
     "heat, slopes": Case(HeatNeumann, SLOPES, told=ENDS),
-    "wave, no slope": Case(Wave, _walls(), dims=("y", "x")),
+    "wave, no slope": Case(Wave, NO_SLOPE, dims=("y", "x")),
     "cavity, stream function": Case(
         LidDrivenCavity,
-        _walls(variable="stream", left=0.0, right=0.0),
+        NOTHING,
         inputs=("lid",),
         output="stream",
         dims=("y", "x"),
@@ -108,7 +103,7 @@ class Told(nn.Module):
         self.operator = FNO(len(names), 1, modes=modes, width=width)
         self.mask = torch.tensor([1.0 if told or name in case.inputs else 0.0 for name in names])
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, known: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
         output: Tensor = self.operator(inputs * self.mask)
         return output
 
@@ -128,25 +123,34 @@ def run(
 ) -> dict[str, float]:
     inputs, truth = tensors(case, data)
     torch.manual_seed(seed)
-    network: nn.Module = Told(case, told=way != "not told")
-    for law in case.laws if enforcer is not None else ():
-        assert enforcer is not None
-        network = enforcer.wrap(network, law)
+    network: Any = Told(case, told=way != "not told")
+    grid, known = grid_of(data[[case.output]], data), dict[str, Tensor]()
+    if enforcer is not None:
+        held = Held(case.laws, grid)
+        known = {f"0/{name}": torch.tensor(each) for name, each in enforcer.known(held, data).items()}
+        network = enforcer.wrap(network, held, "0")
+
+    def estimated(at: Any) -> Tensor:
+        output: Tensor = network(
+            inputs[at], {name: each if len(each) == 1 else each[at] for name, each in known.items()}
+        )
+        return output
+
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, max(1, epochs // 5), 0.5)
     start = time.process_time()
     for _ in range(epochs):
         for at in torch.randperm(TRAIN).split(20):
             optimizer.zero_grad()
-            relative(network(inputs[at]), truth[at]).backward()
+            relative(estimated(at), truth[at]).backward()
             optimizer.step()
         schedule.step()
     seconds = time.process_time() - start
     with torch.no_grad():
-        estimate = network(inputs[score])
+        estimate = estimated(score)
     scored = data.isel(sample=score)
     field = scored[case.output].copy(data=estimate[..., 0].double().numpy()).to_dataset(name=case.output)
-    gaps = [law.residual(field, scored, grid_of(field, scored))[case.output].values.ravel() for law in case.laws]
+    gaps = [law.residual(field, scored, grid)[case.output].values.ravel() for law in case.laws]
     return {
         "error": float(relative(estimate, truth[score])),
         "boundary": float(np.sqrt(np.mean(np.concatenate(gaps) ** 2))),

@@ -58,7 +58,7 @@ class Row:
 ROWS = (
     Row("ANP", "{}", "free"),
     Row("SoftC-ANP", "{}-soft", "held"),
-    Row("HardC-ANP", "{}", "", "hard"),
+    Row("HardC-ANP", "{}", "", "additive"),
     Row("ProbConserv-ANP", "{}", "", "probconserv"),
     Row("+ diffusion", "{}", "", "{probconserv: {smoothing: x}}"),
 )

@@ -28,13 +28,13 @@ def step_of(learner: TorchLearner, network: torch.nn.Module, samples: int) -> Ca
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
 
     def step() -> None:
-        found = learner.objective(network, inputs, truth, step=100)
-        if found is None:
-            estimate = network(inputs)
-            loss = learner.loss(estimate, truth)
-            loss = mean_squared_error(estimate, truth) if loss is None else loss
-        else:
-            loss = found[1]
+        chosen = learner.check_options({}).loss
+
+        def value(estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+            return mean_squared_error(estimate, truth) if chosen is None else chosen.value(estimate, truth).mean()
+
+        found = learner.objective(network, inputs, truth, step=100, loss=value)
+        loss = value(network(inputs), truth) if found is None else found[1]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

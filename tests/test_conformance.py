@@ -12,12 +12,13 @@ import xarray as xr
 from mutants.datasets import Twice, Waves
 from mutants.enforcers import Blanks, Clip, ClipIdle, Flattens, Holes, Idle, Meddles, Moves, Nearest, OneByOne, Sharpens
 from mutants.laws import Above, ByChunk, Silent, Smooth, SmoothAbove, Sums, SumsNonlinear, ZeroSum
-from mutants.losses import PerSample, Rounded, Shrinks, Squared, Undefined
+from mutants.losses import Negative, Rounded, Scalar, Shrinks, Squared, Undefined, Unmasked
 from mutants.methods import Crowd, Empty, Learns, Still, Straight
 from mutants.metrics import Always, First, MissingIsNear, Near, NearOrMissing, Touches
 from mutants.operators import EndsAbove, EndsAnywhere, EndsNaN
 from mutants.penalties import PullDown, PullEach, PullNaN
 from mutants.pieces import ContrastsOverBatches
+from mutants.samplers import Guided
 from mutants.transforms import Centred, Jitters, Strips
 from pydantic import Field
 from thalweg import (
@@ -29,6 +30,7 @@ from thalweg import (
     OperatorEnforcer,
     OutputEnforcer,
     Registry,
+    SamplingEnforcer,
     Signature,
     Transform,
 )
@@ -45,6 +47,7 @@ from thalweg.testing import (
     operators,
     penalties,
     pieces,
+    samplers,
     series,
     transforms,
     windowed,
@@ -191,11 +194,28 @@ def test_a_network_breaks_the_law_before_it_is_wrapped(part: type[OperatorEnforc
     assert failed(operators.CHECKS, operators.Case(part(), Above(), windowed(series()))) == broken
 
 
+def sampled(part: type[SamplingEnforcer]) -> samplers.Case:
+    made = part()
+    return samplers.Case(made, enforcers.laws_for(made), windowed(series(), **samplers.SIZES))
+
+
+@breaks(mutants.samplers, samplers)
+def test_samplers(part: type[SamplingEnforcer], broken: set[str]) -> None:
+    # Of a part that breaks one, the others would draw the same again.
+    checks = [each for each in samplers.CHECKS if not broken or each.__name__ in broken]
+    assert failed(checks, sampled(part)) == named(broken)
+
+
+def test_a_sampler_may_be_guided_towards_its_laws() -> None:
+    assert not failed(samplers.CHECKS, sampled(Guided))
+
+
 @breaks(mutants.losses, losses)
 def test_losses(part: type[Loss], broken: set[str]) -> None:
     found = failed(losses.CHECKS, part())
     # What is no number, or no function, cannot be best; what asks for zero is not least at the truth.
-    assert found >= named(broken) if part in (PerSample, Undefined, Rounded, Shrinks) else found == named(broken)
+    several = (Scalar, Undefined, Rounded, Shrinks, Unmasked, Negative)
+    assert found >= named(broken) if part in several else found == named(broken)
 
 
 @breaks(mutants.metrics, metrics)

@@ -14,15 +14,27 @@ from typing import Any
 import pytest
 import xarray as xr
 import yaml
-from thalweg import Component, Fitted, Law, Method, Metric, OutputEnforcer, Registry, WholeMetric, hookimpl, scalars
+from thalweg import (
+    Component,
+    Fitted,
+    Law,
+    Loss,
+    Method,
+    Metric,
+    OutputEnforcer,
+    Registry,
+    WholeMetric,
+    hookimpl,
+    scalars,
+)
 from thalweg.commands.cli import app
 from thalweg.errors import UnknownNameError
 from thalweg.learning import TrainOptions
 from thalweg.pipeline import execute
-from thalweg.recipes.parts import held_laws, labelled_metrics
+from thalweg.recipes.parts import labelled_metrics, variants_of
 from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
-from thalweg.testing import check_component, check_enforcer, check_law, check_method, check_metric
+from thalweg.testing import check_component, check_enforcer, check_law, check_loss, check_method, check_metric
 from thalweg.testing.enforcers import laws_for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,6 +76,8 @@ def test_parts_on_a_page_keep_the_contract(module: ModuleType) -> None:
         match each:
             case Metric():
                 check_metric(each)
+            case Loss():
+                check_loss(each)
             case Law():
                 check_law(each)
             case OutputEnforcer():
@@ -96,7 +110,8 @@ def test_recipes_on_a_page_name_parts_that_there_are(page: Path, text: str) -> N
     for one in recipe.each_method():
         registry.make("methods", one.train["method"])
     assert len(labelled_metrics(recipe, registry)) == len(recipe.evaluate)
-    assert sum(len(hold.laws) for hold in held_laws(recipe, registry)) == len(recipe.constrain)
+    found = [hold for holds in variants_of(recipe, registry).values() for hold in holds]
+    assert sum(len(hold.laws) for hold in found) == len(recipe.constrain) + sum(map(len, recipe.variants.values()))
 
 
 def test_the_first_recipe_gives_sane_scores(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_models_of_one_name_are_not_mixed_up_in_the_schema(part: object, fits: b
     ("kind", "name", "option", "words"),
     [
         ("methods", "fno", "modes", "whole number above 0"),
-        ("methods", "fno", "level", "number above 0 and below 1"),
+        ("losses", "quantile", "level", "number above 0 and below 1"),
         ("methods", "unet", "widths", "list of whole numbers above 0"),
         ("methods", "deep-ensemble", "of", "NAME of a method, or {NAME: {option: value}}"),
         ("laws", "boundary-flux", "order", "whole number from 1 to 6"),
@@ -195,7 +195,10 @@ def test_each_cluster_is_shown_with_an_example_that_fits(name: str) -> None:
     CLUSTERS[name].model_validate(yaml.safe_load(text.rpartition("Example")[2])["cluster"][name])
 
 
-CONSTRAIN = "list of {hold: value, by: value, oracle: true or false} (laws, each with its enforcer, in order)"
+CONSTRAIN = (
+    "list of {hold: value, by: value, oracle: true or false} (laws, each with its enforcer, in "
+    "order; or several such lists by name, each a variant)"
+)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
-from thalweg import Enforcer, Held, Law, LinearLaw, OutputEnforcer, Registry
+from thalweg import Enforcer, Fields, Held, Law, LinearLaw, LossEnforcer, OutputEnforcer, Registry, Signature
 from thalweg.errors import ThalwegError
-from thalweg.testing.gaps import GAPS, Scene, rounding
+from thalweg.learning import Layout
+from thalweg.testing.gaps import GAPS, Gaps, Scene, rounding
+from torch import nn
 
 REGISTRY = Registry.installed()
 
@@ -107,3 +110,71 @@ def test_what_is_held_is_what_is_scored(by: str, names: tuple[str, ...], gaps: A
         assert float(free.max()) > 1e-3
         bound = rounding(law, found, scene.grid)
         assert (np.nan_to_num(left.values) <= bound).all(), f"{float(left.max()):.3g} of {bound.max():.3g}"
+
+
+class Given(nn.Module):
+    """A network that gives one field."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__()
+        self.given = self.wanted = Layout.of(Signature.of(scene.estimate))
+        self.output = torch.from_numpy(scene.estimate["field"].fillna(7.0).values)[..., None]
+        self.same = nn.Identity()
+
+    def forward(self, inputs: torch.Tensor, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return self.output
+
+
+def told(enforcer: Any, under: Held, scene: Scene, *, prefix: str = "") -> dict[str, torch.Tensor]:
+    known = enforcer.known(under, scene.context)
+    return {f"{prefix}{name}": torch.from_numpy(np.ascontiguousarray(each)) for name, each in known.items()}
+
+
+KNOWN_GAPS = [each for each in GAPS if not each.own]
+OPERATOR = {
+    "last-layer": (*((name,) for name in LAWS), *TOGETHER),
+    "boundary-channel": (
+        *((name,) for name in LAWS if name.startswith(("boundary", "periodic", "robin"))),
+        TOGETHER[1],
+    ),
+}
+
+
+@pytest.mark.parametrize("gaps", KNOWN_GAPS, ids=lambda each: each.name)
+@pytest.mark.parametrize("by", OPERATOR)
+def test_what_a_network_holds_is_what_is_scored(by: str, gaps: Gaps) -> None:
+    """Missing cells are those of all inputs; whatever the network makes there says nothing."""
+    scene = Scene.of(gaps)
+    enforcer: Any = REGISTRY.make("enforcers", by)
+    for names in OPERATOR[by]:
+        if not gaps.sphere and names == ("area-mean",):
+            continue
+        laws = tuple(made(name, scene) for name in names)
+        under = Held(laws, scene.grid)
+        with torch.no_grad():
+            network = enforcer.wrap(Given(scene), under, "0")
+            output = network(torch.zeros(3), told(enforcer, under, scene, prefix="0/"))
+        found = scene.estimate.copy(data={"field": output[..., 0].numpy()}).where(scene.estimate.notnull())
+        for law in laws:
+            left, free = (abs(residual(law, each, scene)).transpose(..., "row") for each in (found, scene.estimate))
+            assert left.notnull().equals(free.notnull()) and float(free.max()) > 1e-3
+            assert (np.nan_to_num(left.values) <= rounding(law, found, scene.grid)).all(), (names, float(left.max()))
+
+
+@pytest.mark.parametrize("gaps", KNOWN_GAPS, ids=lambda each: each.name)
+def test_a_penalty_is_zero_exactly_where_the_violation_is(gaps: Gaps) -> None:
+    scene, penalty = Scene.of(gaps), REGISTRY.make("enforcers", "penalty")
+    assert isinstance(penalty, LossEnforcer)
+    for name in LAWS:
+        if gaps.sphere or name != "area-mean":
+            law = made(name, scene)
+            under = Held((law,), scene.grid)
+            obeys = held(REGISTRY.make("enforcers", "additive"), (law,), scene)
+            for fields, expected in ((obeys, None), (scene.estimate, residual(law, scene.estimate, scene))):
+                values = torch.from_numpy(fields["field"].fillna(7.0).values)
+                estimate = Fields({"field": values}, {"field": tuple(map(str, fields["field"].dims))})
+                found = float(penalty.penalty(estimate, under, told(penalty, under, scene)))
+                if expected is None:
+                    assert found <= float(rounding(law, obeys, scene.grid).max()) ** 2
+                else:
+                    assert found == pytest.approx(float((expected.fillna(0.0) ** 2).mean()), rel=1e-6)

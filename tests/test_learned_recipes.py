@@ -73,8 +73,9 @@ def test_nowcasts_begin_as_extrapolation(tmp_path: Path) -> None:
     """A few steps of each network: what moves steadily is carried on, where persistence leaves it behind."""
     radar(tmp_path / "radar.nc")
     path = f"ingest.path={tmp_path / 'radar.nc'}"
-    found = scores("nowcast-taasrad19-learned.yaml", tmp_path, path)
-    assert [name.split()[1] for name in found] == ["persistence", "advection", "unet", "convlstm", "predrnn"]
+    # Without bfloat16, which processors without it emulate slowly.
+    found = scores("nowcast-taasrad19-learned.yaml", tmp_path, path, "train.precision=fp32")
+    assert [name.split()[1] for name in found] == ["persistence", "advection", "moving", "moving", "moving"]
     found |= scores("nowcast-taasrad19-earthformer.yaml", tmp_path, path, "train.batch=8")
     persistence = found["0 persistence"]["free/mse"]
     assert all(numbers["free/mse"] < 0.5 * persistence for name, numbers in found.items() if "persistence" not in name)

@@ -17,7 +17,9 @@ import torch
 import xarray as xr
 from thalweg import (
     EstimateError,
+    Fields,
     HandshakeError,
+    Held,
     Hold,
     Law,
     LossEnforcer,
@@ -300,9 +302,9 @@ def test_lower_precision_learns_nearly_the_same(data: xr.Dataset, tmp_path: Path
 
 def test_a_loss_is_an_option(data: xr.Dataset, tmp_path: Path) -> None:
     curves: Curves = []
-    learn(ToyLearner(criterion=ToyLoss(), scale="none"), data, tmp_path, report=loud(curves), epochs=1)
+    learn(ToyLearner(scale="none"), data, tmp_path, report=loud(curves), epochs=1, loss=ToyLoss())
     test = Samples.of(data, "test")
-    plain = learn(ToyLearner(criterion=ToyLoss(), scale="none"), data, tmp_path, epochs=1)
+    plain = learn(ToyLearner(scale="none"), data, tmp_path, epochs=1, loss=ToyLoss())
     estimate = plain.solve(test.inputs(slice(None)), test.wanted)["field"]
     error = float(abs(estimate - test.truth(slice(None))["field"]).mean())
     assert curves[0][1]["loss/validate"] == pytest.approx(error, rel=1e-4)
@@ -429,8 +431,8 @@ def test_a_recipe_trains_it_and_reuses_what_it_learned(
     registry.add("toy", Toy())
     # A solver that is read back finds the parts inside its learner among those that are installed.
     monkeypatch.setattr(Registry, "installed", classmethod(lambda cls: registry))  # noqa: ARG005
-    method = {"toy": {"criterion": "toy-loss", "scale": "standard"}}
-    file = recipe(train={"method": method, "epochs": 3, "batch": 6, "learning_rate": 0.01})
+    method = {"toy": {"scale": "standard"}}
+    file = recipe(train={"method": method, "loss": "toy-loss", "epochs": 3, "batch": 6, "learning_rate": 0.01})
     (plan,) = plans(file, registry=registry, store=str(tmp_path / "store"))
     done = execute(plan, registry=registry)
     numbers = scalars(done.records())
@@ -474,21 +476,22 @@ def test_a_plan_says_what_a_training_takes(recipe: Any, tmp_path: Path) -> None:
 class Mean(Law):
     """The mean over the field is zero."""
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         return fields.mean(["y", "x"])
 
 
 class Penalty(LossEnforcer):
     """The mean of each map, squared."""
 
-    def penalty(
-        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
-    ) -> torch.Tensor:
-        means = estimate["field"].mean((2, 3))
-        assert estimate["field"].shape == grid["field"].shape
-        assert grid["lead"].values.tolist() == context["target_lead"].values.tolist()
-        assert means.shape == (context.sizes["sample"], context.sizes["target_lead"])
-        return 100 * means.square().mean()
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        return {"size": np.full((context.sizes["sample"], 1), context.sizes["target_lead"], dtype=np.float64)}
+
+    def penalty(self, estimate: Fields, held: Held, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        field = estimate.values["field"]
+        assert estimate.dims["field"] == ("sample", *held.grid["field"].dims)
+        assert field.shape[1:] == held.grid["field"].shape
+        assert known["size"].shape == (len(field), 1) and bool((known["size"] == field.shape[1]).all())
+        return 100 * field.mean((2, 3)).square().mean()
 
 
 class Centred(nn.Module):
@@ -496,8 +499,9 @@ class Centred(nn.Module):
         super().__init__()
         self.module, self.units = module, nn.Parameter(torch.zeros(1))
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        estimate: torch.Tensor = self.module(inputs)
+    def forward(self, inputs: torch.Tensor, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        assert known["operator-0/seen"].shape == (len(inputs), 1)
+        estimate: torch.Tensor = self.module(inputs, known)
         return estimate - estimate.mean((2, 3), keepdim=True) + self.units * 0
 
 
@@ -506,9 +510,13 @@ class Centre(OperatorEnforcer):
 
     example: ClassVar[Mapping[str, Any]] = {}
 
-    def wrap(self, module: nn.Module, law: Law) -> nn.Module:
-        assert module.wanted.names == ("field",)  # type: ignore[union-attr]
-        return Centred(module)
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        return {"seen": np.ones((context.sizes["sample"], 1))}
+
+    def wrap(self, network: Any, held: Held, prefix: str) -> Any:
+        assert network.wanted.names == ("field",)
+        assert held.grid["field"].dims == ("lead", "y", "x")
+        return Centred(network)
 
 
 class Laws:
@@ -542,7 +550,7 @@ def test_a_law_in_the_operator_is_held_exactly_also_when_read_back(
     solver = learn(ToyLearner(), data, tmp_path / "work", holds=(Hold((law,), centre),))
     write_fitted(str(tmp_path / "solver"), solver, card="")
     options = json.loads((tmp_path / "solver" / "options.json").read_text())
-    assert options["holds"] == [{"hold": {"mean": {}}, "by": {"centre": {}}}]
+    assert options["options"]["holds"] == [{"hold": [{"mean": {}}], "by": {"centre": {}}}]
     test = Samples.of(data, "test")
     inputs = test.inputs(slice(0, 3))
     estimate = solver.solve(inputs, test.wanted)

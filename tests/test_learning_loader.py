@@ -85,7 +85,7 @@ def layouts(draw: st.DrawFn) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(layouts())
 def test_it_reads_what_samples_read(tmp_path: Path, layout: dict[str, Any]) -> None:
     random, dims, sizes = np.random.default_rng(0), layout["dims"], layout["sizes"]

@@ -124,9 +124,9 @@ EDITS = [
         "results/estimates.py",
         'range(1, wanted.sizes["lead"] + 1)',
         'range(wanted.sizes["lead"])',
-        {"estimate", "evaluate"},
+        {"estimate", "evaluate", "judge"},
     ),
-    ("results/solver.py", "made.with_state(load(", "made.with_state(dict(", {"estimate"}),
+    ("results/solver.py", "made.with_state(load(", "made.with_state(dict(", {"train", "estimate"}),
     ("stores/blocks.py", "BLOCK = 64 *", "BLOCK = 32 *", {"ingest", "preprocess"}),
     ("stages/preprocess.py", "transform.statistics, data)", "transform.statistics, raw)", {"preprocess"}),
     (
@@ -160,7 +160,7 @@ def test_an_edit_of_core_is_seen_by_the_stages_that_it_concerns(
 @pytest.mark.parametrize(
     ("file", "old", "new", "parts"),
     [
-        ("components/law.py", "return (held - targets)", "return (targets - held)", {"law"}),
+        ("components/law.py", "return (held - targets)", "return (targets - held)", {"law", "learner"}),
         ("components/component.py", 'own.get("variables") or ()', "()", {"law", "learner", "metric"}),
         ("samples/fields.py", "left.transpose(*right.dims, ...)", "left", {"metric"}),
         ("learning/training.py", "reproducible(job.options.seed, device)", "reproducible(0, device)", {"learner"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import Law, OperatorEnforcer, Registry, UnknownNameError, hookimpl, scalars
+from thalweg import Held, Law, OperatorEnforcer, Registry, UnknownNameError, hookimpl, scalars
 from thalweg.pipeline import execute
 from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
@@ -23,15 +24,18 @@ class Zero(Law):
 
     variable: str = "field"
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset) -> xr.Dataset:
+    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         return fields[[self.variable]].map(lambda each: (each * 0).assign_attrs(units="1"))
 
 
 class Same(OperatorEnforcer):
     """Leaves a network as it is."""
 
-    def wrap(self, module: Any, law: Law) -> Any:
-        return module
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        return {}
+
+    def wrap(self, network: Any, held: Held, prefix: str) -> Any:
+        return network
 
 
 class Mine:
@@ -63,7 +67,7 @@ def mine() -> Registry:
 @pytest.mark.parametrize(
     ("train", "constrain"),
     [
-        ({"method": {"my-toy": {"criterion": "my-loss"}}, "epochs": 1}, []),
+        ({"method": "my-toy", "loss": "my-loss", "epochs": 1}, []),
         ({"method": "my-toy", "epochs": 1}, [{"hold": "my-law", "by": "my-enforcer"}]),
         ({"method": {"deep-ensemble": {"of": "my-toy", "members": 2}}, "epochs": 1}, []),
     ],

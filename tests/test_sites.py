@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import thalweg
 import xarray as xr
 from thalweg import (
+    Denoised,
+    Draw,
+    Fields,
     Fitted,
     HandshakeError,
     Held,
-    Hold,
     Law,
     Learner,
     LossEnforcer,
+    Noise,
     OutputEnforcer,
     Registry,
     SamplingEnforcer,
     Signature,
-    Solver,
     Steered,
+    Steering,
     Training,
     WholeMetric,
     hookimpl,
     scalars,
 )
+from thalweg.errors import RecipeError
 from thalweg.pipeline import Execution, execute
 from thalweg.recipes.plan import Plan
 from thalweg.recipes.planning import plans
@@ -63,21 +69,36 @@ class Levelled(Learner):
 
 
 class Drawn(Steered):
-    """Draws 1, and 0 when it is steered."""
+    """Draws 1 from a state of 2: one step."""
 
-    def steered(self, holds: tuple[Hold, ...]) -> Solver:
-        assert all(hold.site == "sampling" for hold in holds)
-        return Still()
+    def sample(self, inputs: xr.Dataset, wanted: Signature, steering: Steering | None) -> xr.Dataset:
+        import torch
 
-    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
-        return constant(inputs, wanted, 1.0)
+        (name,) = wanted.names
+        made = constant(inputs, wanted, 2.0)
+        start = torch.from_numpy(made[name].values)
+        now = Denoised.of(
+            lambda z: 0.5 * z,
+            start.flatten(1),
+            decode=lambda x: Fields({name: x.reshape(start.shape)}, {name: tuple(map(str, made[name].dims))}),
+            noise=Noise(0.5, 0.5, last=True),
+            draw=Draw.of(inputs, seed=0),
+        )
+        if steering is None:
+            return constant(inputs, wanted, float(now.estimate.detach()[0, 0]))
+        # In two pieces, as a large batch would be.
+        halves = (slice(0, 1), slice(1, None))[: len(start)]
+        pieces = [
+            steering(replace(now, estimate=now.estimate[at], decode=lambda x, at=at: part(now, x, at)), samples=at)  # type: ignore[misc]
+            for at in halves
+        ]
+        return made.assign({name: made[name].copy(data=torch.cat(pieces).reshape(start.shape).numpy())})
 
 
-class Still(Solver):
-    """0."""
-
-    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
-        return constant(inputs, wanted, 0.0)
+def part(state: Denoised, x: Any, at: slice) -> Fields:
+    """The fields of some samples."""
+    ((name, like),) = state.decode(state.estimate).values.items()
+    return Fields({name: x.reshape(like[at].shape)}, state.decode(state.estimate).dims)
 
 
 class Zero(Law):
@@ -104,15 +125,26 @@ class Happens(Law):
 class InTheLoss(LossEnforcer):
     """Pulls."""
 
-    def penalty(self, law: Law, estimate: Mapping[str, Any], context: xr.Dataset, *, grid: xr.Dataset) -> Any:
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        raise AssertionError("the toy learner reads no batch")
+
+    def penalty(self, estimate: Fields, held: Held, known: Mapping[str, Any]) -> Any:
         raise AssertionError("the toy learner needs no penalty")
 
 
 class WhileSampling(SamplingEnforcer):
-    """Steers."""
+    """Subtracts what is wrong."""
 
-    def steer(self, denoised: Any, level: int, laws: tuple[Law, ...], context: xr.Dataset) -> Any:
-        raise AssertionError("the toy sampler needs no steering")
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        assert list(held.grid.data_vars) == ["temperature"] and "latitude" in held.grid.coords
+        assert "lead" in held.grid.dims and "sample" not in held.grid.dims
+        return {"zero": 0 * context["temperature"].isel(lead=-1).values}
+
+    def steer(self, state: Denoised, held: Held, known: Mapping[str, Any]) -> Any:
+        assert [law.name for law in held.laws] == ["zero"] and state.noise.last
+        (field,) = state.decode(state.estimate).values.values()
+        assert len(known["zero"]) == len(field)
+        return state.estimate - (field + known["zero"][:, None]).flatten(1)
 
 
 class ToTheTruth(OutputEnforcer):
@@ -207,8 +239,24 @@ def test_the_free_twin_can_be_left_out(world: SimpleNamespace, recipe: Recipes, 
 
 def test_a_sampler_is_steered_for_the_held_estimate(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
     sections = {"train": {"method": "drawn"}, "constrain": [{"hold": "zero", "by": "while-sampling"}]}
-    numbers = scalars(ran(world, recipe(**sections), tmp_path).records())
+    done = ran(world, recipe(**sections), tmp_path)
+    numbers = scalars(done.records())
     assert (numbers["free/violation/zero"], numbers["held/violation/zero"]) == (1, 0)
+    title = f"{done.run.name}-{done.run.digest[:10]}"
+    made, free = (thalweg.forecast(title, held=held, store=tmp_path, registry=world.registry) for held in (True, False))
+    # Undone is an anomaly.
+    assert float(abs(free["temperature"] - made["temperature"] - 1).max()) < 1e-5
+
+
+def test_a_method_that_does_not_sample_cannot_be_steered(
+    world: SimpleNamespace, recipe: Recipes, tmp_path: Path
+) -> None:
+    sections = {"train": {"method": "levelled"}, "constrain": [{"hold": "zero", "by": "while-sampling"}]}
+    with pytest.raises(HandshakeError) as caught:
+        planned(world, recipe(**sections), tmp_path)
+    text = str(caught.value)
+    assert "while-sampling works at the sampling site, where levelled cannot hold a law" in text
+    assert "constrain[0]" in text and "allowed: loss, output" in text
 
 
 def test_a_site_that_a_method_has_not_is_refused(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
@@ -230,3 +278,48 @@ def test_an_oracle_needs_the_word_and_carries_it(world: SimpleNamespace, recipe:
 def test_a_whole_metric_sees_all_batches(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
     done = ran(world, recipe(train={"method": "drawn"}, constrain=None, evaluate=["median-error", "mae"]), tmp_path)
     assert 0 < scalars(done.records())["free/median-error"] < 2
+
+
+VARIANTS = {
+    "loss": [{"hold": "zero", "by": "in-the-loss"}],
+    "truth": [{"hold": "true", "by": "to-the-truth", "oracle": True}],
+    "both": [{"hold": "zero", "by": "in-the-loss"}, {"hold": "true", "by": "to-the-truth", "oracle": True}],
+}
+
+
+def test_named_lists_are_variants_of_one_run(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
+    """Each is scored beside the free estimate, by all laws; two that learn alike are one training."""
+    file = recipe(train={"method": "levelled", "epochs": 1}, constrain=VARIANTS)
+    done = ran(world, file, tmp_path)
+    numbers = scalars(done.records())
+    violations = {name: numbers[f"{name}/violation/zero"] for name in ("free", *VARIANTS)}
+    assert violations["free"] == 1 and violations["loss"] == 0
+    assert numbers["truth/rmse"] < 1e-6 < numbers["loss/rmse"] and numbers["both/rmse"] < 1e-6
+    assert {name for name in numbers if "violation/" in name and name.count("/") == 2} == {
+        f"{name}/violation/{law}" for name in ("free", *VARIANTS) for law in ("zero", "true")
+    }
+    plan = done.plan
+    assert plan.versions == ("free", *VARIANTS)
+    assert plan.under("loss").solver_digest(held=True) == plan.under("both").solver_digest(held=True)
+    assert len(list((tmp_path / "train").iterdir())) == 2
+    assert {"loss/cost/seconds/train", "free/cost/seconds/train"} <= done.stages["train"].numbers.keys()
+    assert set(plan.resolved()["constrain"]) == set(VARIANTS)
+    head = done.markdown().splitlines()[2]
+    assert head == "| metric | free | loss | truth | both | units | count | coverage |"
+    # A plain list is the variant `held`, of the same training and estimate.
+    alone = ran(world, recipe(train={"method": "levelled", "epochs": 1}, constrain=VARIANTS["loss"]), tmp_path)
+    assert alone.stages["train"].reused and alone.stages["constrain"].reused
+    assert alone.plan.versions == ("free", "held")
+
+
+def test_errors_name_the_variant(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
+    cases: list[tuple[Any, str, str]] = [
+        ({"one": [{"hold": "true", "by": "to-the-truth"}]}, "constrain.one[0]", "true looks at the truth"),
+        ({"one": [{"hold": "nothing", "by": "to-the-truth"}]}, "constrain.one[0].hold", "'nothing'"),
+        ({"one": [{"hold": "zero", "bye": 1, "by": "to-the-truth"}]}, "constrain.one[0]", "'bye'"),
+        ({"free": VARIANTS["loss"]}, "constrain", "free"),
+    ]
+    for constrain, where, text in cases:
+        with pytest.raises(RecipeError) as caught:
+            planned(world, recipe(train={"method": "levelled"}, constrain=constrain), tmp_path)
+        assert where in str(caught.value) and text in str(caught.value) and "named" not in str(caught.value)

@@ -96,7 +96,7 @@ class Finished:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """The estimates that were scored: `free`, and `held` where a law is held."""
+        """The estimates that were scored: `free`, and each variant of `constrain`; of a plain list, `held`."""
         return tuple(self.stores["estimates"])
 
     def estimate(self, variant: str = "free") -> xr.Dataset:
@@ -191,7 +191,7 @@ def plan(
         )
     parsed = Recipe.parse(recipe)
     if only == "free":
-        parsed = parsed.model_copy(update={"constrain": ()})
+        parsed = parsed.model_copy(update={"constrain": (), "variants": {}})
     if cluster is not None:
         parsed = parsed.model_copy(update={"cluster": cluster})
     with planning():

@@ -11,10 +11,11 @@ import torch
 import xarray as xr
 from pydantic import Field
 from thalweg import (
+    DifferentiableLaw,
+    Fields,
     Law,
     LinearLaw,
     Rows,
-    TensorLaw,
 )
 
 
@@ -164,7 +165,7 @@ class SumsTwice(Sums):
         return xr.concat([one, one + 1], "row").transpose(..., "row").assign_attrs(units="1")
 
 
-class Smooth(TensorLaw):
+class Smooth(DifferentiableLaw):
     """Neighbours along x are alike."""
 
     example: ClassVar[Mapping[str, Any]] = {}
@@ -172,29 +173,29 @@ class Smooth(TensorLaw):
     def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         return fields[["field"]].diff("x").map(lambda each: each.assign_attrs(units="1"))
 
-    def tensor_residual(
-        self, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
-    ) -> torch.Tensor:
-        return estimate["field"].diff(dim=grid["field"].get_axis_num("x"))
+    def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:
+        return {}
+
+    def array_residual(self, fields: Fields, known: Mapping[str, torch.Tensor], grid: xr.Dataset) -> torch.Tensor:
+        return fields.values["field"].diff(dim=fields.dims["field"].index("x"))
 
 
-class SmoothAbove(TensorLaw):
+class SmoothAbove(DifferentiableLaw):
     """Nothing is below a floor, with tensors too."""
 
     def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         return Above().residual(fields, context, grid)
 
-    def tensor_residual(
-        self, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
-    ) -> torch.Tensor:
-        return (0.2 - estimate["field"]).clamp(min=0)
+    def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:
+        return {}
+
+    def array_residual(self, fields: Fields, known: Mapping[str, torch.Tensor], grid: xr.Dataset) -> torch.Tensor:
+        return (0.2 - fields.values["field"]).clamp(min=0)
 
 
 class SmoothElsewhere(Smooth):
-    def tensor_residual(
-        self, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
-    ) -> torch.Tensor:
-        return estimate["field"].diff(dim=grid["field"].get_axis_num("y"))
+    def array_residual(self, fields: Fields, known: Mapping[str, torch.Tensor], grid: xr.Dataset) -> torch.Tensor:
+        return fields.values["field"].diff(dim=fields.dims["field"].index("y"))
 
 
 KEPT = Above

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
+import xarray as xr
 from thalweg import (
+    Held,
     Law,
     OperatorEnforcer,
 )
@@ -19,8 +21,11 @@ class Ends(OperatorEnforcer):
 
     takes: ClassVar[tuple[type[Law], ...]] = (ZeroSum,)
 
-    def wrap(self, module: torch.nn.Module, law: Law) -> torch.nn.Module:
-        return Ended(module, self.end)
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        return {}
+
+    def wrap(self, network: Any, held: Held, prefix: str) -> Any:
+        return Ended(network, self.end)
 
     def end(self, inputs: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         return output - output.mean((2, 3), keepdim=True)
@@ -32,8 +37,8 @@ class Ended(torch.nn.Module):
         self.network, self.end = network, end
         self.given, self.wanted = network.given, network.wanted
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.end(inputs, self.network(inputs))
+    def forward(self, inputs: torch.Tensor, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return self.end(inputs, self.network(inputs, known))
 
 
 class EndsNaN(Ends):
@@ -47,8 +52,8 @@ class EndsFree(Ends):
 
 
 class EndsMute(Ends):
-    def wrap(self, module: torch.nn.Module, law: Law) -> torch.nn.Module:
-        ended = super().wrap(module, law)
+    def wrap(self, network: Any, held: Held, prefix: str) -> Any:
+        ended = super().wrap(network, held, prefix)
         ended.wanted = ended.given
         return ended
 
@@ -69,6 +74,13 @@ class EndsDetached(Ends):
         return super().end(inputs, output.detach())
 
 
+class EndsHeavy(Ends):
+    def wrap(self, network: Any, held: Held, prefix: str) -> Any:
+        ended = super().wrap(network, held, prefix)
+        ended.register_buffer("rows", torch.zeros(held.grid.sizes["x"]))
+        return ended
+
+
 KEPT = Ends
 
 
@@ -78,6 +90,7 @@ MUTANTS: Mapping[str, Any] = {
     "inputs_are_left_alone": EndsInPlace,
     "samples_do_not_see_one_another": EndsTogether,
     "weights_can_be_learned": EndsDetached,
+    "weights_are_those_of_the_network": EndsHeavy,
 }
 """Parts that break a check, by its name."""
 

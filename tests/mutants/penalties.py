@@ -8,60 +8,53 @@ from typing import Any, ClassVar
 import torch
 import xarray as xr
 from thalweg import (
+    DifferentiableLaw,
+    Fields,
+    Held,
     Law,
     LossEnforcer,
-    TensorLaw,
 )
 
 
 class Pull(LossEnforcer):
     """The mean square of a residual."""
 
-    takes: ClassVar[tuple[type[Law], ...]] = (TensorLaw,)
+    takes: ClassVar[tuple[type[Law], ...]] = (DifferentiableLaw,)
 
-    def penalty(
-        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
-    ) -> torch.Tensor:
-        assert isinstance(law, TensorLaw)
-        return law.tensor_residual(estimate, context, grid=grid).square().mean()
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        return held.known(context)
+
+    def penalty(self, estimate: Fields, held: Held, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        (gap,) = held.residuals(estimate, known)
+        return gap.square().mean()
 
 
 class PullEach(Pull):
-    def penalty(
-        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
-    ) -> torch.Tensor:
-        return super().penalty(law, estimate, context, grid=grid).expand(2)
+    def penalty(self, estimate: Fields, held: Held, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return super().penalty(estimate, held, known).expand(2)
 
 
 class Push(Pull):
-    def penalty(
-        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
-    ) -> torch.Tensor:
-        value = super().penalty(law, estimate, context, grid=grid)
+    def penalty(self, estimate: Fields, held: Held, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        value = super().penalty(estimate, held, known)
         return 2 * value.detach() + (value.detach() - value)
 
 
 class PullToo(Pull):
     """Pulls at what obeys."""
 
-    def penalty(
-        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
-    ) -> torch.Tensor:
-        return super().penalty(law, estimate, context, grid=grid) + 1e-3
+    def penalty(self, estimate: Fields, held: Held, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return super().penalty(estimate, held, known) + 1e-3
 
 
 class PullDown(Pull):
-    def penalty(
-        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
-    ) -> torch.Tensor:
-        return super().penalty(law, estimate, context, grid=grid) - 100
+    def penalty(self, estimate: Fields, held: Held, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return super().penalty(estimate, held, known) - 100
 
 
 class PullNaN(Pull):
-    def penalty(
-        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
-    ) -> torch.Tensor:
-        return super().penalty(law, estimate, context, grid=grid) * float("nan")
+    def penalty(self, estimate: Fields, held: Held, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return super().penalty(estimate, held, known) * float("nan")
 
 
 KEPT = Pull

@@ -46,7 +46,9 @@ class Normed(ToyLearner):
 class Weighs(ToyLearner):
     """Weighs two losses by the norms of their gradients."""
 
-    def objective(self, network: nn.Module, inputs: Any, truth: Tensor, *, step: int) -> tuple[Tensor, Tensor]:
+    def objective(
+        self, network: nn.Module, inputs: Any, truth: Tensor, *, step: int, loss: Any
+    ) -> tuple[Tensor, Tensor]:
         import torch
 
         estimate = network(inputs)

@@ -22,6 +22,7 @@ from ..credentials import mask_logs
 from ..errors import UnknownNameError
 from ..recipes.registry import Registry, described
 from ..results.report import cell, counted, covered
+from ..results.report import columns as variants_in
 
 # Paths and names are printed as they are: `[x]` is no markup, `:x:` no symbol.
 console = Console(
@@ -38,8 +39,8 @@ def scores(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     table.add_column("")
     columns: list[tuple[str, str]] = []
     for run, rows in tables.items():
-        for version in ("free", "held"):
-            if any(row[version] is not None for row in rows):
+        for version in variants_in(rows):
+            if any(row.get(version) is not None for row in rows):
                 columns.append((run, version))
                 # A run's name stands over its first column only.
                 title = run if not any(each == run for each, _ in columns[:-1]) else ""
@@ -54,7 +55,7 @@ def scores(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
         units: dict[str, None] = {}
         for run, version in columns:
             row = known.get((run, metric, options))
-            if row is None or row[version] is None:
+            if row is None or row.get(version) is None:
                 cells.append("")
                 continue
             part = row["coverage"][version]
@@ -93,7 +94,10 @@ def part(registry: Registry, kind: str, name: str) -> str:
     found = registry.get(kind, name)
     lines = [f"{name}  ({registry.plugin_of(kind, name)})", "", inspect.getdoc(found) or "", *options(found)]
     if issubclass(found, Learner) and found.train_options is not None:
-        lines += options(found.train_options, title="Options of `train:`", defaults=getattr(found, "defaults", {}))
+        own = getattr(found, "defaults", {})
+        # Of a wrapper of learners they are those of the learner inside.
+        own = own if isinstance(own, Mapping) else {}
+        lines += options(found.train_options, title="Options of `train:`", defaults=own)
     elif issubclass(found, Learner) and not isinstance(found.trains_on, frozenset):
         lines += ["", "Options of `train:`: those of the learners that it is made of"]
     given = yaml.safe_dump({name: example(found)}, default_flow_style=True, width=110).strip()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from .component import Component, Parts, Site
 from .dataset import Dataset
+from .draw import Draw
 from .enforcer import Enforcer, Hold, LossEnforcer, OperatorEnforcer, OutputEnforcer, SamplingEnforcer
 from .face import FaceLaw, Line
-from .law import Law, LinearLaw, TensorLaw
+from .fields import Fields
+from .law import DifferentiableLaw, Law, LinearLaw
 from .loss import Loss
-from .method import Demand, Fitted, Learner, Method, Solver, Steered, Training
+from .method import Demand, Fitted, Learner, Method, Phase, Solver, Steered, Training
 from .metric import Metric, WholeMetric
 from .rows import Rows
 from .transform import IndexTransform, Transform
@@ -21,8 +23,11 @@ __all__ = [
     "Component",
     "Dataset",
     "Demand",
+    "DifferentiableLaw",
+    "Draw",
     "Enforcer",
     "FaceLaw",
+    "Fields",
     "Fitted",
     "Hold",
     "IndexTransform",
@@ -37,12 +42,12 @@ __all__ = [
     "OperatorEnforcer",
     "OutputEnforcer",
     "Parts",
+    "Phase",
     "Rows",
     "SamplingEnforcer",
     "Site",
     "Solver",
     "Steered",
-    "TensorLaw",
     "Training",
     "Transform",
     "WholeMetric",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .component import Component, Site
 from .law import Law
@@ -13,8 +13,10 @@ from .law import Law
 if TYPE_CHECKING:
     import torch
     import xarray as xr
-    from torch import nn
 
+    from ..learning.layout import InUnits
+    from .denoised import Denoised
+    from .fields import Fields
     from .held import Held
 
 
@@ -37,42 +39,70 @@ class Enforcer(Component):
     site: ClassVar[Site]
     takes: ClassVar[tuple[type[Law], ...]] = (Law,)
     """The kinds of law that it can hold."""
+    exact: ClassVar[bool] = True
+    """Whether its laws are true afterwards: later enforcers are then told to leave them true."""
 
 
 class LossEnforcer(Enforcer):
     """A soft constraint: a penalty on a law's residual, added to the loss in training."""
 
     site: ClassVar[Site] = "loss"
+    exact: ClassVar[bool] = False
 
     @abstractmethod
-    def penalty(
-        self, law: Law, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
-    ) -> torch.Tensor:
-        """A scalar, zero where the law holds, added to the loss.
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        """What it needs to know of a batch, once, where the batch is read: `held.known(context)`, arrays by name.
 
-        `grid` has the fields of `estimate` over empty memory, with their dims and coordinates; members lie along the
-        second axis.
+        Of each the first axis is `sample`, or 1.
         """
+
+    @abstractmethod
+    def penalty(self, estimate: Fields, held: Held, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """A scalar, zero where the laws hold, added to the loss; `known` are tensors, of the names that it gave."""
 
 
 class OperatorEnforcer(Enforcer):
-    """A hard constraint inside a network: wraps it, before it learns, so that its output obeys a law."""
+    """A hard constraint inside a network: wraps it, before it learns, so that its output obeys laws."""
 
     site: ClassVar[Site] = "operator"
 
     @abstractmethod
-    def wrap(self, module: nn.Module, law: Law) -> nn.Module:
-        """A module whose output obeys the law."""
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        """What it needs to know of a batch, once, where the batch is read: arrays by name, `sample` or 1 first."""
+
+    @abstractmethod
+    def wrap(self, network: InUnits, held: Held, prefix: str) -> InUnits:
+        """A network whose output obeys `held.laws`; its `forward(inputs, known)` finds what it knows at `PREFIX/NAME`.
+
+        Its weights and their names depend on neither laws nor grid, and it adds nothing to `state_dict`.
+        """
 
 
 class SamplingEnforcer(Enforcer):
-    """A constraint on a generative sampler: steers its state between denoising steps."""
+    """A constraint while sampling: moves each denoised estimate of a generative sampler, so that the last one obeys."""
 
     site: ClassVar[Site] = "sampling"
 
+    def conditional(self) -> bool:
+        """Whether what is drawn of a Gaussian, under linear laws, has its conditional distribution.
+
+        The kit tries it where it is so. An estimate can obey and be drawn from another one.
+        """
+        return False
+
     @abstractmethod
-    def steer(self, denoised: torch.Tensor, level: int, laws: tuple[Law, ...], context: xr.Dataset) -> torch.Tensor:
-        """The denoised estimate at noise level `level`, moved towards the laws."""
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        """What it needs to know of a batch, once, before sampling: arrays by name, `sample` or 1 first.
+
+        Of `held.joint` to leave true what earlier enforcers hold.
+        """
+
+    @abstractmethod
+    def steer(self, state: Denoised, held: Held, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """`state.estimate`, moved towards the laws, in the sampler's space; a law that is true moves nothing.
+
+        At the last step (`state.noise.last`) an exact one gives an estimate whose fields obey, to rounding.
+        """
 
 
 class OutputEnforcer(Enforcer):

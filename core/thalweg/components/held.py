@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
+from ..errors import HandshakeError
+from .fields import Fields
 from .grid import empty, grid_of
-from .law import Law
+from .law import DifferentiableLaw, Law, LinearLaw
+from .system import BEFORE, Array, System, systems
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,6 +45,72 @@ class Held:
                 found.append(law)
         return tuple(found)
 
+    @cached_property
+    def joint(self) -> Held:
+        """The same with `together` as its own laws: for who holds all of them at once."""
+        return replace(self, laws=self.together, kept=())
+
+    @cached_property
+    def systems(self) -> Mapping[str, System]:
+        """The linear laws of each variable, those that are kept too, as one system."""
+        return systems([law for law in self.together if isinstance(law, LinearLaw)], self.grid)
+
+    @cached_property
+    def by_law(self) -> tuple[System | None, ...]:
+        """A system for each of `laws` by itself; None for one that is not linear."""
+        return tuple(System.of([law], self.grid) if isinstance(law, LinearLaw) else None for law in self.laws)
+
+    def known(self, context: xr.Dataset) -> dict[str, Array]:
+        """What each law knows of a batch, at `NUMBER/NAME`: `targets`, `share`, `there` of a linear one.
+
+        A cell is taken to be missing where it is missing in every input step.
+        """
+        found: dict[str, Array] = {}
+        for number, (law, system) in enumerate(zip(self.laws, self.by_law, strict=True)):
+            if system is not None:
+                own: Mapping[str, Array] = system.known(context, self.grid, system.present(context))
+            elif isinstance(law, DifferentiableLaw):
+                own = {name: plain(each) for name, each in law.known(context, self.grid).items()}
+            else:
+                raise _opaque(law)
+            found |= {f"{number}/{name}": each for name, each in own.items()}
+        return found
+
+    def known_together(self, context: xr.Dataset) -> dict[str, Array]:
+        """What the linear laws of each variable know of a batch, at `VARIABLE/NAME`."""
+        return {
+            f"{name}/{key}": each
+            for name, system in self.systems.items()
+            for key, each in system.known(context, self.grid, system.present(context)).items()
+        }
+
+    def residuals(self, fields: Fields, known: Mapping[str, Array]) -> Iterator[Array]:
+        """The residual of each law in turn, of what `known` gave; 0 where one says nothing."""
+        for number, (law, system) in enumerate(zip(self.laws, self.by_law, strict=True)):
+            start = f"{number}/"
+            own = {name.removeprefix(start): each for name, each in known.items() if name.startswith(start)}
+            if system is not None:
+                yield system.residual(fields.values[system.variable], fields.dims[system.variable], own)[0]
+            elif isinstance(law, DifferentiableLaw):
+                yield law.array_residual(fields, own, self.grid)
+            else:
+                raise _opaque(law)
+
+    def by_item(self, fields: Fields, known: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Residuals of tensors for each sample and member, `(item, row)`, float64, and the rows' variances `(row,)`.
+
+        Rows of all laws in turn, and of each at every lead and other dim: what may depend on one another.
+        """
+        import torch
+
+        (dims, *_) = fields.dims.values()
+        before = len(set(BEFORE) & set(dims))
+        found, variances = [], []
+        for law, each in zip(self.laws, self.residuals(fields, known), strict=True):
+            found.append(each.reshape(prod(each.shape[:before]), -1).double())
+            variances.append(each.new_full((found[-1].shape[1],), float(getattr(law, "noise", 0.0))).double())
+        return torch.cat(found, 1), torch.cat(variances)
+
     def __getstate__(self) -> dict[str, Any]:
         """Without the values of the fields over empty memory, which would be as many as a sample has."""
         state = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -52,3 +123,18 @@ class Held:
         for each in fields(self):
             object.__setattr__(self, each.name, state[each.name])
         object.__setattr__(self, "grid", self.grid.assign(bare))
+
+
+def plain(array: xr.DataArray) -> Array:
+    """The values of what a law knows, `sample` or 1 first."""
+    first = "sample" in array.dims
+    values = array.transpose("sample", ...).values if first else array.values[None]
+    return values.astype("float64")
+
+
+def _opaque(law: Law) -> HandshakeError:
+    return HandshakeError(
+        f"{law.name} has no residual of arrays",
+        allowed="laws that are linear or differentiable",
+        advice="hold it at the output",
+    )

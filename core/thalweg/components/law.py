@@ -12,8 +12,9 @@ from .component import Component
 from .rows import Rows, applied
 
 if TYPE_CHECKING:
-    import torch
     import xarray as xr
+
+    from .fields import Array, Fields
 
 
 class Law(Component):
@@ -57,15 +58,16 @@ class LinearLaw(Law):
         return (held - targets).assign_attrs(units=targets.attrs.get("units", "1")).to_dataset(name=rows.variable)
 
 
-class TensorLaw(Law):
-    """A law that is also written with tensors, so that the gradient of its residual can be learned from."""
+class DifferentiableLaw(Law):
+    """A law with two halves: what it knows of a batch beforehand, and array code that can be differentiated."""
 
     @abstractmethod
-    def tensor_residual(
-        self, estimate: Mapping[str, torch.Tensor], context: xr.Dataset, *, grid: xr.Dataset
-    ) -> torch.Tensor:
-        """The residual of fields with the dims of `grid`.
+    def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:
+        """What `array_residual` needs beside the estimate, once per batch, where it is read: targets, parameters."""
 
-        Of a method that learns from scattered points, `estimate` holds their coordinates too, by dim and of the shape
-        of the fields, which have a gradient with respect to them.
+    @abstractmethod
+    def array_residual(self, fields: Fields, known: Mapping[str, Array], grid: xr.Dataset) -> Array:
+        """The residual of tensors, as `residual` has it, of any shape; reads no xarray but the grid's coordinates.
+
+        Of a method that learns from scattered points, `fields.points` are their coordinates by dim.
         """

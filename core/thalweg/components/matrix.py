@@ -38,6 +38,23 @@ class Matrix:
         return (self._transposed @ flat.T).T.reshape(*multiplier.shape[:-1], self.cells)
 
     @cached_property
+    def disjoint(self) -> bool:
+        """Whether no cell is in two rows, so that `G diag(v) G^T` is diagonal."""
+        import numpy as np
+
+        return bool((np.bincount(self.sparse.indices, minlength=self.cells) <= 1).all())
+
+    @cached_property
+    def squares(self) -> Matrix:
+        """`P` with `P v = vec(G diag(v) G^T)`, `(k k, n)`; of its diagonal, `(k, n)`, if disjoint."""
+        return Matrix(self.sparse.power(2) if self.disjoint else pairs_of(self.sparse))
+
+    def gram(self, variance: Array) -> Array:
+        """`G diag(v) G^T`: `(..., n)` to `(..., k, k)`, or to its diagonal `(..., k)` if disjoint."""
+        flat = self.squares.times(variance)
+        return flat if self.disjoint else flat.reshape(*flat.shape[:-1], self.count, self.count)
+
+    @cached_property
     def _transposed(self) -> Any:
         return self.sparse.T.tocsr()
 
@@ -60,6 +77,23 @@ class Matrix:
         entries = self.sparse.tocoo()
         at = (torch.tensor(each, dtype=torch.int64, device=device) for each in (entries.row, entries.col))
         return (*at, torch.tensor(entries.data, dtype=torch.float64, device=device))
+
+
+def pairs_of(matrix: Any) -> Any:
+    """`P` `(k k, n)` of a CSR array `G` `(k, n)`, with `P v = vec(G diag(v) G^T)`."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    count, cells = matrix.shape
+    columns = matrix.tocsc()
+    many = np.diff(columns.indptr)
+    column = np.repeat(np.arange(cells), many)
+    first = np.repeat(np.arange(columns.nnz), many[column])
+    begin = np.repeat(np.cumsum(many[column]) - many[column], many[column])
+    second = columns.indptr[:-1][column[first]] + np.arange(len(first)) - begin
+    at = columns.indices.astype(np.int64)[first] * count + columns.indices[second]
+    values = columns.data[first] * columns.data[second]
+    return csr_array((values, (at, column[first])), shape=(count**2, cells))
 
 
 def _times(tensors: tuple[Array, ...], field: Array, count: int) -> Array:

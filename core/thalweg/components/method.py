@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..cluster import Workers
     from ..samples import Samples
     from .enforcer import Hold
+    from .steering import Steering
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Training:
     """Laws to be held at the `loss` and `operator` sites."""
     registry: Parts | None = None
     """Makes parts that options name; None where no option names one."""
+    parts: Mapping[str, Fitted] = field(default_factory=dict)
+    """What the phases of the learner learned, by their names."""
 
 
 class Method(Component):
@@ -68,9 +71,11 @@ class Solver(Method):
 
 
 class Fitted(Solver):
-    """A solver that learning returned: its options are fields, its arrays are `state`."""
+    """A solver that learning returned: its options are fields, its arrays are `state`, and what it is made from that
+    was learned before it are its `parts`."""
 
     _state: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _parts: dict[str, Fitted] = PrivateAttr(default_factory=dict)
     _registry: Parts | None = PrivateAttr(None)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -105,13 +110,32 @@ class Fitted(Solver):
         self._state.update(state)
         return self
 
+    @property
+    def parts(self) -> Mapping[str, Fitted]:
+        """What earlier phases learned and it solves with, by name; kept in its folder, each once."""
+        return self._parts
+
+    @final
+    def with_parts(self, parts: Mapping[str, Fitted]) -> Fitted:
+        """This solver, made from what phases learned: `training.parts`, as far as it needs them."""
+        self._parts.update(parts)
+        return self
+
 
 class Steered(Solver):
     """A solver whose estimate is drawn step by step, so that laws can be held on the way."""
 
+    @final
+    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
+        """Draws under no law."""
+        return self.sample(inputs, wanted, None)
+
     @abstractmethod
-    def steered(self, holds: tuple[Hold, ...]) -> Solver:
-        """This solver with each denoised estimate steered by the holds at the `sampling` site."""
+    def sample(self, inputs: xr.Dataset, wanted: Signature, steering: Steering | None) -> xr.Dataset:
+        """As `solve`; each denoised estimate is what `steering`, if there is any, makes of it.
+
+        Without it, and under laws that are true, the same seed gives the same estimate.
+        """
 
 
 @dataclass(frozen=True)
@@ -120,6 +144,20 @@ class Demand:
 
     workers: int = 1
     memory: int = 0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A training that another one needs: a committed stage of its own, shared by all trainings that need it."""
+
+    name: str
+    learner: Learner
+    options: Mapping[str, Any]
+    """Its `train:` options."""
+    after: tuple[str, ...] = ()
+    """Earlier phases, whose solvers it is given in `training.parts` itself."""
+    holds: bool = False
+    """Whether it learns under the laws that are held while learning."""
 
 
 class Learner(Method):
@@ -152,6 +190,13 @@ class Learner(Method):
 
     def check_samples(self, train: Samples) -> None:
         """Raise `HandshakeError` if there are too few samples to learn from; at plan time, so read no field."""
+
+    def phases(self, options: Mapping[str, Any]) -> tuple[Phase, ...]:  # noqa: ARG002
+        """The trainings before its own, with these `train:` options: members, an autoencoder; none by default.
+
+        Each is resumed, committed and used again by itself; what it learned is in `training.parts`.
+        """
+        return ()
 
     @abstractmethod
     def fit(self, training: Training) -> Fitted:

@@ -41,6 +41,7 @@ class System:
     outer: tuple[str, ...]
     """The other dims of the grid's field."""
     sizes: Mapping[str, int]
+    cells: int
     laws: tuple[LinearLaw, ...]
     rows: tuple[Rows, ...]
 
@@ -53,11 +54,7 @@ class System:
         dims = tuple(str(dim) for dim in field.dims if dim in reduced)
         outer = tuple(str(dim) for dim in field.dims if dim not in reduced)
         sizes = {str(dim): size for dim, size in field.sizes.items()}
-        return cls(str(field.name), dims, outer, sizes, tuple(laws), rows)
-
-    @property
-    def cells(self) -> int:
-        return prod(self.sizes[dim] for dim in self.dims)
+        return cls(str(field.name), dims, outer, sizes, prod(sizes[dim] for dim in dims), tuple(laws), rows)
 
     @property
     def count(self) -> int:
@@ -82,7 +79,7 @@ class System:
         pairs = zip(self.laws, self.parts, strict=True)
         return tuple(law for law, part in pairs for _ in range(part.shape[0]))
 
-    @property
+    @cached_property
     def noise(self) -> Floats:
         """The variance of each row's target."""
         import numpy as np
@@ -179,6 +176,24 @@ class System:
         found["share"] = share
         return found
 
+    def present(self, context: xr.Dataset) -> Bools | None:
+        """Cells not missing in every input step, `(sample or 1, *outer or 1, cells)`; None if all are there."""
+        import numpy as np
+
+        missing = missing_throughout(context, self.variable)
+        if missing is None or not set(self.dims) <= set(missing.dims) <= {"sample", *self.outer, *self.dims}:
+            return None
+        if any(size != self.sizes[str(dim)] for dim, size in missing.sizes.items() if dim != "sample"):
+            return None
+        order = ("sample", *self.outer)
+        whole = missing.set_dims({**{dim: missing.sizes.get(dim, 1) for dim in order}, **self._cells})
+        there = ~np.asarray(whole.transpose(*order, *self.dims).values)
+        return there.reshape(*there.shape[: len(order)], self.cells)
+
+    @property
+    def _cells(self) -> dict[str, int]:
+        return {dim: self.sizes[dim] for dim in self.dims}
+
     # ---- fields, of numpy or torch
 
     def arrange(self, array: Array, dims: Sequence[str]) -> tuple[Array, tuple[str, ...]]:
@@ -203,6 +218,16 @@ class System:
         sizes = iter(known.shape)
         return known.reshape(*(next(sizes) if dim in own else 1 for dim in before), known.shape[-1])
 
+    def noise_of(self, share: Array) -> Array:
+        """The variances of the rows' targets, each times the square of its share: `(..., k)`."""
+        return self._noise.times(share**2)
+
+    @cached_property
+    def _noise(self) -> Matrix:
+        from scipy.sparse import diags_array
+
+        return Matrix(diags_array(self.noise, format="csr"))
+
     @cached_property
     def rows_matrix(self) -> Matrix:
         """The rows, to multiply arrays of numpy and tensors by."""
@@ -210,6 +235,14 @@ class System:
 
     def residual(self, field: Array, dims: Sequence[str], known: Mapping[str, Array]) -> tuple[Array, Array]:
         """`(G (m x) - f b) / f` and f, `(*batch, k)`, float64; 0 where a row says nothing."""
+        lost = [dim for dim in (*self.outer, *self.dims) if dim not in dims]
+        if lost:
+            raise HandshakeError(
+                f"{' and '.join(dict.fromkeys(law.name for law in self.laws))} goes over {', '.join(lost)}, and the "
+                "method learns from scattered points",
+                allowed="a method that learns from whole fields",
+                advice="hold the law at the output",
+            )
         flat, before = self.arrange(field, dims)
         flat = flat.double() if hasattr(flat, "double") else flat.astype("float64")
         if "there" in known:
@@ -231,6 +264,15 @@ def _where(mask: Array, values: Array) -> Array:
     import numpy as np
 
     return np.where(mask, values, 0.0)
+
+
+def missing_throughout(inputs: xr.Dataset, name: str) -> xr.Variable | None:
+    """Where a field is missing in every input step: what has no value in an estimate either; None if nowhere."""
+    if name not in inputs or inputs[name].dtype.kind != "f":
+        return None
+    missing = inputs[name].variable.isnull()
+    missing = missing.all("lead") if "lead" in missing.dims else missing
+    return missing if bool(missing.any()) else None
 
 
 def systems(laws: Sequence[LinearLaw], grid: xr.Dataset) -> dict[str, System]:

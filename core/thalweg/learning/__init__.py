@@ -17,7 +17,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .layout import Layout, layouts
+from .contract import Network
+from .layout import InUnits, Layout, layouts
 from .learner import TorchLearner, TorchSolver
 from .options import TrainOptions
 
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from .batch import Batch
     from .checkpoint import load_weights
     from .fitting import fit
-    from .from_last import FromLast, zeroed
     from .loader import Loader
     from .mean_error import mean_squared_error
+    from .network import Frozen, frozen
     from .objective import BatchObjective, Objective
     from .reader import reader_of
     from .tensors import to_dataset, to_tensor
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "Batch": "batch",
     "BatchObjective": "objective",
-    "FromLast": "from_last",
     "Loader": "loader",
     "fit": "fitting",
+    "Frozen": "network",
+    "frozen": "network",
     "load_weights": "checkpoint",
     "mean_squared_error": "mean_error",
     "Objective": "objective",
@@ -46,28 +48,29 @@ _HOMES = {
     "to_dataset": "tensors",
     "to_tensor": "tensors",
     "Turn": "turn",
-    "zeroed": "from_last",
 }
 
 __all__ = [
     "Batch",
     "BatchObjective",
-    "FromLast",
+    "Frozen",
+    "InUnits",
     "Layout",
     "Loader",
+    "Network",
     "Objective",
     "TorchLearner",
     "TorchSolver",
     "TrainOptions",
     "Turn",
     "fit",
+    "frozen",
     "layouts",
     "load_weights",
     "mean_squared_error",
     "reader_of",
     "to_dataset",
     "to_tensor",
-    "zeroed",
 ]
 
 

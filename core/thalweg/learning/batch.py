@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from ..components.draw import Draw
+
 if TYPE_CHECKING:
-    import xarray as xr
     from torch import Tensor
 
     from .chunk_files import Array
+
+
+_NO_SAMPLES = Draw(0, ())
 
 
 def own(rows: Tensor) -> Tensor:
@@ -32,10 +36,10 @@ class Batch:
     of weight 0 goes along, so that its rank takes part in every exchange."""
     step: int = 0
     """Steps of the training before this one."""
+    draw: Draw = _NO_SAMPLES
+    """Random numbers of its samples in this step, on any number of ranks."""
     known: Mapping[str, Tensor] = field(default_factory=dict)
     """What laws know of these samples: targets and parameters, made where the batch is read."""
-    context: xr.Dataset | None = None
-    """The inputs with their coordinates, where a law is held while learning."""
     rows: Callable[[Tensor], Tensor] = own
     """The rows (samples) of a tensor on all ranks, in rank order, with their gradient."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from ..components.draw import Draw
 from .batch import Batch, own
 from .loader import Loader, Read
 from .order import batches, pieces
@@ -30,13 +31,18 @@ class Share:
     step: int
     device: torch.device
     ranks: Ranks
+    draw: Draw
+    numbers: Array
+    """Of all samples of the split, by position."""
 
     def __len__(self) -> int:
         return len(self.weights)
 
     def __iter__(self) -> Iterator[Batch]:
         for weight in self.weights:
-            yield on_device(next(self.coming), self.device, weight=weight, step=self.step, ranks=self.ranks)
+            read = next(self.coming)
+            draw = replace(self.draw, ids=tuple(map(str, self.numbers[read.positions].tolist())))
+            yield on_device(read, self.device, weight=weight, step=self.step, ranks=self.ranks, draw=draw)
 
 
 class SampleBatches:
@@ -69,7 +75,9 @@ class SampleBatches:
         self._loader.reset()
         coming = self._loader([part for share in shares for part, _ in share])
         for step, share in enumerate(shares, number * len(order) + start):
-            yield Share(coming, tuple(weight for _, weight in share), step, self._device, self._ranks)
+            weights = tuple(weight for _, weight in share)
+            draw = Draw(self._seed, (), stream=step)
+            yield Share(coming, weights, step, self._device, self._ranks, draw, self._loader.reader.samples.numbers)
 
     def speed(self) -> Mapping[str, float]:
         """Megabytes a second over all ranks, and the share of the time that this one waited."""
@@ -78,7 +86,13 @@ class SampleBatches:
 
 
 def on_device(
-    read: Read, device: torch.device, *, weight: float = 1.0, step: int = 0, ranks: Ranks | None = None
+    read: Read,
+    device: torch.device,
+    *,
+    draw: Draw,
+    weight: float = 1.0,
+    step: int = 0,
+    ranks: Ranks | None = None,
 ) -> Batch:
     """What was read, as tensors; arrays of no numbers are left out. Without `ranks` it is not gathered over them."""
     return Batch(
@@ -87,8 +101,8 @@ def on_device(
         _tensors(read.truth, device),
         weight,
         step,
+        draw,
         _tensors(read.known, device),
-        read.context,
         own if ranks is None else ranks.rows,
     )
 

@@ -58,6 +58,13 @@ def _flush(path: Path) -> None:
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], *, source: str) -> None:
     """Put weights into a module, all of them. Raises `CorruptError` with the names and shapes that differ."""
+    refuse_others(module, weights, source=source)
+    with torch.no_grad():
+        module.load_state_dict(dict(weights))
+
+
+def refuse_others(module: nn.Module, weights: Mapping[str, Tensor], *, source: str) -> None:
+    """Raise `CorruptError` for weights that have not the names and shapes of a module's."""
     own = module.state_dict()
     missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     shapes = [
@@ -76,5 +83,3 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], *, source: st
             allowed=f"the {len(own)} arrays of {type(module).__name__}",
             advice="build the network with the options of these weights, or delete them and learn anew",
         )
-    with torch.no_grad():
-        module.load_state_dict(dict(weights))

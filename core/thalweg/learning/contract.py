@@ -1,40 +1,48 @@
-"""What a learner of a network declares, and what is kept of one: the words that all of `learning` is written in."""
+"""What a learner of a network declares, the learned network, and its solver: what all of `learning` is written in."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
-from pydantic import BaseModel, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, Field, PrivateAttr
 
-from ..components import Fitted, Hold, Learner, Site
+from ..components import Component, Enforcer, Fitted, Hold, Law, Learner, Parts, Site
 from ..components.signature import Signature
-from ..errors import HandshakeError, OptionError
+from ..errors import HandshakeError
+from ..results.solver import read_fitted, write_fitted
 from .options import TrainOptions
 from .scaling import Scale, Scales
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor, nn
 
     from ..samples import Samples
+    from .turn import Turn
 
 
 class NetworkLearner(Learner):
     """A learner whose estimate is the output of a network.
 
-    An author defines `build`; `loss` or `objective` if the mean squared error is not what is minimised; and `defaults`
-    for `train:` options that suit the method. The network's fields are `(sample, lead, *space, channel)`, float32,
-    scaled, missing inputs 0. Where `gives` has a variance the network has twice as many channels, means then variances
-    (scaled); where it has members, `(sample, member, lead, *space, channel)`.
+    An author defines `build`; `defaults` for `train:` options that suit the method, its `loss` among them; and
+    `objective` if a loss between estimate and truth is not all that is minimised. The network's fields are
+    `(sample, lead, *space, channel)`, float32, scaled, missing inputs 0. Where `gives` has a variance the network has
+    twice as many channels, means then variances (scaled); where it has members, `(sample, member, lead, *space,
+    channel)`.
     """
 
     sites: ClassVar[frozenset[Site]] = frozenset({"loss", "operator"})
     trains_on: ClassVar[frozenset[str]] = frozenset(TrainOptions.model_fields)
     train_options: ClassVar[type[BaseModel] | None] = TrainOptions
-    nested: ClassVar[Mapping[str, str]] = {"judge": "metrics"}
+    nested: ClassVar[Mapping[str, str]] = {"judge": "metrics", "loss": "losses"}
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `train:` that a recipe need not give for this method."""
+
+    own_loss: ClassVar[bool] = False
+    """Whether its `objective` does not read the chosen loss; `train.loss` is then refused."""
 
     separate_inputs: ClassVar[bool] = False
     """Whether the network takes each input by itself: a dict of tensors with their own dims, `(sample, point)`, and the
@@ -50,47 +58,42 @@ class NetworkLearner(Learner):
         "training split; "
         "unit: 0 to 1 over the valid range; auto: unit where a valid range is known, else standard; none: as they are",
     )
-    error: Literal["square", "absolute"] = Field(
-        "square", description="the error whose mean is minimised: its square or its absolute value"
-    )
-    level: float = Field(
-        0.5,
-        gt=0,
-        lt=1,
-        description="weight of errors where the truth is above the estimate: the expectile (square) or quantile "
-        "(absolute) that is learned",
-    )
-    coordinates: Literal["fixed", "moving"] = Field(
-        "fixed",
-        description="coordinates of the maps that the network sees: those of the data, or moving with the flow, which "
-        "is found by optical flow",
-    )
 
-    @model_validator(mode="after")
-    def _one_loss(self) -> Self:
-        if type(self).loss is not NetworkLearner.loss and (self.error, self.level) != ("square", 0.5):
-            raise OptionError(
-                f"{type(self).__name__} minimises a loss of its own, not error {self.error!r} at level {self.level!r}",
-                allowed="error: square with level: 0.5, which are not read",
-                advice="leave `error` and `level` out",
-            )
-        return self
+    _networks: dict[str, Network] = PrivateAttr(default_factory=dict)
+
+    @property
+    def parts(self) -> Mapping[str, Network]:
+        """The networks of its `phases`, by name, wherever core calls it; `frozen` makes a module of one.
+
+        At plan time they have no weights yet, and shapes only.
+        """
+        return self._networks
+
+    @final
+    def with_parts(self, parts: Mapping[str, Network]) -> Self:
+        """This learner, given the networks of its phases."""
+        made = self.model_copy()
+        made._networks = dict(parts)
+        return made
+
+    @property
+    def own_objective(self) -> str:
+        """What its `objective` minimises beside the loss of the network's output, in words; empty if nothing.
+
+        A network around its own (a wrapper, an operator enforcer) takes inputs only, and would leave it out.
+        """
+        return "" if type(self).objective is NetworkLearner.objective else "what its `objective` adds to the loss"
 
     @abstractmethod
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         """A network from the given fields to the wanted ones; `Layout.of` gives the shapes of both."""
 
-    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:
-        """What is minimised, a mean over samples, in scaled units; None for the mean squared error.
+    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:  # noqa: ARG002
+        """A loss of its own, in place of `train.loss`; None, the default, for that one.
 
-        Where the truth is missing it is the estimate itself (NaN, if their shapes differ). The default is the mean of
-        `error` at `level`.
+        As `Loss.value`: `(sample,)`, NaN in the truth is missing; a scalar of all samples with `over = "batch"`.
         """
-        if (self.error, self.level) == ("square", 0.5):
-            return None
-        from .mean_error import mean_error
-
-        return mean_error(estimate, truth, error=self.error, level=self.level)
+        return None
 
     def objective(
         self,
@@ -99,16 +102,33 @@ class NetworkLearner(Learner):
         truth: Tensor,  # noqa: ARG002
         *,
         step: int,  # noqa: ARG002
+        loss: Callable[[Tensor, Tensor], Tensor],  # noqa: ARG002
     ) -> tuple[Tensor | Mapping[str, Tensor], Tensor] | None:
-        """Estimate and loss of a batch, where they are not `network(inputs)` and its `loss`: for a network that sees
+        """Estimate and loss of a batch, where they are not `network(inputs)` and its loss: for a network that sees
         the truth while it learns (scheduled sampling), a loss of its weights, or a noise to be removed.
 
-        An estimate at scattered points is a mapping, for laws in the loss: fields by name, in their units, and the
-        coordinates by dim that they can be differentiated by.
+        `loss(estimate, truth)` is the chosen loss of any such fields, the mean over samples. An estimate at scattered
+        points is a mapping, for laws in the loss: fields by name, in their units, and the coordinates by dim that they
+        can be differentiated by.
 
         `network.training` is False when it is validated. NaN in the truth is missing. None, the default, for the usual.
         """
         return None
+
+    def helpers(self, given: Signature, wanted: Signature) -> Mapping[str, nn.Module]:  # noqa: ARG002
+        """Modules that are learned beside the network and not kept, by name: a critic, a temperature. None by default.
+
+        They are in checkpoints, and `turns` says who learns them.
+        """
+        return {}
+
+    def turns(self, modules: nn.ModuleDict, usual: Turn) -> Sequence[Turn]:  # noqa: ARG002
+        """Which optimizers step, what each minimises and which modules it learns; `usual` alone by default.
+
+        `usual` learns `network` by the chosen loss, with the optimizer and the rate of `train:`. Its objective scales a
+        batch: `usual.objective.scaled(batch)` gives what the network is fed, and what it is compared with.
+        """
+        return (usual,)
 
     def check_samples(self, train: Samples) -> None:
         """A network takes rectangles: samples of unlike size are refused."""
@@ -125,13 +145,84 @@ class NetworkLearner(Learner):
         return TrainOptions.of(options, defaults=self.defaults)
 
     def resolved(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """All options with their values, written or not."""
+        """All options with their values, written or not; of initial weights, what they are and not where."""
+        from .initial import sha256_of
+
         chosen = self.check_options(options)
-        return {name: getattr(chosen, name) for name in type(chosen).model_fields}
+        initial = None if chosen.initial is None else {"sha256": sha256_of(chosen.initial)}
+        return {**{name: getattr(chosen, name) for name in type(chosen).model_fields}, "initial": initial}
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A learned network that stands alone: how it is built, what it is given and gives, in which scales, its weights.
+
+    It knows no loss, no optimizer and no samples.
+    """
+
+    learner: NetworkLearner
+    """Builds it, on the networks of earlier phases."""
+    given: Signature
+    wanted: Signature
+    """The truth that it learned from."""
+    gives: Signature
+    """What its output holds."""
+    scales: Scales
+    weights: Mapping[str, np.ndarray[Any, Any]] | None = None
+    """By name; None before it has learned."""
+    holds: tuple[Hold, ...] = ()
+    """Laws built into it."""
+    batch: int = 8
+    """Samples that go through it at once."""
+    device: str = "auto"
+    built: dict[str, Any] = field(default_factory=dict, repr=False)
+    """Of this process: the module, and the grid that it was built for."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "built": {}}
+
+    @property
+    def parts(self) -> Mapping[str, Network]:
+        """The networks that it was learned on: frozen, and not among its weights."""
+        return self.learner.parts
+
+    @property
+    def title(self) -> str:
+        """Whose it is, for messages."""
+        return type(self.learner).__name__
+
+    def solver(self) -> LearnedNetwork:
+        """What solves with it."""
+        kind = self.learner.fitted
+        assert issubclass(kind, LearnedNetwork)
+        holds = tuple({"hold": [_named(law) for law in each.laws], "by": _named(each.enforcer)} for each in self.holds)
+        made = kind(
+            learner=self.learner.model_dump(mode="json"),
+            given=self.given,
+            wanted=self.wanted,
+            output=self.gives,
+            scales=self.scales,
+            holds=holds,
+            batch=self.batch,
+            device=self.device,
+        )
+        made._network = self
+        made.with_parts({name: each.solver() for name, each in self.parts.items()})
+        made.with_state(self.weights or {})
+        return made
+
+    def write(self, url: str, registry: Parts | None = None) -> None:
+        """Write its folder: `options.json`, `state.safetensors`, `parts/`. `registry` knows the methods of these."""
+        write_fitted(url, self.solver(), card="", registry=registry)
+
+    @classmethod
+    def read(cls, url: str, registry: Parts) -> Network:
+        """The network of a folder. Raises `CorruptError`, `HandshakeError` for a solver that is no network."""
+        return network_of(read_fitted(None, url, registry=registry), name=url)
 
 
 class LearnedNetwork(Fitted):
-    """A learned network; rebuilt, in any process, from its learner's options and the weights in `state`."""
+    """A solver of a learned network: its fields, `state` and `parts` are what the folder of a `Network` holds."""
 
     learns: ClassVar[type[NetworkLearner]]
 
@@ -148,9 +239,47 @@ class LearnedNetwork(Fitted):
     """Samples that go through the network at once."""
     device: str = "auto"
 
+    _network: Network | None = PrivateAttr(None)
+
     def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
         """What its learner said."""
         return Signature(self.output.fields, {**self.output.sizes, **truth.sizes})
 
-    _network: nn.Module | None = PrivateAttr(None)
-    _parts: tuple[NetworkLearner, tuple[Hold, ...]] | None = PrivateAttr(None)
+    @property
+    def network(self) -> Network:
+        """The network, made from these records; parts that they name are those of the solver's registry."""
+        if self._network is None:
+            learner = self.learns.model_validate(self.learner, context=self.context)
+            self._network = Network(
+                learner.with_parts({name: network_of(each, name=name) for name, each in self.parts.items()}),
+                self.given,
+                self.wanted,
+                self.output,
+                self.scales,
+                self.state,
+                tuple(self._hold(each) for each in self.holds),
+                self.batch,
+                self.device,
+            )
+        return self._network
+
+    def _hold(self, said: Mapping[str, Any]) -> Hold:
+        laws = [self.registry.make("laws", law) for law in said["hold"]]
+        enforcer = self.registry.make("enforcers", said["by"])
+        assert isinstance(enforcer, Enforcer)
+        return Hold(tuple(law for law in laws if isinstance(law, Law)), enforcer)
+
+
+def network_of(solver: Fitted, *, name: str) -> Network:
+    """The network of what was learned. Raises `HandshakeError` for a solver that has none."""
+    if isinstance(solver, LearnedNetwork):
+        return solver.network
+    raise HandshakeError(
+        f"{name!r} is a {type(solver).__name__}, which has no network",
+        allowed="what a TorchLearner learned",
+        advice="use a learner of a network for this phase",
+    )
+
+
+def _named(part: Component) -> dict[str, Any]:
+    return {part.name: part.model_dump(mode="json")}

@@ -59,5 +59,6 @@ class DecodedChunks:
 
 
 def room_for(folder: Path, nbytes: int) -> bool:
-    """Whether a disk has room for so many bytes, and as many again."""
+    """Whether a disk has room for so many bytes, and as many again; the folder is made if it is not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
     return nbytes <= SHARE * shutil.disk_usage(folder).free

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..components import Fitted, Training
 from ..errors import HandshakeError, OptionError
 from .arrays import arrays
-from .contract import NetworkLearner
+from .contract import NetworkLearner, network_of
+from .initial import weights_at
 from .job import Job
 from .layout import Layout
 from .loop import Report
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 
 def fit(learner: NetworkLearner, training: Training) -> Fitted:
-    """Learn, here or on the workers, and return the weights as a solver. Raises `EstimateError`, `ClusterError`."""
+    """Learn, here or on the workers, and return the network as a solver. Raises `EstimateError`, `ClusterError`."""
+    learner = learner.with_parts({name: network_of(each, name=name) for name, each in training.parts.items()})
     options = learner.check_options(training.options)
     given, wanted = training.train.given, training.wanted
     _one_shape(wanted)
@@ -32,8 +34,18 @@ def fit(learner: NetworkLearner, training: Training) -> Fitted:
         # Whoever calls it without a plan is not to learn something else.
         checked(learner, given, wanted, options)
     scales = scales_of(learner.scale, training.train, given, wanted)
+    initial = None if options.initial is None else arrays(weights_at(options.initial))
     job = Job(
-        learner, training.train, training.validate, given, wanted, scales, options, training.holds, training.folder
+        learner,
+        training.train,
+        training.validate,
+        given,
+        wanted,
+        scales,
+        options,
+        training.holds,
+        training.folder,
+        initial,
     )
     client = training.workers.client
     if client is not None:
@@ -57,7 +69,7 @@ def fit(learner: NetworkLearner, training: Training) -> Fitted:
         )
     else:
         weights = _trained(job, Alone(), training.report)
-    return job.solver().with_state(weights)
+    return job.network(weights).solver()
 
 
 def _trained(job: Job, ranks: Ranks, report: Report) -> dict[str, np.ndarray[Any, Any]]:

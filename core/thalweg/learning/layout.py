@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ..components.signature import Signature
 from ..errors import HandshakeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,16 @@ class Layout:
 
 @runtime_checkable
 class InUnits(Protocol):
-    """A network on fields in their units: `(sample, *given.dims, channel)` to `(sample, *wanted.dims, channel)`."""
+    """A network on fields in their units: `(sample, *given.dims, channel)` to `(sample, *wanted.dims, channel)`.
+
+    A module; `known` is what laws know of the samples, by name, and is handed to the network inside.
+    """
 
     given: Layout
     wanted: Layout
+
+    def forward(self, inputs: Tensor, known: Mapping[str, Tensor]) -> Tensor:
+        """The fields in their units."""
 
 
 def layouts(network: object) -> tuple[Layout, Layout]:

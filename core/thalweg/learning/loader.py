@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from .chunk_files import Array
 
-Context = Callable[[list[int]], "xr.Dataset"]
+Context = Callable[[list[int], Mapping[str, "Array"], Mapping[str, "Array"]], "xr.Dataset"]
+"""Of the positions of a batch and its two sides, what laws may know of it."""
 Known = Callable[["xr.Dataset"], Mapping[str, "Array"]]
 """Of the context of a batch, what laws know; computed on the thread that reads, and never differentiated."""
 
@@ -29,8 +30,6 @@ class Read:
     positions: Array
     inputs: dict[str, Array]
     truth: dict[str, Array]
-    context: xr.Dataset | None = None
-    """The inputs with their coordinates, where a law is held while learning."""
     known: Mapping[str, Array] = field(default_factory=dict)
     """What laws know of the samples."""
 
@@ -98,8 +97,8 @@ class Loader:
         self.bytes += sum(array.nbytes for side in sides for array in side.values())
         if self._context is None:
             return Read(at, *sides)
-        context = self._context(at.tolist())
-        return Read(at, *sides, context, {} if self._known is None else self._known(context))
+        known = {} if self._known is None else self._known(self._context(at.tolist(), *sides))
+        return Read(at, *sides, known)
 
 
 def _pinned(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -20,7 +20,7 @@ from .chunk_files import Array
 from .pieces import refuse_pieces
 from .ranks import Ranks
 from .state import Position, State, Weights
-from .turn import Turn
+from .turn import Turn, title
 
 log = logging.getLogger("thalweg")
 
@@ -45,8 +45,8 @@ class LoopOptions:
     ema: Mapping[str, float] = field(default_factory=dict)
     """Modules of which a running mean is kept, with its decay per step."""
     choose: Literal["best", "last"] = "best"
-    monitor: str = "loss/validate"
-    """The number of a validation by which epochs are judged."""
+    monitor: str | None = None
+    """The number of a validation by which epochs are judged; the loss of the first turn if None."""
     higher_is_better: bool = False
     patience: int | None = None
     validate_every: int = 1
@@ -93,6 +93,7 @@ class Loop:
         )  # fmt: skip
         self.turns = self.state.turns
         refuse_pieces(self.turns, accumulate=batches.accumulate)
+        self.monitor = options.monitor or title(self.turns, self.turns[0], "loss/validate")
 
     @property
     def weights(self) -> Weights:
@@ -109,9 +110,9 @@ class Loop:
     def run(self) -> Weights:
         """Learn to the end. Raises what `broken` makes of a loss that is not finite."""
         at = self.state.at
-        if at.curves and self.ranks.rank == 0:
-            # Whoever listens may not have heard it before the training was interrupted.
-            self._report(at.curves[-1], len(at.curves) - 1)
+        for epoch, numbers in enumerate(at.curves if self.ranks.rank == 0 else ()):
+            # Whoever listens now did not hear it before the training was interrupted.
+            self._report(numbers, epoch)
         if at.finished:
             return self.weights
         self._parallel = {}
@@ -148,7 +149,7 @@ class Loop:
                     turn.objective.eval()
                 validated = self._validate(self.turns, at.step)
             numbers |= validated
-            cost = self._score(validated[options.monitor])
+            cost = self._score(validated[self.monitor])
         self._end(numbers, cost, time.perf_counter() - start)
 
     def _score(self, value: float | None) -> float | None:
@@ -162,12 +163,8 @@ class Loop:
         totals = self.ranks.total(*(each for name in names for each in at.sums[name]))
         found = dict(zip(names, zip(totals[::2], totals[1::2], strict=True), strict=True))
         numbers = _means({name: found[name] for name in at.sums})
-        numbers |= {self._title(turn, "learning_rate"): turn.rate(at.step - 1) for turn in self.turns}
+        numbers |= {title(self.turns, turn, "learning_rate"): turn.rate(at.step - 1) for turn in self.turns}
         return {**numbers, **self.batches.speed()}
-
-    def _title(self, turn: Turn, name: str) -> str:
-        """The name of a curve; of several turns it begins with the turn's."""
-        return name if len(self.turns) == 1 else f"{turn.name}/{name}"
 
     def _end(self, numbers: dict[str, float], cost: float | None, seconds: float) -> None:
         """Judge an epoch by its cost, if it was validated; save, report."""
@@ -193,7 +190,7 @@ class Loop:
             log.info(
                 "%s after epoch %d of %d; epoch %d was best (%s %.4g), %s",
                 "early stopping" if end.early else "training ends",
-                end.epochs, self.options.epochs, end.best_epoch + 1, self.options.monitor, end.best, kept,
+                end.epochs, self.options.epochs, end.best_epoch + 1, self.monitor, end.best, kept,
             )  # fmt: skip
 
     def _step(self, share: Share) -> None:
@@ -245,7 +242,7 @@ class Loop:
                 value = float(term)
                 if not math.isfinite(value):
                     raise self._broken(f"the {name} turned {value}", positions, self.state.at)
-                sum_and_count = sums.setdefault(self._title(turn, f"{name}/train"), [0.0, 0])
+                sum_and_count = sums.setdefault(title(self.turns, turn, f"{name}/train"), [0.0, 0])
                 if weight:
                     sum_and_count[0] += value * len(positions)
                     sum_and_count[1] += len(positions)

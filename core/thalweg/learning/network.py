@@ -1,22 +1,26 @@
-"""The network of a learner: built, under its laws."""
+"""The module of a network: built, under its laws, filled with its weights, or frozen inside another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
-from ..components import Hold, OperatorEnforcer
+from ..components import OperatorEnforcer
+from ..components.held import Held
 from ..components.signature import Signature
 from ..errors import HandshakeError
+from .checkpoint import load_weights
 from .layout import Layout
-from .moving import Moving
+from .randomness import aside
 from .scaling import Scales
 from .tensors import Scaler
 
 if TYPE_CHECKING:
-    from .contract import NetworkLearner
+    from .contract import Network, NetworkLearner
 
 
 class Unscaled(nn.Module):
@@ -31,51 +35,109 @@ class Unscaled(nn.Module):
         self.network, self.given, self.wanted, self.scales = network, given, wanted, scales
         self._given, self._wanted = Scaler(given, scales), Scaler(wanted, scales)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, known: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
         self._given.to(inputs.device)
         self._wanted.to(inputs.device)
         return self._wanted.unscale(self.network(self._given.scale(inputs)))
 
 
 class Scaled(nn.Module):
-    """The inverse: a network in units, as one that takes and gives scaled fields."""
+    """The inverse: a network in units, as one that takes and gives scaled fields; it takes what laws know as well."""
 
     def __init__(self, network: nn.Module, given: Layout, wanted: Layout, scales: Scales) -> None:
         super().__init__()
         self.network = network
         self._given, self._wanted = Scaler(given, scales), Scaler(wanted, scales)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, known: Mapping[str, Tensor]) -> Tensor:
         self._given.to(inputs.device)
         self._wanted.to(inputs.device)
-        return self._wanted.scale(self.network(self._given.unscale(inputs)))
+        return self._wanted.scale(self.network(self._given.unscale(inputs), known))
 
 
-def network_of(
-    learner: NetworkLearner, *, given: Signature, wanted: Signature, scales: Scales, holds: Sequence[Hold]
+def built(
+    learner: NetworkLearner,
+    *,
+    given: Signature,
+    wanted: Signature,
+    scales: Scales,
+    wrappers: Mapping[str, tuple[OperatorEnforcer, Held]],
 ) -> nn.Module:
-    """What the learner builds, in its coordinates, wrapped by its operator enforcers, scaled in and out."""
+    """What the learner builds, wrapped by its operator enforcers, scaled in and out.
+
+    With `wrappers` it takes what laws know beside its inputs.
+    """
     network = learner.build(given, wanted)
-    if learner.coordinates == "moving":
-        _refuse_all_but_maps(learner, given, wanted)
-        network = Moving(network)
-    wrappers = [(hold.enforcer, law) for hold in holds for law in hold.laws if hold.site == "operator"]
     if not wrappers:
         return network
     inputs, outputs = Layout.of(given), Layout.of(wanted)
-    wrapped: nn.Module = Unscaled(network, inputs, outputs, scales)
-    for enforcer, law in wrappers:
-        assert isinstance(enforcer, OperatorEnforcer)
-        wrapped = enforcer.wrap(wrapped, law)
+    wrapped: Any = Unscaled(network, inputs, outputs, scales)
+    for prefix, (enforcer, held) in wrappers.items():
+        wrapped = enforcer.wrap(wrapped, held, prefix)
     return Scaled(wrapped, inputs, outputs, scales)
 
 
-def _refuse_all_but_maps(learner: NetworkLearner, given: Signature, wanted: Signature) -> None:
-    one, other = Layout.of(given), Layout.of(wanted)
-    maps = all(len(each.dims) == 3 and each.dims[0] == "lead" for each in (one, other)) and one.sizes[0] > 1
-    if not maps or one.sizes[1:] != other.sizes[1:] or "member" in learner.gives(given, wanted).uncertainty:
-        raise HandshakeError(
-            f"{learner.name} cannot learn in moving coordinates from {given} to {wanted}",
-            allowed="maps in time on one grid: (sample, lead, y, x), at least two inputs; no members",
-            advice="set `coordinates: fixed`",
+def filled(
+    network: Network, *, device: torch.device, wrappers: Mapping[str, tuple[OperatorEnforcer, Held]]
+) -> nn.Module:
+    """The module of a learned network, with its weights. Raises `CorruptError` for those of another architecture."""
+    with aside(0, device):
+        module = built(
+            network.learner, given=network.given, wanted=network.wanted, scales=network.scales, wrappers=wrappers
         )
+    kinds = module.state_dict()
+    weights = {
+        name: _like(torch.from_numpy(np.array(each)), kinds.get(name)) for name, each in (network.weights or {}).items()
+    }
+    load_weights(module, weights, source=f"the state of {network.title}")
+    return module
+
+
+def _like(weights: Tensor, expected: Tensor | None) -> Tensor:
+    return torch.view_as_complex(weights) if expected is not None and expected.is_complex() else weights
+
+
+class Frozen(nn.Module):
+    """A learned network inside another: it does not learn, is always in evaluation mode, and is not among the weights.
+
+    `module` is what the learner of its phase built: scaled fields in, scaled fields out. Gradients go through it.
+    """
+
+    module: nn.Module
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        # Past `nn.Module`: what is not registered is in no state, optimizer, average or checkpoint, and has no mode.
+        self.__dict__["module"] = module.requires_grad_(False).eval()
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.module(*inputs)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Frozen:
+        self.module._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+
+def frozen(network: Network) -> Frozen:
+    """A module of a network of an earlier phase, for the module that is built on it: on its device, not its weights.
+
+    Raises `HandshakeError` for a network under laws, which are not known inside another.
+    """
+    if network.holds:
+        raise HandshakeError(
+            f"the network of {network.title} is under {network.holds[0].laws[0].name}",
+            allowed="parts without a law in the network",
+            advice="leave `holds` out of the phase, or hold the law on the whole",
+        )
+    if network.weights is None or torch.get_default_device().type == "meta":
+        # At plan time shapes are all that is asked of it.
+        return Frozen(network.learner.build(network.given, network.wanted))
+    with torch.device("cpu"):
+        return Frozen(filled(network, device=torch.device("cpu"), wrappers={}))
+
+
+def parts_in(module: nn.Module) -> list[nn.Module]:
+    """The frozen networks inside a module, and those inside them."""
+    own = [each.module for each in module.modules() if isinstance(each, Frozen)]
+    return [*own, *(inner for each in own for inner in parts_in(each))]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from ..boundaries.options import option_error
 from ..boundaries.switches import refuse_switches
-from ..components import Metric
+from ..components import Loss, Metric
 from ..errors import OptionError
 from ..recipes.registry import Named
 
@@ -54,6 +54,14 @@ class TrainOptions(BaseModel):
     )
     validate_every: PositiveInt = Field(
         1, description="epochs from one validation to the next; the last epoch is validated too"
+    )
+    loss: Named[Loss] | None = Field(
+        None, description="what is minimised; the method's own loss, or else the mean squared error, if null"
+    )
+    initial: str | None = Field(
+        None,
+        description="weights to begin with: the folder of an earlier run or solver, or a file of weights (safetensors, "
+        "or torch's); new ones, drawn from the seed, if null",
     )
     judge: Named[Metric] | None = Field(
         None, description="the metric by which epochs are judged on the validation split; the loss if null"

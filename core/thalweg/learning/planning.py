@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from ..components import Demand
 from ..components.signature import Signature
 from ..errors import HandshakeError, OptionError
-from .contract import NetworkLearner
+from ..losses.mean_squared import MeanSquared
+from ..recipes.handshakes import at
+from .contract import Network, NetworkLearner
+from .initial import begin_with, weights_at
 from .layout import Layout
 from .memory import peak
 from .outline import Outline, outlined
@@ -14,6 +19,31 @@ from .pieces import is_mean_over_samples, refuse_statistics
 
 if TYPE_CHECKING:
     from .options import TrainOptions
+
+
+def planned(
+    learner: NetworkLearner, given: Signature, wanted: Signature, options: Mapping[str, Any]
+) -> tuple[NetworkLearner, Demand]:
+    """A learner that is given the networks of its phases, yet without weights, and what the phases take.
+
+    Raises `HandshakeError` for a phase that gives no network.
+    """
+    made: dict[str, Network] = {}
+    demand = Demand()
+    for phase in learner.phases(options):
+        if not isinstance(phase.learner, NetworkLearner):
+            raise HandshakeError(
+                f"the phase {phase.name!r} of {learner.name} is learned by {phase.learner.name}, which has no network",
+                allowed="phases of a TorchLearner that are TorchLearners",
+                advice="use a learner of a network for this phase",
+            )
+        own = phase.learner.with_parts({name: made[name] for name in phase.after})
+        taken = at(f"phase {phase.name}", own.demand, given, wanted, phase.options)
+        demand = Demand(max(demand.workers, taken.workers), max(demand.memory, taken.memory))
+        inner, _ = planned(own, given, wanted, phase.options)
+        gives = inner.gives(given, wanted)
+        made[phase.name] = Network(inner, given, wanted, gives, scales=dict.fromkeys(given.names, (0.0, 1.0)))
+    return learner.with_parts({**learner.parts, **made}), demand
 
 
 def demanded(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> int:
@@ -27,10 +57,13 @@ def checked(learner: NetworkLearner, given: Signature, wanted: Signature, option
     Raises `HandshakeError` for a network whose output has another shape than the estimate, `OptionError` for a batch
     that may not be cut as the options say.
     """
+    _check_loss(learner, given, wanted, options)
     outline = outlined(learner, given, wanted)
     if outline is not None:
         _check_output(learner, outline, given, wanted)
         refuse_statistics(outline.network, options)
+        if options.initial is not None:
+            at("train.initial", begin_with, outline.network, weights_at(options.initial), source=options.initial)
     _check_pieces(learner, Layout.of(wanted).shape if outline is None else outline.output[1:], options)
     return outline
 
@@ -48,12 +81,27 @@ def _check_output(learner: NetworkLearner, outline: Outline, given: Signature, w
         )
 
 
+def _check_loss(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> None:
+    """Refuse a loss that the learner would not read, or that does not fit what it gives."""
+    own = type(learner).loss is not NetworkLearner.loss or learner.own_loss
+    if own and options.loss is not None:
+        raise OptionError(
+            f"{learner.name} minimises a loss of its own, and would not read `loss: {options.loss.name}`",
+            allowed="no `loss`",
+            advice="leave `loss` out",
+            where="train.loss",
+        )
+    if not own:
+        at("train.loss", (options.loss or MeanSquared()).fits, learner.gives(given, wanted), wanted)
+
+
 def _check_pieces(learner: NetworkLearner, shape: tuple[int, ...], options: TrainOptions) -> None:
     """Refuse to cut a batch whose samples the learner compares, whether it says so or its own loss shows it."""
     pieces = options.accumulate * options.ranks
-    if learner.over == "batch":
-        # What `objective` computes is not known, and cannot be gathered over ranks.
-        own = type(learner).objective is not NetworkLearner.objective
+    own = type(learner).loss is not NetworkLearner.loss or learner.own_loss
+    if (learner if own or options.loss is None else options.loss).over == "batch":
+        # What an objective with a loss of its own computes is not known, and cannot be gathered over ranks.
+        own = learner.own_loss
         cut = options.accumulate > 1 or (own and options.ranks > 1)
         allowed = "accumulate: 1 and ranks: 1" if own else "accumulate: 1"
     else:

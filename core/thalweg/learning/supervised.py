@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..components import LossEnforcer
-from .batch import Batch
+from ..components import Fields
+from ..losses.mean_squared import MeanSquared
+from .batch import Batch, own
+from .contract import NetworkLearner
 from .feeding import Fed, Feeding
 from .job import Job
+from .knowing import Bound, under
 from .layout import Layout
-from .mean_error import mean_squared_error
 from .objective import Objective
-from .tensors import Scaler, grid_of, stacked
+from .tensors import Scaler, stacked
 
 LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -25,49 +28,68 @@ class Supervised(Objective):
     def __init__(self, network: nn.Module, job: Job, device: torch.device) -> None:
         super().__init__()
         self.network, self.learner, self._job, self._device = network, job.learner, job, device
-        self.over = job.learner.over
+        self._loss = job.options.loss or MeanSquared()
+        written = type(job.learner).loss is not NetworkLearner.loss or job.learner.own_loss
+        self.over = job.learner.over if written else self._loss.over
         self._wanted = Scaler(Layout.of(job.wanted), job.scales).to(device)
         self._feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
         self._places = self._feeding.places(dict(job.train.data.coords), device)
-        self._penalties = [
-            (hold.enforcer, law) for hold in job.holds for law in hold.laws if isinstance(hold.enforcer, LossEnforcer)
-        ]
+        self._holding = job.holding
 
     def terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """The loss."""
-        wanted = self._job.wanted
         fed, target = self.scaled(batch)
         lower = LOWER.get(self._job.options.precision)
         with torch.autocast(self._device.type, lower, enabled=lower is not None):
-            estimate, loss = self.learned_from(fed, target, step=batch.step)
-        if self._penalties:
-            assert batch.context is not None
-            by_name, grid = self._by_name(estimate), grid_of(wanted, inputs=batch.context)
-            for enforcer, law in self._penalties:
-                loss = loss + enforcer.penalty(law, by_name, batch.context, grid=grid)
+            estimate, loss = self.learned_from(fed, target, step=batch.step, rows=_shared(batch), known=batch.known)
+        for prefix, (enforcer, held) in self._holding.penalties.items():
+            loss = loss + enforcer.penalty(self._fields(estimate), held, under(prefix, batch.known))
         return {"loss": loss}
 
     def scaled(self, batch: Batch) -> tuple[Fed, Tensor]:
         """What the network is fed, and what it is compared with."""
         return self._feeding(batch.inputs, self._places), self._wanted.scale(stacked(batch.truth, self._job.wanted))
 
-    def _by_name(self, estimate: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def _fields(self, estimate: Tensor | Mapping[str, Tensor]) -> Fields:
         """The fields in their units; of a mean and a variance, the mean."""
+        layout, wanted = Layout.of(self._job.wanted), self._job.wanted
+        units = {each.name: each.units for each in wanted.fields}
         if isinstance(estimate, Mapping):
-            return estimate
-        names = Layout.of(self._job.wanted).names
-        fields = self._wanted.unscale(estimate[..., : len(names)])
-        return {name: fields[..., i] for i, name in enumerate(names)}
+            values = {name: each for name, each in estimate.items() if name in layout.names}
+            points = {name: each for name, each in estimate.items() if name not in layout.names}
+            return Fields(values, dict.fromkeys(values, ("sample", "point")), units, points)
+        fields = self._wanted.unscale(estimate[..., : len(layout.names)])
+        members = ("member",) if estimate.ndim > len(layout.dims) + 2 else ()
+        dims = ("sample", *members, *layout.dims)
+        values = {name: fields[..., i] for i, name in enumerate(layout.names)}
+        return Fields(values, dict.fromkeys(values, dims), units)
 
-    def learned_from(self, inputs: Fed, truth: Tensor, *, step: int) -> tuple[Tensor | Mapping[str, Tensor], Tensor]:
-        """Estimate and loss of scaled fields, without penalties."""
-        own = self.learner.objective(self.network, inputs, truth, step=step)
-        if own is not None:
-            return own
-        estimate = self.network(inputs)
-        filled = truth
-        if estimate.shape == truth.shape:
-            # An unknown truth is taken for what is estimated, so that it adds nothing to a loss that knows no masks.
-            filled = torch.where(torch.isnan(truth), estimate.detach().float(), truth)
-        loss = self.learner.loss(estimate, filled)
-        return estimate, mean_squared_error(estimate, truth) if loss is None else loss
+    def learned_from(
+        self,
+        inputs: Fed,
+        truth: Tensor,
+        *,
+        step: int,
+        rows: Callable[[Tensor], Tensor] = own,
+        known: Mapping[str, Tensor] | None = None,
+    ) -> tuple[Tensor | Mapping[str, Tensor], Tensor]:
+        """Estimate and loss of scaled fields, without penalties; `rows` of them on all ranks, for a loss over the
+        batch; `known` is what laws in the network know."""
+        network: Any = Bound(self.network, known or {}) if self._holding.wrappers else self.network
+
+        def loss(estimate: Tensor, truth: Tensor) -> Tensor:
+            if self.over == "batch":
+                estimate, truth = rows(estimate), rows(truth)
+            value = self.learner.loss(estimate, truth)
+            return (self._loss.value(estimate, truth) if value is None else value).mean()
+
+        found = self.learner.objective(network, inputs, truth, step=step, loss=loss)
+        if found is not None:
+            return found
+        estimate = network(inputs)
+        return estimate, loss(estimate, truth)
+
+
+def _shared(batch: Batch) -> Callable[[Tensor], Tensor]:
+    """The rows of all ranks; a rank without a share has one sample that counts for nothing, and gives none."""
+    return lambda tensor: batch.rows(tensor if batch.weight else tensor[:0])

@@ -11,6 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from ..components.signature import Signature
+from ..components.system import missing_throughout
 from ..quantities import squared
 from .layout import Layout
 
@@ -92,7 +93,7 @@ def to_dataset(
     return estimate if "sample" in wanted[layout.names[0]].dims else estimate.isel(sample=0, drop=True)
 
 
-def grid_of(wanted: Signature, *, inputs: xr.Dataset) -> xr.Dataset:
+def described(wanted: Signature, *, inputs: xr.Dataset) -> xr.Dataset:
     """The fields of an estimate over empty memory, in the dims of its tensor, with their coordinates."""
     layout = Layout.of(wanted)
     dims = ("sample", *layout.dims)
@@ -120,11 +121,8 @@ def _attributes(inputs: xr.Dataset, wanted: Signature, name: str) -> dict[str, A
 
 
 def _unmasked(array: xr.DataArray, inputs: xr.Dataset, name: str) -> xr.DataArray:
-    if name not in inputs or inputs[name].dtype.kind != "f":
-        return array
-    missing = inputs[name].variable.isnull()
-    missing = missing.all("lead") if "lead" in missing.dims else missing
-    if not set(missing.dims) <= set(array.dims) or not bool(missing.any()):
+    missing = missing_throughout(inputs, name)
+    if missing is None or not set(missing.dims) <= set(array.dims):
         return array
     # By position, not by label: the estimate has no coordinates yet.
     return array.where(~xr.DataArray(missing.data, dims=missing.dims))

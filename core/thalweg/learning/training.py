@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..components.calls import call
 from ..results.estimates import context_of
+from ..stores.files import writing
 from .batches import SampleBatches
 from .broken import broken
 from .devices import device_of
 from .feeding import Feeding
+from .initial import begin_with
 from .job import Job
 from .judging import Judge
 from .loader import Loader
 from .loop import Loop, LoopOptions, Report
-from .network import network_of
+from .network import built
+from .pieces import refuse_statistics
 from .randomness import aside, reproducible
 from .ranks import Ranks
 from .reader import reader_of
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ..samples import Samples
+    from .chunk_files import Array
 
 NETWORK = "network"
 """The module that is solved with."""
@@ -64,6 +69,9 @@ def _train(job: Job, ranks: Ranks, report: Report, device: torch.device) -> dict
 
         def make() -> nn.ModuleDict:
             modules[NETWORK] = _network(job, device)
+            for name, helper in job.learner.helpers(job.given, job.wanted).items():
+                modules[name] = helper.to(device)
+            refuse_statistics(modules, options)
             return modules
 
         judge = Judge(options.judge, job, ranks) if options.judge is not None and job.validate is not None else None
@@ -90,12 +98,17 @@ def _train(job: Job, ranks: Ranks, report: Report, device: torch.device) -> dict
 
 
 def _network(job: Job, device: torch.device) -> nn.Module:
-    made = network_of(job.learner, given=job.given, wanted=job.wanted, scales=job.scales, holds=job.holds).to(device)
+    wrappers = job.holding.wrappers
+    made = built(job.learner, given=job.given, wanted=job.wanted, scales=job.scales, wrappers=wrappers)
+    if job.initial is not None:
+        weights = {name: torch.from_numpy(np.array(each)) for name, each in job.initial.items()}
+        begin_with(made, weights, source=str(job.options.initial))
+    made = made.to(device)
     if job.options.compile:
         # After a sample went through: what a network finds once for a shape is then there, and need not be traced.
         feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
         with torch.no_grad(), aside(0, device), device:
-            made.eval()(feeding.example(job.wanted))
+            made.eval()(feeding.example(job.wanted), *_example(job, device))
         made.train().compile()
     return made
 
@@ -103,18 +116,15 @@ def _network(job: Job, device: torch.device) -> nn.Module:
 def _turns(job: Job, modules: nn.ModuleDict, device: torch.device) -> Sequence[Turn]:
     options = job.options
     steps = options.epochs * job.steps_per_epoch
-    return (
-        Turn(
-            NETWORK,
-            Supervised(modules[NETWORK], job, device),
-            learns=(NETWORK,),
-            optimizer=decayed(
-                options.optimizer, learning_rate=options.learning_rate, weight_decay=options.weight_decay
-            ),
-            rate=lambda step: options.learning_rate_at(step, steps=steps),
-            clip=options.clip,
-        ),
+    usual = Turn(
+        NETWORK,
+        Supervised(modules[NETWORK], job, device),
+        learns=(NETWORK,),
+        optimizer=decayed(options.optimizer, learning_rate=options.learning_rate, weight_decay=options.weight_decay),
+        rate=lambda step: options.learning_rate_at(step, steps=steps),
+        clip=options.clip,
     )
+    return job.learner.turns(modules, usual)
 
 
 def _loop_options(job: Job, judge: Judge | None) -> LoopOptions:
@@ -125,7 +135,7 @@ def _loop_options(job: Job, judge: Judge | None) -> LoopOptions:
         scaled=options.precision == "fp16",
         ema={NETWORK: options.ema} if options.ema else {},
         choose=options.choose,
-        monitor="loss/validate" if judge is None else judge.title,
+        monitor=None if judge is None else judge.title,
         higher_is_better=judge is not None and judge.higher_is_better,
         patience=options.patience,
         validate_every=options.validate_every,
@@ -137,21 +147,32 @@ def _loop_options(job: Job, judge: Judge | None) -> LoopOptions:
 def _reading(job: Job, samples: Samples, device: torch.device, *, batch: int) -> Iterator[Loader]:
     options = job.options
     kept = job.folder if options.keep_decoded and options.epochs > 1 else None
+    if kept is not None:
+        with writing(str(kept)):
+            kept.mkdir(parents=True, exist_ok=True)
     reader = reader_of(samples, batch=batch, threads=options.readers, folder=kept, sharing=options.ranks)
-    laws = any(hold.site == "loss" for hold in job.holds)
-    context = _Context(samples, oracle=any(hold.oracle for hold in job.holds)) if laws else None
+    context = _Context(samples, oracle=any(hold.oracle for hold in job.holds)) if job.holding else None
     try:
-        yield Loader(reader, largest=job.piece, pinned=device.type == "cuda", context=context)
+        yield Loader(reader, largest=job.piece, pinned=device.type == "cuda", context=context, known=job.holding.known)
     finally:
         reader.close()
 
 
+def _example(job: Job, device: torch.device) -> tuple[dict[str, Tensor], ...]:
+    """What laws in the network know of one sample."""
+    if not job.holding.wrappers:
+        return ()
+    inputs, truth = job.train.inputs([0]), job.train.truth([0])
+    known = job.holding.known(context_of(inputs, job.wanted, truth))
+    return ({name: torch.from_numpy(each).to(device) for name, each in known.items()},)
+
+
 class _Context:
-    """What laws may know of a batch."""
+    """What laws may know of a batch, from the arrays that were read."""
 
     def __init__(self, samples: Samples, *, oracle: bool) -> None:
         self.samples, self.oracle = samples, oracle
 
-    def __call__(self, at: list[int]) -> xr.Dataset:
-        truth = self.samples.truth(at) if self.oracle else None
-        return context_of(self.samples.inputs(at), self.samples.wanted, truth)
+    def __call__(self, at: list[int], inputs: Mapping[str, Array], truth: Mapping[str, Array]) -> xr.Dataset:
+        known = self.samples.filled(at, truth, side="truth") if self.oracle else None
+        return context_of(self.samples.filled(at, inputs, side="inputs"), self.samples.wanted, known)

@@ -42,6 +42,11 @@ class Turn:
         return step >= self.after and (step - self.after) % self.every == 0
 
 
+def title(turns: Sequence[Turn], turn: Turn, name: str) -> str:
+    """The name of a curve; where there are several turns it begins with the turn's."""
+    return name if len(turns) == 1 else f"{turn.name}/{name}"
+
+
 def decayed(
     kind: Literal["adamw", "adam"], *, learning_rate: float, weight_decay: float
 ) -> Callable[[Named], Optimizer]:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from ..components.draw import Draw
 from .batches import on_device
 from .chunk_files import Array
 from .loader import Loader
 from .order import batches
 from .randomness import aside
 from .ranks import Ranks
-from .turn import Turn
+from .turn import Turn, title
 
 Judged = Callable[[Sequence[Array]], Mapping[str, float]]
 """Scores of what would be solved with the modules as they are, from this rank's batches, over all ranks."""
@@ -43,12 +44,15 @@ class Validation:
         self._loader.reset()
         with aside(self._seed, self._device):
             for read in self._loader(share):
-                batch = on_device(read, self._device, step=step)
+                # The same in each epoch.
+                numbers = self._loader.reader.samples.numbers[read.positions]
+                draw = Draw(self._seed, tuple(map(str, numbers.tolist())))
+                batch = on_device(read, self._device, step=step, draw=draw)
                 count += len(batch.positions)
                 for turn in turns:
                     for name, term in turn.objective(batch).items():
-                        title = f"{name}/validate" if len(turns) == 1 else f"{turn.name}/{name}/validate"
-                        sums[title] = sums.get(title, 0.0) + float(term) * len(batch.positions)
+                        key = title(turns, turn, f"{name}/validate")
+                        sums[key] = sums.get(key, 0.0) + float(term) * len(batch.positions)
             scores = self._judged(share) if self._judged else {}
         names = sorted({name for each in self._ranks.gather(list(sums)) for name in each})
         *totals, samples = self._ranks.total(*(sums.get(name, 0.0) for name in names), count)

@@ -7,13 +7,14 @@ from typing import Any
 
 from ..components import Component, Hold, Law, Learner, Method, OutputEnforcer, Steered
 from ..components.calls import call
+from ..components.holding import in_order
 from ..components.signature import Field, Signature, shake
 from ..errors import HandshakeError, ThalwegError
 
 
 def shake_hands(
     method: Method,
-    holds: Sequence[Hold],
+    variants: Mapping[str, Sequence[Hold]],
     metrics: Mapping[str, Component],
     *,
     given: Signature,
@@ -26,14 +27,20 @@ def shake_hands(
     place = f"train.method.{method.name}"
     at(place, shake, given, method.needs(), giver="preprocess", taker=method.name)
     at(place, method.check, given)
-    for i, hold in enumerate(holds):
-        for law in hold.laws:
-            _law(hold, law, method, given=given, gives=gives, where=f"constrain[{i}]")
-        at(f"constrain[{i}].by.{hold.enforcer.name}", hold.enforcer.check, gives)
-        _site(hold, method, gives, where=f"constrain[{i}]")
+    for name, holds in variants.items():
+        _shake_laws(method, holds, "constrain" if list(variants) == ["held"] else f"constrain.{name}", given, gives)
     for i, (label, metric) in enumerate(metrics.items()):
         at(f"evaluate[{i}].{label}", shake, gives, metric.needs(), giver=method.name, taker=metric.name)
         at(f"evaluate[{i}].{label}", metric.check, gives)
+
+
+def _shake_laws(method: Method, holds: Sequence[Hold], place: str, given: Signature, gives: Signature, /) -> None:
+    for i, hold in enumerate(holds):
+        for law in hold.laws:
+            _law(hold, law, method, given=given, gives=gives, where=f"{place}[{i}]")
+        at(f"{place}[{i}].by.{hold.enforcer.name}", hold.enforcer.check, gives)
+        _site(hold, method, gives, where=f"{place}[{i}]")
+    _kept(holds, place)
 
 
 def _law(hold: Hold, law: Law, method: Method, *, given: Signature, gives: Signature, where: str) -> None:
@@ -56,6 +63,25 @@ def _law(hold: Hold, law: Law, method: Method, *, given: Signature, gives: Signa
     at(f"{where}.hold.{law.name}", law.check, gives)
     read = Signature(tuple(map(Field, at(f"{where}.hold.{law.name}", law.reads))))
     at(f"{where}.hold.{law.name}", shake, given, read, giver="preprocess", taker=law.name)
+
+
+def _kept(holds: Sequence[Hold], place: str) -> None:
+    """Raise `HandshakeError` for a hold that would break what an earlier exact one holds, for it cannot hold it too."""
+    earlier: list[tuple[Law, Hold]] = []
+    for hold in in_order(holds):
+        if not hold.enforcer.exact:
+            continue
+        about = {getattr(law, "variable", None) for law in hold.laws} - {None}
+        for law, before in earlier:
+            if getattr(law, "variable", None) in about and not isinstance(law, hold.enforcer.takes):
+                raise HandshakeError(
+                    f"{law.name}, held by {before.enforcer.name}, would no longer hold after {hold.enforcer.name}, "
+                    "which cannot hold it too",
+                    allowed="an enforcer that takes the laws of the one before it, about the same variable",
+                    advice="hold both laws by one enforcer, or at other sites in the other order",
+                    where=f"{place}[{list(holds).index(hold)}].by.{hold.enforcer.name}",
+                )
+        earlier += [(law, hold) for law in hold.laws]
 
 
 def _site(hold: Hold, method: Method, gives: Signature, *, where: str) -> None:

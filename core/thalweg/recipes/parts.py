@@ -45,17 +45,19 @@ def with_parts(options: Mapping[str, Any], registry: Registry, learner: Learner)
     return made
 
 
-def held_laws(recipe: Recipe, registry: Registry) -> tuple[Hold, ...]:
-    """The laws of a recipe, each with its enforcer."""
-    return holds_of(recipe.constrain, registry)
+def variants_of(recipe: Recipe, registry: Registry) -> dict[str, tuple[Hold, ...]]:
+    """The holds of a recipe by variant; those of a plain list are called `held`."""
+    if recipe.constrain:
+        return {"held": holds_of(recipe.constrain, registry)}
+    return {name: holds_of(each, registry, where=f"constrain.{name}") for name, each in recipe.variants.items() if each}
 
 
-def holds_of(constraints: Sequence[Constraint], registry: Registry) -> tuple[Hold, ...]:
+def holds_of(constraints: Sequence[Constraint], registry: Registry, *, where: str = "constrain") -> tuple[Hold, ...]:
     """Laws that share an enforcer are held together."""
     grouped: list[Hold] = []
     for i, constraint in enumerate(constraints):
-        law = cast(Law, registry.make("laws", constraint.hold, where=f"constrain[{i}].hold"))
-        enforcer = cast(Enforcer, registry.make("enforcers", constraint.by, where=f"constrain[{i}].by"))
+        law = cast(Law, registry.make("laws", constraint.hold, where=f"{where}[{i}].hold"))
+        enforcer = cast(Enforcer, registry.make("enforcers", constraint.by, where=f"{where}[{i}].by"))
         for j, hold in enumerate(grouped):
             if hold.enforcer == enforcer and hold.oracle == constraint.oracle:
                 grouped[j] = replace(hold, laws=(*hold.laws, law))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..cluster import Cluster
-from ..components import Component, Dataset, Hold, Learner, Method, Metric, Transform, WholeMetric
+from ..components import Component, Dataset, Hold, Learner, Method, Metric, Phase, Transform, WholeMetric
 from ..components.transform import divided
 from ..credentials import hidden, masked
+from ..errors import OptionError
 from ..stores.store import Store
 from .limits import human
 from .lines import beside, cut
@@ -70,10 +71,16 @@ class Plan:
     """Samples that one task of `constrain` or `evaluate` takes."""
     tested: bool = True
     """Whether there are test samples; without them a method learns, and is used to forecast."""
+    names: Mapping[type[Component], str] = field(default_factory=dict)
+    """Those of all methods that are registered."""
     source_record: str = ""
     """Digest of the dataset's options, whatever the state of its source."""
     cites: tuple[str, ...] = ()
     only: str = ""
+    variants: Mapping[str, tuple[Hold, ...]] = field(default_factory=dict)
+    """The holds of each held estimate by its name; `holds` are those of all."""
+    given: Mapping[str, Plan] = field(default_factory=dict)
+    """Of a phase, the earlier ones whose solvers it is given."""
 
     @property
     def digest(self) -> str:
@@ -90,17 +97,61 @@ class Plan:
         """Those after them, which say where samples lie."""
         return divided(self.transforms)[1]
 
+    def under(self, variant: str) -> Plan:
+        """The plan of one estimate alone: of `free` without a law."""
+        holds = self.variants.get(variant, ())
+        return replace(self, holds=holds, variants={variant: holds} if holds else {})
+
+    def estimate_mark(self, variant: str) -> str:
+        """The digest of an estimate."""
+        return self.under(variant).estimate_digest(held=variant != "free")
+
     def solver_digest(self, *, held: bool) -> str:
         """The digest of what the method learns, free or under the laws held while learning."""
         fields, method = self.steps["preprocess"].digest, self.method
+        given = {name: each.solver_digest(held=held) for name, each in {**self.given, **self.phases}.items()}
         if not isinstance(method, Learner):
             return digest("train", fields, record(method))
-        return digest("train", fields, self.places.learned, self._learning(method, held=held))
+        return digest(
+            "train", fields, self.places.learned, self._learning(method, held=held), *([given] if given else ())
+        )
 
     def learned_from(self, values: str, *, held: bool) -> str:
         """The digest of a training by the values that it learns from, wherever they come from."""
         assert isinstance(self.method, Learner)
-        return digest("learned from", values, self._learning(self.method, held=held))
+        given = {name: each.learned_from(values, held=held) for name, each in {**self.given, **self.phases}.items()}
+        return digest("learned from", values, self._learning(self.method, held=held), *([given] if given else ()))
+
+    @property
+    def phases(self) -> dict[str, Plan]:
+        """The trainings that come before that of the method, by name: each as a plan of its own."""
+        made: dict[str, Plan] = {}
+        for each in self.method.phases(self.options) if isinstance(self.method, Learner) else ():
+            holds = self.learning_holds if each.holds else ()
+            given = {name: made[name] for name in each.after}
+            learner = self._registered(each)
+            made[each.name] = replace(self, method=learner, options=each.options, holds=holds, given=given)
+        return made
+
+    def _registered(self, phase: Phase) -> Learner:
+        """The learner of a phase, under the name that it is registered by: its folder is read by that."""
+        if phase.learner.name in self.names.values():
+            return phase.learner
+        if type(phase.learner) not in self.names:
+            raise OptionError(
+                f"the phase {phase.name!r} is learned by {type(phase.learner).__name__}, which no plugin registers",
+                allowed="methods by name, so that a folder says what is in it",
+                advice=f"register the learner of {phase.name!r} with `register_methods`",
+                where="train.method",
+            )
+        made = phase.learner.model_copy()
+        made._name = self.names[type(phase.learner)]
+        return made
+
+    def solvers(self, *, held: bool) -> set[str]:
+        """The digests of all that is learned, phases included."""
+        own = {self.solver_digest(held=held)} if isinstance(self.method, Learner) else set[str]()
+        return own.union(*(each.solvers(held=held) for each in self.phases.values()))
 
     def _learning(self, method: Learner, *, held: bool) -> Any:
         """What a training is besides its data."""
@@ -117,14 +168,13 @@ class Plan:
 
     def stages(self) -> dict[str, list[str]]:
         """The digests of all that a run writes or reads, by the folders of the store."""
-        learner = isinstance(self.method, Learner)
-        solvers = {self.solver_digest(held=held) for held in (False, self.twins)} if learner else set()
+        solvers = self.solvers(held=False).union(*(self.under(each).solvers(held=True) for each in self.variants))
         return {
             "ingest": [self.steps["ingest"].digest],
             "preprocess": [self.steps["preprocess"].digest],
             "index": [self.places.digest],
             "train": sorted(solvers),
-            "estimate": sorted({self.estimate_digest(held=version == "held") for version in self.versions}),
+            "estimate": sorted(set(map(self.estimate_mark, self.versions))),
             "evaluate": [self.steps["evaluate"].digest],
         }
 
@@ -134,6 +184,14 @@ class Plan:
         def named(part: Component) -> dict[str, Any]:
             return {part.name: part.model_dump(mode="json")}
 
+        held = {
+            name: [
+                {"hold": named(law), "by": named(hold.enforcer), "oracle": hold.oracle}
+                for hold in holds
+                for law in hold.laws
+            ]
+            for name, holds in self.variants.items()
+        }
         tree = {
             **self.recipe.resolved(),
             "ingest": named(self.dataset),
@@ -142,11 +200,7 @@ class Plan:
                 "method": named(self.method),
                 **{key: named(each) if isinstance(each, Component) else each for key, each in self.options.items()},
             },
-            "constrain": [
-                {"hold": named(law), "by": named(hold.enforcer), "oracle": hold.oracle}
-                for hold in self.holds
-                for law in hold.laws
-            ],
+            "constrain": held["held"] if list(held) == ["held"] else held or [],
             "evaluate": [named(each) for each in self.metrics.values()],
             "store": self.store.root,
         }
@@ -162,12 +216,15 @@ class Plan:
         return bool(self.learning_holds)
 
     @property
+    def apart(self) -> bool:
+        """Whether the held estimate is solved by itself, and does not start from the free one."""
+        return self.twins or any(hold.site == "sampling" for hold in self.holds)
+
+    @property
     def versions(self) -> tuple[str, ...]:
-        """The estimates that are made: free, held, or both."""
-        if not self.holds:
-            return ("free",)
-        apart = self.twins or any(hold.site == "sampling" for hold in self.holds)
-        return ("held",) if self.only == "held" and apart else ("free", "held")
+        """The estimates that are made: free, each variant, or both."""
+        apart = all(self.under(each).apart for each in self.variants)
+        return tuple(self.variants) if self.only == "held" and self.variants and apart else ("free", *self.variants)
 
     def text(self) -> str:
         """What would run, to be read before it is."""

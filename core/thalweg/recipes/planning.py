@@ -26,7 +26,7 @@ from ..stores.store import Store
 from .handshakes import at
 from .leaks import notes
 from .limits import check_place, check_space, check_task
-from .parts import held_laws, labelled_metrics, train_options
+from .parts import labelled_metrics, train_options, variants_of
 from .plan import Places, Plan, Step
 from .provenance import digest, record, stage_code
 from .recipe import Recipe
@@ -53,7 +53,7 @@ def plans(
     registry = registry or Registry.installed()
     recipe = Recipe.load(path, overrides=overrides)
     if only == "free":
-        recipe = recipe.model_copy(update={"constrain": ()})
+        recipe = recipe.model_copy(update={"constrain": (), "variants": {}})
     if cluster is not None:
         recipe = recipe.model_copy(update={"cluster": cluster})
     try:
@@ -74,14 +74,28 @@ def plans_of(recipe: Recipe, registry: Registry, *, store: str | None = None, on
     each = list(recipe.each_method())
     methods = [cast(Method, registry.make("methods", one.train["method"], where="train.method")) for one in each]
     options = train_options(recipe, registry, methods)
-    holds = held_laws(recipe, registry)
+    variants = variants_of(recipe, registry)
+    holds = tuple(hold for each in variants.values() for hold in each)
     metrics = labelled_metrics(recipe, registry)
     cluster = cluster_from(recipe.cluster)
     ground = _ground(dataset, transforms, cluster=cluster, store=place)
+    names = {part: name for name, part in registry.parts("methods").items()}
     made = []
     for one, method, own in zip(each, methods, options, strict=True):
         plan = Plan(
-            one, place, cluster, dataset, transforms, method, own, holds, metrics, only=only, places=ground.places
+            one,
+            place,
+            cluster,
+            dataset,
+            transforms,
+            method,
+            own,
+            holds,
+            metrics,
+            only=only,
+            places=ground.places,
+            variants=variants,
+            names=names,
         )
         made.append(complete(plan, ground.data, first=ground.steps, source_record=ground.source_record))
     return made

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ..boundaries.documents import DEEPEST, parsed, read
 from ..boundaries.options import option_error
 from ..credentials import hidden, masked, remember, shown
-from ..errors import OptionError, RecipeError, SourceError
+from ..errors import OptionError, RecipeError, SourceError, ThalwegError
 from .registry import named
 
 _PARTS = {("ingest",), ("train", "method"), ("cluster",)}
@@ -33,6 +33,19 @@ class Constraint(BaseModel):
     oracle: bool = Field(False, description="whether the law may read the truth: a bound on what is possible")
 
 
+def _not_free(name: str) -> str:
+    if name == "free":
+        raise ValueError("`free` is the estimate without any law: call the list by another name")
+    return name
+
+
+VariantName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40), AfterValidator(_not_free)]
+"""Of a list of holds; `free` is the estimate without any."""
+
+NAMED = "constrain (named)"
+"""Where named lists are kept until they are parts; no section is called so."""
+
+
 class Recipe(BaseModel):
     """A parsed recipe; its parts are still names and options."""
 
@@ -46,7 +59,12 @@ class Recipe(BaseModel):
     ingest: Any = Field(description="the dataset, by name")
     preprocess: tuple[Any, ...] = Field((), description="transforms, by name, in order")
     train: dict[str, Any] = Field(description="`method`, one or a list, and the options of its training")
-    constrain: tuple[Constraint, ...] = Field((), description="laws, each with its enforcer, in order")
+    constrain: tuple[Constraint, ...] = Field(
+        (), description="laws, each with its enforcer, in order; or several such lists by name, each a variant"
+    )
+    variants: dict[VariantName, tuple[Constraint, ...]] = Field(
+        {}, alias=NAMED, exclude=True, description="the lists of `constrain` that have a name"
+    )
     evaluate: tuple[Any, ...] = Field((), description="metrics, by name")
     cluster: Any = Field("threads", description="where the stages run: a kind of cluster, by name")
     store: str = Field("", description="where stages are kept: a path or URL; thalweg-store if empty")
@@ -94,11 +112,11 @@ class Recipe(BaseModel):
     def parse(cls, tree: Mapping[str, Any], *, file: str = "") -> Recipe:
         """A recipe from plain data."""
         try:
-            recipe = cls.model_validate({**tree, "file": file})
+            recipe = cls.model_validate({**_apart(tree), "file": file})
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            keys = [key for key in cls.model_fields if key != "file"]
+            keys = [key for key in cls.model_fields if key not in ("file", "variants")]
             if first["type"] == "extra_forbidden" and where in tree:
                 near = difflib.get_close_matches(where, keys, n=1)
                 raise OptionError(
@@ -111,7 +129,7 @@ class Recipe(BaseModel):
                 raise OptionError(
                     f"the section {where!r} is missing", allowed=", ".join(keys), advice=f"add `{where}:`", file=file
                 ) from None
-            raise option_error(cls, error, tree, where="").at("", file=file) from None
+            raise _renamed(option_error(cls, error, _apart(tree), where="")).at("", file=file) from None
         if recipe.train.get("method", []) == []:
             raise OptionError(
                 "the section 'train' names no method",
@@ -217,3 +235,19 @@ def _inside(node: Any, key: str) -> Any:
         if isinstance(options, dict) and name not in ("method", "hold", "by"):
             return options
     return node
+
+
+def _apart(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Named lists of holds apart from a plain one, so that errors name the place in either."""
+    held = tree.get("constrain")
+    if not isinstance(held, Mapping):
+        return dict(tree)
+    return {**{key: each for key, each in tree.items() if key != "constrain"}, NAMED: held}
+
+
+def _renamed(error: ThalwegError) -> ThalwegError:
+    for part in ("given", "allowed", "advice", "where"):
+        setattr(
+            error, part, getattr(error, part).replace(NAMED, "constrain").replace("constrain, variants", "constrain")
+        )
+    return error

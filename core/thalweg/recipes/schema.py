@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from ..cluster.switch import KINDS as CLUSTERS
 from ..components import Learner
-from .recipe import Recipe
+from .recipe import NAMED, Recipe
 from .registry import KINDS, SINGULAR, Registry, described
 
 
@@ -52,6 +52,10 @@ def schema(registry: Registry) -> dict[str, Any]:
     constraint = tree["$defs"]["Constraint"]["properties"]
     constraint["hold"] |= here["laws"]
     constraint["by"] |= here["enforcers"]
+    sections["constrain"] = {
+        "description": sections["constrain"]["description"],
+        "anyOf": [{"type": "array", "items": {"$ref": "#/$defs/Constraint"}}, sections.pop(NAMED)],
+    }
     tree["$defs"] |= definitions
     heading = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "thalweg recipe"}
     return {**heading, **_without_titles(tree)}

@@ -11,7 +11,9 @@ import ast
 import hashlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -42,6 +44,7 @@ NEUTRAL = (
     "thalweg.recipes.source_code",
     "thalweg.results.figures",
     "thalweg.results.folders",
+    "thalweg.results.learning_curves",
     "thalweg.results.report",
     "thalweg.results.run",
     "thalweg.stages.work",
@@ -225,12 +228,29 @@ def source_file(name: str) -> tuple[Path, str] | None:
     return Path(spec.origin), name if spec.submodule_search_locations else name.rpartition(".")[0]
 
 
+_TURN = threading.Lock()
+
+
 @lru_cache(maxsize=1024)
 def _parsed(name: str, file: Path, package: str, modified: int, size: int) -> Module:  # noqa: ARG001
     text = file.read_bytes()
     stub = file.with_suffix(".pyi")
     lazy = b"attach_stub" in text and stub.is_file()
-    return Module(name, ast.parse(text), package, ast.parse(stub.read_bytes()) if lazy else None)
+    return Module(name, _tree(text), package, _tree(stub.read_bytes()) if lazy else None)
+
+
+def _tree(text: bytes) -> ast.Module:
+    """The syntax tree of a text.
+
+    Python 3.11 counts the depth of trees in a place that all threads share: two that build one at the same time
+    may end in a `SystemError` (github.com/python/cpython/issues/106905).  Threads here take turns, and what a thread
+    of another package disturbed is built again.
+    """
+    with _TURN:
+        for _ in range(9):
+            with suppress(SystemError):
+                return ast.parse(text)
+        return ast.parse(text)
 
 
 def _taken(place: Place, *, whole: bool) -> Place:

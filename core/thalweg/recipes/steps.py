@@ -42,7 +42,7 @@ def complete(plan: Plan, data: xr.Dataset, *, first: Mapping[str, Step], source_
     wanted, given = shown.wanted, shown.given
     _splits_are_apart(plan, data, test)
     gives = at(f"train.method.{plan.method.name}", plan.method.gives, given, wanted)
-    shake_hands(plan.method, plan.holds, plan.metrics, given=given, gives=gives)
+    shake_hands(plan.method, plan.variants, plan.metrics, given=given, gives=gives)
     if isinstance(plan.method, Learner):
         at(f"train.method.{plan.method.name}", plan.method.check_samples, Samples.of(data, "train"))
     _whole_metrics_fit(plan, _all(gives, test) + _all(wanted, test))
@@ -120,20 +120,22 @@ def _train(plan: Plan, data: xr.Dataset, *, given: Signature, wanted: Signature)
         at("train", plan.method.resolved, plan.options)
     trained, broken = known(plan.store, "train", plan.solver_digest(held=False)) if learner else (True, "")
     note = "" if learner else NOTHING
-    if plan.twins:
-        held = plan.solver_digest(held=True)
-        there, wrong = known(plan.store, "train", held)
-        broken = "; ".join(each for each in (broken if "free" in plan.versions else "", wrong) if each)
-        under = ", ".join(law.name for hold in plan.learning_holds for law in hold.laws)
-        note = f"and a twin under {under} ({held[:10]}{', cached' if there else ''})"
-        trained = there and (trained or "free" not in plan.versions)
+    twins = [view for view in map(plan.under, plan.variants) if view.twins]
+    if twins:
+        there, wrong, notes = zip(*map(_twin, twins), strict=True)
+        broken = "; ".join(each for each in (broken if "free" in plan.versions else "", *wrong) if each)
+        note = "and " + ", ".join(dict.fromkeys(notes))
+        trained = all(there) and (trained or "free" not in plan.versions)
+    if phases := plan.phases:
+        cached = sum(known(plan.store, "train", each.solver_digest(held=False))[0] for each in phases.values())
+        note = "; ".join(filter(None, [f"after {', '.join(phases)} ({cached} of {len(phases)} cached)", note]))
     counts = ", ".join(f"{len(Samples.of(data, split))} {split}" for split in SPLITS)
     demand = Demand()
     if isinstance(plan.method, Learner) and not trained:
         demand = demand_of(plan.method, plan.options, plan.cluster, given=given, wanted=wanted)
     return Step(
         "train",
-        plan.solver_digest(held=plan.twins and "free" not in plan.versions),
+        plan.under(plan.versions[0]).solver_digest(held=True),
         f"{plan.method.name} on {counts} samples",
         tasks=demand.workers if demand.memory else 0,
         peak=demand.memory,
@@ -143,13 +145,26 @@ def _train(plan: Plan, data: xr.Dataset, *, given: Signature, wanted: Signature)
     )
 
 
+def _twin(view: Plan) -> tuple[bool, str, str]:
+    """Whether the solver of a variant is there, what is wrong with it, and what to say of it."""
+    held = view.solver_digest(held=True)
+    there, wrong = known(view.store, "train", held)
+    under = ", ".join(law.name for hold in view.learning_holds for law in hold.laws)
+    return there, wrong, f"a twin under {under} ({held[:10]}{', cached' if there else ''})"
+
+
 def _constrain(plan: Plan, gives: Signature, test: Samples, *, peak: int) -> Step:
-    marks = [plan.estimate_digest(held=version == "held") for version in plan.versions]
+    marks = [plan.estimate_mark(version) for version in plan.versions]
     there, broken = known(plan.store, "estimate", *marks)
-    laws = "; ".join(f"{'+'.join(law.name for law in h.laws)} by {h.enforcer.name} ({h.site})" for h in plan.holds)
+    laws = "; ".join(
+        f"{'' if len(plan.variants) == 1 else f'{name}: '}{'+'.join(law.name for law in h.laws)} by {h.enforcer.name} "
+        f"({h.site})"
+        for name, holds in plan.variants.items()
+        for h in holds
+    )
     return Step(
         "constrain",
-        plan.estimate_digest(held=bool(plan.holds)),
+        marks[-1] if len(plan.variants) < 2 else digest(*marks),
         str(gives),
         len(plan.versions) * replace(gives, sizes={**gives.sizes, **stored(test, batch=plan.batch)}).nbytes(),
         -(-len(test) // plan.batch),

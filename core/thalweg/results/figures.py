@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STYLE = {"free": {"color": "#777777", "linestyle": "--"}, "held": {"color": "#0b5fa5", "linestyle": "-"}}
+"""Of variants; others have the colours of the figures' cycle."""
 
 
 def draw(
@@ -54,7 +55,7 @@ def by_lead(records: Sequence[Record]) -> Figure | None:
     axes = _panels(figure, rows, columns, left=0.7, right=0.15, bottom=0.6, top=0.35, gap=(0.7, 0.85)).ravel()
     for axis, (metric, versions) in zip(axes, shown.items(), strict=False):
         for version, curve in versions.items():
-            axis.plot(list(curve), list(curve.values()), label=version, marker=".", **STYLE[version])
+            axis.plot(list(curve), list(curve.values()), label=version, marker=".", **STYLE.get(version, {}))
         axis.set(title=metric, xlabel="lead (steps)")
         axis.grid(alpha=0.3)
     axes[0].legend(frameon=False)

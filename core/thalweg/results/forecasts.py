@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -78,7 +78,7 @@ def remember(plan: Plan, folder: Path, prepared: Prepared, registry: Registry, s
         "name": plan.recipe.name,
         "solvers": {variant: url.removeprefix(f"{root}/") for variant, url in solvers.items()},
         "dataset": hidden(tree["ingest"]),
-        "holds": tree["constrain"],
+        "holds": tree["constrain"] if isinstance(tree["constrain"], dict) else {"held": tree["constrain"]},
     }
     write_sealed(str(folder / FILE), said)
     publish(str(folder), plan.store, [FILE])
@@ -92,7 +92,8 @@ class Forecasting:
     folder: str
     solvers: Mapping[str, str]
     dataset: Mapping[str, Any]
-    holds: tuple[Mapping[str, Any], ...]
+    holds: Mapping[str, Sequence[Mapping[str, Any]]]
+    """By variant, as a recipe has them."""
 
     @classmethod
     def of(cls, name: str, store: Store) -> Forecasting:
@@ -115,15 +116,22 @@ class Forecasting:
             v: url if "://" in url or url.startswith("/") else f"{store.root}/{url}"
             for v, url in one["solvers"].items()
         }
-        return cls(one["name"], f"{folder}/{each}", solvers, one["dataset"], tuple(one["holds"]))
+        holds = one["holds"] if isinstance(one["holds"], Mapping) else {"held": one["holds"]}
+        return cls(one["name"], f"{folder}/{each}", solvers, one["dataset"], holds)
 
     def solved(self, registry: Registry, *, held: bool) -> Solved:
         """The solver, of the training under laws if there is one and it is asked for."""
-        return load(self.solvers["held" if held and "held" in self.solvers else next(iter(self.solvers))], registry)
+        known = self.solvers.get(self._variant if held else "free", next(iter(self.solvers.values())))
+        return load(known, registry)
+
+    @property
+    def _variant(self) -> str:
+        """The one that is forecast: the first."""
+        return next(iter(self.holds), "free")
 
     def laws(self, registry: Registry) -> tuple[Hold, ...]:
-        """The laws of the run."""
-        return holds_of([Constraint(**each) for each in self.holds], registry)
+        """The laws of the run's first variant."""
+        return holds_of([Constraint(**each) for each in self.holds.get(self._variant, ())], registry)
 
     def source(self, registry: Registry, *, file: str | None = None) -> xr.Dataset:
         """The run's source as it is now, or another file read in the same way. Raises `SourceError`."""

@@ -146,6 +146,12 @@ def table(records: Iterable[Record]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
+def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The variants of a table, in order."""
+    found = list(dict.fromkeys(each for row in rows for each in row["count"]))
+    return ["free", "held"] if set(found) <= {"free", "held"} else found
+
+
 def without_value(records: Iterable[Record]) -> list[str]:
     """What to say of scores over all leads that some lead has no value in: they are of the other leads."""
     values: dict[tuple[str, str, str], dict[int | None, float]] = {}
@@ -193,16 +199,24 @@ def markdown(run: Run, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = ["| metric | free | held | units | count | coverage |", "|---|---:|---:|---|---:|---:|"]
+    shown = columns(rows)
+    lines = [f"| metric | {' | '.join(shown)} | units | count | coverage |"]
+    lines.append(f"|---|{'---:|' * len(shown)}---|---:|---:|")
     for row in rows:
         beside = f"{counted(row['count'].values())} | {covered(row['coverage'].values())}"
-        lines.append(f"| {row['metric']} | {cell(row['free'])} | {cell(row['held'])} | {row['units']} | {beside} |")
+        values = " | ".join(cell(row.get(each)) for each in shown)
+        lines.append(f"| {row['metric']} | {values} | {row['units']} | {beside} |")
     return lines
 
 
 def card(plan: Plan, rows: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> str:
     """A run's or a fitted solver's card."""
-    laws = [f"* {'+'.join(law.name for law in h.laws)} by {h.enforcer.name} at the {h.site} site" for h in plan.holds]
+    laws = [
+        f"* {'' if name == 'held' else f'{name}: '}{'+'.join(law.name for law in h.laws)} by {h.enforcer.name} "
+        f"at the {h.site} site"
+        for name, holds in plan.variants.items()
+        for h in holds
+    ]
     learned = f"{plan.method.name}, {'learned' if isinstance(plan.method, Learner) else 'solved'}"
     lines = [f"# {plan.recipe.name}", "", f"Data: {plan.dataset.name}. Method: {learned}.", ""]
     lines += [*laws, ""] if laws else []

@@ -116,16 +116,18 @@ def add(parts: Sequence[Tally]) -> dict[str, Totals]:
 
 def finish(metric: Metric, totals: Tally) -> Score:
     """The score of a metric from the totals of all its chunks."""
-    each_lead, pooled = (
-        {name: each.over(*dims).mean() for name, each in totals.items()} for dims in (("sample",), ("sample", "lead"))
-    )
+    leads = {name: each.over("sample") for name, each in totals.items()}
+    each_lead = {name: each.mean() for name, each in leads.items()}
     by_lead = metric.value(each_lead)
+    more = metric.beside(each_lead)
+    pooled = {}
+    if more or metric.overall != "mean":
+        pooled = {name: each.over("sample", "lead").mean() for name, each in totals.items()}
     overall = _over_leads(by_lead) if metric.overall == "mean" else metric.value(pooled)
-    first = next(iter(totals.values()))
-    whole_numbers = first.count.dtype.kind in "iub"
-    counts = (first.over("sample").count, first.over("sample", "lead").count) if whole_numbers else None
-    whole = metric.beside(pooled)
-    beside = {name: Score(each, whole[name], counts=counts) for name, each in metric.beside(each_lead).items()}
+    counted = next(iter(leads.values()))
+    counts = (counted.count, counted.over("lead").count) if counted.count.dtype.kind in "iub" else None
+    whole = metric.beside(pooled) if more else {}
+    beside = {name: Score(each, whole[name], counts=counts) for name, each in more.items()}
     return Score(by_lead, overall, beside, counts)
 
 

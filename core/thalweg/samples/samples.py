@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,11 @@ class Samples:
     def truth(self, at: slice | Sequence[int]) -> xr.Dataset:
         """Truth of the samples at these positions, in memory."""
         return self._read(at, "truth")
+
+    def filled(self, at: Sequence[int], arrays: Mapping[str, Any], *, side: Side) -> xr.Dataset:
+        """One side of the samples at these positions, of arrays that were read already; reads only coordinates."""
+        found = Batch.of(self.data, self.index, self._numbers(at), side=side).dataset(read=False)
+        return found.assign({name: found[name].copy(data=each) for name, each in arrays.items() if name in found})
 
     def coordinates(self, side: Side) -> dict[str, xr.DataArray]:
         """The coordinates that all these samples have along `sample`; reads no field."""

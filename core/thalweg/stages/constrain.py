@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from ..components import Hold, Method, OutputEnforcer, Steered
 from ..components.calls import call
-from ..components.held import Held
+from ..components.holding import handed_on
 from ..components.signature import Signature
+from ..components.steering import Steering
+from ..recipes.plan import Plan
 from ..recipes.registry import Registry
 from ..results.estimates import checked, context_of, estimate_at, with_owners
 from ..results.run import Stage
@@ -32,7 +34,7 @@ def run(work: Work) -> Stage:
         return Stage("constrain", "", plan.steps["constrain"].digest, reused=False)
     there, spent = {}, {}
     for variant in plan.versions:
-        committed, there[variant] = _estimated(work, held=variant == "held")
+        committed, there[variant] = _estimated(work, plan.under(variant), variant)
         work.made.estimates[variant], spent[variant] = committed, committed.numbers["seconds"]
     numbers = {f"{variant}/cost/seconds/estimate": value for variant, value in spent.items()}
     numbers["cost/seconds/constrain"] = sum(spent.values())
@@ -40,11 +42,11 @@ def run(work: Work) -> Stage:
     return Stage("constrain", last.url(), plan.steps["constrain"].digest, all(there.values()), numbers)
 
 
-def _estimated(work: Work, *, held: bool) -> tuple[Committed, bool]:
-    plan, made = work.plan, work.made
-    steered = any(hold.site == "sampling" for hold in plan.holds)
-    again = not held or plan.twins or steered
-    solver = made.solvers.get("held" if held and plan.twins else "free")
+def _estimated(work: Work, plan: Plan, variant: str) -> tuple[Committed, bool]:
+    """The estimate of a plan for one variant."""
+    made, held = work.made, variant != "free"
+    again = not held or plan.apart
+    solver = made.solvers.get(variant if plan.twins else "free")
 
     def make(attempt: Attempt) -> dict[str, float]:
         samples = made.prepared.samples("test")
@@ -62,7 +64,7 @@ def _estimated(work: Work, *, held: bool) -> tuple[Committed, bool]:
         )
         done = attempt.marks()
         todo = [i for i in range(-(-len(samples) // plan.batch)) if f"batch-{i}" not in done]
-        label = f"constrain {'held' if held else 'free'}"
+        label = f"constrain {variant}"
         if 0 in todo:
             # The first batch also lays out the store for the others.
             work.workers.map(task, [0], label=label)
@@ -96,25 +98,36 @@ class Estimating:
             inputs = samples.inputs(at)
         sizes = samples.sizes(at)
         wanted, gives = (_of_batch(each, sizes) for each in (self.wanted, self.gives))
-        estimate = self._free(inputs, wanted, gives, at)
-        for hold in self.holds:
+        truth = samples.truth(at) if any(hold.oracle for hold in self.holds) else None
+        estimate = self._free(inputs, wanted, gives, at, truth)
+        for hold, held in handed_on(self.holds, samples.grid):
             if isinstance(hold.enforcer, OutputEnforcer):
-                context = context_of(inputs, wanted, samples.truth(at) if hold.oracle else None)
-                held = Held(hold.laws, samples.grid, oracle=hold.oracle)
+                context = context_of(inputs, wanted, truth if hold.oracle else None)
                 found = call(hold.enforcer, hold.enforcer.hold, estimate, held, context)
                 estimate = checked(found, gives, by=hold.enforcer.name, strict=False)
         Writer(f"{self.folder}/data", samples, self.batch).put(estimate, number)
         mark(self.folder, f"batch-{number}")
 
-    def _free(self, inputs: xr.Dataset, wanted: Signature, gives: Signature, at: slice, /) -> xr.Dataset:
+    def _free(
+        self, inputs: xr.Dataset, wanted: Signature, gives: Signature, at: slice, truth: xr.Dataset | None, /
+    ) -> xr.Dataset:
         if self.free:
             return estimate_at(self.free, at)
         solver = solver_of(self.method, self.solver, registry=self.registry)
-        steering = tuple(hold for hold in self.holds if hold.site == "sampling")
-        if steering:
+        given = inputs
+        if any(hold.oracle and hold.site == "operator" for hold in self.holds):
+            # A law in the network that looks at the truth finds it among what is known.
+            given = context_of(inputs, wanted, truth)
+        if any(hold.site == "sampling" for hold in self.holds):
             assert isinstance(solver, Steered)
-            solver = call(solver, solver.steered, steering, name=self.method.name)
-        estimate = call(solver, solver.solve, inputs, wanted, name=self.method.name)
+            steering = Steering(
+                self.holds,
+                self.prepared.samples("test").grid,
+                lambda hold: context_of(inputs, wanted, truth if hold.oracle else None),
+            )
+            estimate = call(solver, solver.sample, given, wanted, steering, name=self.method.name)
+        else:
+            estimate = call(solver, solver.solve, given, wanted, name=self.method.name)
         return with_owners(checked(estimate, gives, by=self.method.name), inputs)
 
 

@@ -167,9 +167,13 @@ def _same_place(estimate: xr.Dataset, truth: xr.Dataset, version: str) -> None:
 
 
 def laws(holds: Sequence[Hold]) -> Iterator[tuple[str, Any, bool]]:
-    """Every law that is held, with a label of its own."""
+    """Every law that is held, once, with a label of its own."""
     seen: dict[str, int] = {}
+    found: list[tuple[Any, bool]] = []
     for hold in holds:
         for law in hold.laws:
+            if any(type(law) is type(each) and law == each for each, _ in found):
+                continue
+            found.append((law, hold.oracle))
             seen[law.name] = seen.get(law.name, 0) + 1
             yield (law.name if seen[law.name] == 1 else f"{law.name}-{seen[law.name]}"), law, hold.oracle

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -14,10 +14,12 @@ from ..components import Fitted, Learner, Training
 from ..components.calls import call
 from ..errors import CorruptError
 from ..recipes.plan import Plan
-from ..results import report
+from ..results import learning_curves, report
+from ..results.folders import publish
 from ..results.forecasts import remember, stand_alone
+from ..results.learning_curves import CURVES
 from ..results.run import Stage
-from ..results.solver import CARD, FITTED, write_fitted
+from ..results.solver import CARD, of_solver, read_fitted, write_fitted
 from ..samples.values import values_of
 from ..stores.attempt import Attempt
 from ..stores.committed import Committed
@@ -25,6 +27,9 @@ from ..stores.files import write_bytes
 from .work import Work
 
 log = logging.getLogger("thalweg")
+
+Told = Callable[[Mapping[str, float], int], None]
+"""`told(numbers, epoch)`: a learning curve."""
 
 
 def run(work: Work) -> Stage:
@@ -34,10 +39,18 @@ def run(work: Work) -> Stage:
     if not isinstance(plan.method, Learner):
         remember(plan, Path(work.run.folder), work.made.prepared, work.registry, {})
         return Stage("train", "", digest, reused=False, numbers={})
-    variants = plan.versions if plan.twins else ("free",)
+    twins = [each for each in plan.variants if plan.under(each).twins]
+    free = "free" in plan.versions or len(twins) < len(plan.variants)
+    variants = [*(["free"] if free else []), *twins]
     there = {}
     for variant in variants:
-        work.made.solvers[variant], there[variant] = _learned(work, held=variant == "held")
+        told = partial(work.told, "train" if variant == "free" else f"train-{variant}")
+        view = plan.under(variant)
+        work.made.solvers[variant], there[variant] = _learned(work, view, held=view.twins, told=told)
+    files: dict[str, str] = {}
+    for variant in variants:
+        files |= learning_curves.show(work.made.solvers[variant], work.run.folder, variant=variant)
+    publish(work.run.folder, plan.store, list(files))
     urls = {variant: work.made.solvers[variant].url() for variant in variants}
     remember(plan, Path(work.run.folder), work.made.prepared, work.registry, urls)
     numbers = {
@@ -45,15 +58,18 @@ def run(work: Work) -> Stage:
         for variant in variants
         for key, value in _numbers(work.made.solvers[variant]).items()
     }
-    return Stage("train", work.made.solvers[variants[0]].url(), digest, all(there.values()), numbers)
+    return Stage("train", work.made.solvers[variants[0]].url(), digest, all(there.values()), numbers, files=files)
 
 
 def _numbers(committed: Committed) -> dict[str, float]:
     return {**committed.numbers, "cost/seconds/train": committed.numbers["seconds"]}
 
 
-def _learned(work: Work, *, held: bool) -> tuple[Committed, bool]:
-    plan = work.plan
+def _learned(work: Work, plan: Plan, *, held: bool, told: Told) -> tuple[Committed, bool]:
+    """What the method of a plan learns, and whether it was there; its phases are committed before it.
+
+    Where it is there, its phases are not asked for: what it needs of them is in its folder.
+    """
     method = cast("Learner", plan.method)
 
     @cache
@@ -70,6 +86,12 @@ def _learned(work: Work, *, held: bool) -> tuple[Committed, bool]:
             )
             return known.numbers
         train, validate = prepared.samples("train"), prepared.samples("validate")
+        curves: dict[int, Mapping[str, float]] = {}
+
+        def report_of(numbers: Mapping[str, float], epoch: int) -> None:
+            curves[epoch] = dict(numbers)
+            told(numbers, epoch)
+
         with local_folder(attempt) as folder:
             training = Training(
                 train,
@@ -77,17 +99,34 @@ def _learned(work: Work, *, held: bool) -> tuple[Committed, bool]:
                 train.wanted,
                 dict(plan.options),
                 folder,
-                lambda numbers, step: work.told("train-held" if held else "train", numbers, step),
+                report_of,
                 work.workers,
                 plan.learning_holds if held else (),
                 work.registry,
+                _parts(work, plan, held=held, told=told),
             )
             solver: Fitted = call(method, method.fit, training)
-        write_fitted(attempt.url(), solver, card=report.card(plan, ()))
+        write_fitted(attempt.url(), solver, card=report.card(plan, ()), registry=work.registry)
+        if curves:
+            write_bytes(attempt.url(f"data/{CURVES}"), learning_curves.table(curves))
         stand_alone(attempt.url(), plan, prepared, work.registry)
         return {}
 
     return work.commit("train", plan.solver_digest(held=held), make, options=learned_from)
+
+
+def _parts(work: Work, plan: Plan, *, held: bool, told: Told) -> dict[str, Fitted]:
+    """What the phases of a plan learned, and those that it is given as a phase itself; each is a committed stage."""
+    parts: dict[str, Fitted] = {}
+    for name, each in {**plan.given, **plan.phases}.items():
+
+        def titled(numbers: Mapping[str, float], step: int, name: str = name) -> None:
+            told({f"{key}/{name}": value for key, value in numbers.items()}, step)
+
+        committed, _ = _learned(work, each, held=held, told=titled)
+        kind = cast("Learner", each.method).fitted
+        parts[name] = read_fitted(kind, committed.url(), registry=work.registry)
+    return parts
 
 
 def _copied(plan: Plan, learned_from: str, attempt: Attempt) -> Committed | None:
@@ -96,7 +135,9 @@ def _copied(plan: Plan, learned_from: str, attempt: Attempt) -> Committed | None
         # What no run needs may be removed while it is read: then it is learned here.
         with suppress(CorruptError):
             each.check()
-            contents = {name: each.content(f"data/{name}") for name in FITTED if name != CARD}
+            there = [file.removeprefix("data/") for file in each.files()]
+            names = [name for name in there if name == CURVES or of_solver(name)]
+            contents = {name: each.content(f"data/{name}") for name in names}
             for name, content in contents.items():
                 write_bytes(attempt.url(f"data/{name}"), content)
             write_bytes(attempt.url(f"data/{CARD}"), report.card(plan, ()).encode())

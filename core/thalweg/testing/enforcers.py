@@ -9,7 +9,17 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
-from ..components import Enforcer, Law, LinearLaw, OperatorEnforcer, OutputEnforcer, Rows
+from ..components import (
+    Enforcer,
+    FaceLaw,
+    Law,
+    Line,
+    LinearLaw,
+    OperatorEnforcer,
+    OutputEnforcer,
+    Rows,
+    SamplingEnforcer,
+)
 from ..components.held import Held
 from ..components.rows import applied
 from ..components.signature import Signature
@@ -54,6 +64,17 @@ class _ShareRows(Rows):
 
         assert isinstance(region, dict)
         return csr_array(self._weights[tuple(region[dim] for dim in self.dims)].reshape(1, -1))
+
+
+class Edge(FaceLaw):
+    """The first values along a dim stay what they were at the last input step."""
+
+    def lines(self, grid: xr.Dataset) -> tuple[Line, ...]:  # noqa: ARG002
+        return (Line("left", (1.0,)),)
+
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+        last = context[self.variable].sel(lead=0, drop=True)
+        return applied(self.rows(grid), last).reset_coords(drop=True).assign_attrs(last.attrs)
 
 
 @dataclass
@@ -193,20 +214,25 @@ CHECKS: tuple[Check, ...] = (
 
 
 def laws_for(enforcer: Enforcer, offered: tuple[Law, ...] = ()) -> tuple[Law, ...]:
-    """Those of `offered` that it takes; else two laws of the kit, if it takes linear ones."""
+    """Those of `offered` that it takes; else two laws of the kit, if it takes linear ones, or one of a face."""
     taken = tuple(law for law in offered if isinstance(law, enforcer.takes))
-    own = Share(), Share(part=0.5)
-    return taken or tuple(law for law in own if isinstance(law, enforcer.takes))
+    shares: tuple[Law, ...] = (Share(), Share(part=0.5))
+    own = tuple(law for law in shares if isinstance(law, enforcer.takes))
+    return taken or own or ((edge,) if isinstance(edge := Edge(variable="field", dim="x"), enforcer.takes) else ())
 
 
 def check_enforcer(
-    enforcer: OutputEnforcer | OperatorEnforcer, laws: tuple[Law, ...] = (), *, data: xr.Dataset | None = None
+    enforcer: OutputEnforcer | OperatorEnforcer | SamplingEnforcer,
+    laws: tuple[Law, ...] = (),
+    *,
+    data: xr.Dataset | None = None,
 ) -> None:
     """All that an enforcer keeps, tried with `laws` on `data`, which was cut into samples with a test split.
 
-    One of the `operator` site is tried with each law by itself, on a network of the kit.
+    One of the `operator` site is tried with each law by itself, on a network of the kit; one of the `sampling` site on
+    a sampler of the kit.
     """
-    from . import operators
+    from . import operators, samplers
 
     check_component(enforcer)
     laws = laws or laws_for(enforcer)
@@ -215,10 +241,15 @@ def check_enforcer(
         raise AssertionError(f"the kit has no law of kind {kinds} for it; give `laws`")
     if data is None:
         fields = [field for law in laws for field in law.needs().fields]
-        data = windowed(series(Signature(tuple({field.name: field for field in fields}.values()))))
+        sizes = samplers.SIZES if isinstance(enforcer, SamplingEnforcer) else {}
+        data = windowed(series(Signature(tuple({field.name: field for field in fields}.values()))), **sizes)
     if isinstance(enforcer, OperatorEnforcer):
         for each, law in product(operators.CHECKS, laws):
             each(operators.Case(enforcer, law, data))
+        return
+    if isinstance(enforcer, SamplingEnforcer):
+        for each in samplers.CHECKS:
+            each(samplers.Case(enforcer, laws, data))
         return
     for each in CHECKS:
         each(Case(enforcer, laws, data))

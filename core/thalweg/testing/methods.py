@@ -17,6 +17,7 @@ from ..components.signature import Signature
 from ..quantities.units import same_units
 from ..recipes.registry import Registry
 from ..results.estimates import checked, with_owners
+from ..results.phases import fitted
 from ..results.solver import read_fitted, write_fitted
 from ..samples import Samples
 from ..samples.elements import joined, owners, taken
@@ -99,7 +100,8 @@ def _learn(learner: Learner, data: xr.Dataset, registry: Registry, **more: Any) 
     train = Samples.of(data, "train")
     options = {name: value for name, value in {**QUICK, **more}.items() if name in learner.trains_on}
     with tempfile.TemporaryDirectory() as folder, cluster_from({"threads": {"threads": 1}}).open() as workers:
-        return learner.fit(
+        return fitted(
+            learner,
             Training(
                 train=train,
                 validate=None,
@@ -109,7 +111,7 @@ def _learn(learner: Learner, data: xr.Dataset, registry: Registry, **more: Any) 
                 report=lambda numbers, step: None,  # noqa: ARG005
                 workers=workers,
                 registry=registry,
-            )
+            ),
         )
 
 
@@ -194,7 +196,7 @@ def comes_back_from_its_folder(case: Case) -> None:
     if not isinstance(case.solver, Fitted):
         return
     with tempfile.TemporaryDirectory() as folder:
-        write_fitted(folder, case.solver, card="")
+        write_fitted(folder, case.solver, card="", registry=case.registry)
         again = read_fitted(type(case.solver), folder, registry=case.registry)
     found = difference(again.solve(case.inputs.copy(deep=True), case.wanted), case.estimate())
     ensure(not found, f"read back, {found}; keep arrays in `state` and options in fields")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from ..components import Law, OperatorEnforcer
+from ..components.held import Held
 from ..results.estimates import context_of
 from ..samples import Samples
 from .candidates import broken, obeyed
@@ -18,7 +19,7 @@ from .scenes import BATCH
 from .small_network import small_network
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 SEEDS = (0, 1, 2)
 """Of weights and inputs."""
@@ -49,21 +50,32 @@ class Case:
         }
         return found.assign(made)
 
-    def network(self, seed: int) -> nn.Module:
-        """Under the law."""
-        return self.enforcer.wrap(self.bare(seed), self.law)
+    @cached_property
+    def held(self) -> Held:
+        return Held((self.law,), self.samples.grid, oracle=self.law.oracle)
 
-    def bare(self, seed: int, *, stretch: tuple[float, float] | None = None) -> nn.Module:
+    def network(self, seed: int) -> Any:
+        """Under the law."""
+        return self.enforcer.wrap(self.bare(seed), self.held, "0")
+
+    def known(self, seed: int) -> dict[str, Tensor]:
+        """What the enforcer knows of the samples."""
+        import torch
+
+        found = self.enforcer.known(self.held, self.context(seed))
+        return {f"0/{name}": torch.from_numpy(np.ascontiguousarray(each)) for name, each in found.items()}
+
+    def bare(self, seed: int, *, stretch: tuple[float, float] | None = None) -> Any:
         """A network whose output, stretched and shifted if need be, breaks the law."""
         import torch
 
         from ..learning import Layout
 
-        made = small_network(Layout.of(self.samples.given), Layout.of(self.samples.wanted), seed=seed)
+        made: Any = small_network(Layout.of(self.samples.given), Layout.of(self.samples.wanted), seed=seed)
         scale, shift = self.stretch if stretch is None else stretch
         with torch.no_grad():
-            made.out.weight.mul_(scale)  # type: ignore[operator, union-attr]
-            made.out.bias.mul_(scale).add_(shift)  # type: ignore[operator, union-attr]
+            made.out.weight.mul_(scale)
+            made.out.bias.mul_(scale).add_(shift)
         return made
 
     @cached_property
@@ -90,13 +102,13 @@ class Case:
     def estimate(self, seed: int) -> xr.Dataset:
         return self.output(self.network(seed), seed)
 
-    def output(self, network: nn.Module, seed: int) -> xr.Dataset:
+    def output(self, network: Any, seed: int) -> xr.Dataset:
         import torch
 
         from ..learning import to_dataset
 
         with torch.no_grad():
-            output = network(self.tensor(seed))
+            output = network(self.tensor(seed), self.known(seed))
         return to_dataset(output, wanted=self.samples.wanted, inputs=self.inputs(seed))
 
 
@@ -114,22 +126,27 @@ def layouts_are_kept(case: Case) -> None:
     given, wanted = layouts(network)
     ensure(given == Layout.of(case.samples.given), f"the network it gives takes {given}")
     ensure(wanted == Layout.of(case.samples.wanted), f"the network it gives says that it gives {wanted}")
-    output, shape = network(case.tensor(SEEDS[0])), (BATCH.stop, *wanted.shape)
+    output, shape = network(case.tensor(SEEDS[0]), case.known(SEEDS[0])), (BATCH.stop, *wanted.shape)
     ensure(tuple(output.shape) == shape, f"the output has shape {tuple(output.shape)}, not {shape}")
 
 
 def inputs_are_left_alone(case: Case) -> None:
     tensor = case.tensor(SEEDS[0])
-    case.network(SEEDS[0])(tensor)
+    case.network(SEEDS[0])(tensor, case.known(SEEDS[0]))
     ensure(bool((tensor == case.tensor(SEEDS[0])).all()), "the network it gives changes its inputs; copy them")
 
 
 def samples_do_not_see_one_another(case: Case) -> None:
     import torch
 
-    network, tensor = case.network(SEEDS[0]).eval(), case.tensor(SEEDS[0])
+    network, tensor, known = case.network(SEEDS[0]).eval(), case.tensor(SEEDS[0]), case.known(SEEDS[0])
+
+    def own(number: int) -> dict[str, Tensor]:
+        return {name: each if len(each) == 1 else each[number : number + 1] for name, each in known.items()}
+
     with torch.no_grad():
-        together, apart = network(tensor.clone()), torch.cat([network(each[None].clone()) for each in tensor])
+        together = network(tensor.clone(), known)
+        apart = torch.cat([network(each[None].clone(), own(number)) for number, each in enumerate(tensor)])
     gap, largest = float((together - apart).abs().max()), float(apart.abs().max())
     ensure(gap <= 1e-4 * largest, f"solved one by one, the output differs by {gap:.3g} of {largest:.3g}")
 
@@ -138,10 +155,10 @@ def weights_can_be_learned(case: Case) -> None:
     """Down the gradient, a squared error falls."""
     import torch
 
-    network, tensor = case.network(SEEDS[0]), case.tensor(SEEDS[0])
-    aim = torch.rand(network(tensor).shape, generator=torch.Generator().manual_seed(1))
+    network, tensor, known = case.network(SEEDS[0]), case.tensor(SEEDS[0]), case.known(SEEDS[0])
+    aim = torch.rand(network(tensor, known).shape, generator=torch.Generator().manual_seed(1))
     weights = [each for each in network.parameters() if each.requires_grad]
-    error = (network(tensor) - aim).square().mean()
+    error = (network(tensor, known) - aim).square().mean()
     found = torch.autograd.grad(error, weights, allow_unused=True) if error.requires_grad else ()
     before = float(error.detach())
     gradients = [torch.zeros(()) if each is None else each for each in found]
@@ -151,8 +168,15 @@ def weights_can_be_learned(case: Case) -> None:
     with torch.no_grad():
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.sub_(gradient, alpha=1e-3 * before / norm)
-        after = float((network(tensor) - aim).square().mean())
+        after = float((network(tensor, known) - aim).square().mean())
     ensure(after < before, f"a step down the gradient goes from {before:.6g} to {after:.6g}")
+
+
+def weights_are_those_of_the_network(case: Case) -> None:
+    """A network that was learned on one grid, or without the law, is read into one under the law."""
+    bare, held = case.bare(SEEDS[0]).state_dict(), case.network(SEEDS[0]).state_dict()
+    sizes = [sorted(tuple(each.shape) for each in state.values()) for state in (bare, held)]
+    ensure(sizes[0] == sizes[1], f"state_dict has {len(held)} entries under the law, and {len(bare)} without")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -161,4 +185,5 @@ CHECKS: tuple[Check, ...] = (
     inputs_are_left_alone,
     samples_do_not_see_one_another,
     weights_can_be_learned,
+    weights_are_those_of_the_network,
 )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import xarray as xr
 
-from ..components import Law, LossEnforcer
+from ..components import Fields, Law, LossEnforcer
+from ..components.held import Held
+from ..components.signature import Signature
 from ..samples import Samples
 from .candidates import breaking, obeying
 from .report import Check, ensure
@@ -42,17 +46,32 @@ class Case:
         assert found is not None
         return found
 
-    def estimate(self, fields: xr.Dataset | None = None) -> dict[str, Tensor]:
+    def estimate(self, fields: xr.Dataset | None = None) -> Fields:
         from ..learning import to_tensor
 
         made = self.wrong if fields is None else fields
-        return {str(name): to_tensor(made, [str(name)])[..., 0].requires_grad_() for name in made.data_vars}
+        values = {str(name): to_tensor(made, [str(name)])[..., 0].requires_grad_() for name in made.data_vars}
+        return fields_of(values, made)
 
-    def penalty(self, estimate: dict[str, Tensor]) -> Tensor:
-        from ..learning.tensors import grid_of
+    @cached_property
+    def held(self) -> Held:
+        return Held((self.law,), self.samples.grid, oracle=self.law.oracle)
 
-        grid = grid_of(self.samples.wanted, inputs=self.context)
-        return self.enforcer.penalty(self.law, estimate, self.context, grid=grid)
+    def penalty(self, estimate: Fields) -> Tensor:
+        import torch
+
+        known = self.enforcer.known(self.held, self.context)
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(each)) for name, each in known.items()}
+        return self.enforcer.penalty(estimate, self.held, tensors)
+
+
+def fields_of(values: Mapping[str, Tensor], like: xr.Dataset) -> Fields:
+    """Tensors `(sample, lead, *space)` as the fields of a dataset."""
+    from ..learning import Layout
+
+    dims = ("sample", *Layout.of(Signature.of(like)).dims)
+    units = {str(name): str(each.attrs.get("units", "1")) for name, each in like.data_vars.items()}
+    return Fields(values, dict.fromkeys(values, dims), units)
 
 
 def penalty_is_a_positive_scalar(case: Case) -> None:
@@ -77,16 +96,17 @@ def descending_it_leads_to_the_law(case: Case) -> None:
 
     estimate = case.estimate()
     value = case.penalty(estimate)
-    gradients = torch.autograd.grad(value, list(estimate.values()), allow_unused=True)
-    found = {name: each for name, each in zip(estimate, gradients, strict=True) if each is not None}
+    values = estimate.values
+    gradients = torch.autograd.grad(value, list(values.values()), allow_unused=True)
+    found = {name: each for name, each in zip(values, gradients, strict=True) if each is not None}
     ensure(found, "it has no gradient with respect to the estimate")
     ensure(all(bool(torch.isfinite(each).all()) for each in found.values()), "its gradient is not finite")
     norm = sum(float(each.double().square().sum()) for each in found.values())
     ensure(norm > 0, "its gradient is zero at a wrong estimate")
     before = float(value.detach())
     step = 0.5 * before / norm
-    moved = {name: (each - step * found[name] if name in found else each).detach() for name, each in estimate.items()}
-    after = float(case.penalty(moved))
+    moved = {name: (each - step * found[name] if name in found else each).detach() for name, each in values.items()}
+    after = float(case.penalty(replace(estimate, values=moved)))
     ensure(after < before, f"a step down its gradient goes from {before:.6g} to {after:.6g}")
 
 

@@ -38,15 +38,14 @@ def gradient_is_the_mean_of_its_pieces(case: Any) -> None:
     parts = [_fed(case, objective, slice(sum(SIZES[:i]), sum(SIZES[: i + 1]))) for i in range(len(SIZES))]
     whole = _fed(case, objective, slice(0, count))
     together, tolerance = _precise(objective, whole)
-    again = _gradient(objective, whole, seed=1)
-    if _gap(together, again) > tolerance:
-        # Its loss is drawn, anew for each batch: whole and pieces are of other draws.
-        return
     mean = {name: 0 * each for name, each in together.items()}
     for part, size in zip(parts, SIZES, strict=True):
         for name, each in _gradient(objective, part, seed=0).items():
             mean[name] = mean[name] + each * size / count
     gap = _gap(together, mean)
+    if gap > tolerance and _gap(together, _gradient(objective, whole, seed=1)) > tolerance:
+        # Its loss is drawn, anew for each batch: whole and pieces are of other draws.
+        return
     ensure(
         gap <= tolerance,
         f"the gradient of {count} samples is not the mean of those of {' and '.join(map(str, SIZES))}: they differ by "
@@ -58,7 +57,7 @@ def _objective(case: Any) -> Supervised:
     import torch
 
     from ..learning.job import Job
-    from ..learning.network import network_of
+    from ..learning.network import built
     from ..learning.scaling import scales_of
     from ..learning.supervised import Supervised
     from ..samples import Samples
@@ -70,7 +69,7 @@ def _objective(case: Any) -> Supervised:
     job = Job(case.method, train, None, given, wanted, scales, options, (), Path())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = network_of(case.method, given=given, wanted=wanted, scales=scales, holds=())
+        network = built(case.method, given=given, wanted=wanted, scales=scales, wrappers={})
     for each in network.modules():
         if isinstance(each, torch.nn.modules.dropout._DropoutNd):
             each.p = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..learning import Layout
@@ -43,7 +44,7 @@ def small_network(given: Layout, wanted: Layout, *, seed: int) -> nn.Module:
             """Those that map fields to fields linearly."""
             return ("across",)
 
-        def forward(self, inputs: Tensor) -> Tensor:
+        def forward(self, inputs: Tensor, known: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
             cells = inputs.movedim(1, -2).flatten(-2) if "lead" in given.dims else inputs
             output: Tensor = self.out(torch.tanh(self.across(torch.tanh(self.into(cells)))))
             if "lead" not in wanted.dims:

@@ -16,7 +16,8 @@ from ..components import Fitted, Hold, Loss, Training
 from ..components.signature import Signature
 from ..learning import Layout, TorchLearner
 from ..recipes.parts import with_parts
-from ..recipes.registry import Named, Registry
+from ..recipes.registry import Registry
+from ..results.phases import fitted
 from ..samples import Samples
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class ToyLoss(Loss):
     """The mean absolute error."""
 
     def value(self, estimate: Tensor, truth: Tensor) -> Tensor:
-        return (estimate - truth).abs().mean()
+        return (estimate - truth).abs().flatten(1).mean(1)
 
 
 class ToyLearner(TorchLearner):
@@ -38,14 +39,10 @@ class ToyLearner(TorchLearner):
 
     width: int = Field(4, description="of the hidden layer")
     dropout: float = Field(0.0, description="share of the hidden layer that is left out while learning")
-    criterion: Named[Loss] | None = Field(None, description="what is minimised; the mean squared error if none")
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         given_shape, wanted_shape = Layout.of(given).shape, Layout.of(wanted).shape
         return _network(given_shape, wanted_shape, width=self.width, dropout=self.dropout)
-
-    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:
-        return None if self.criterion is None else self.criterion.value(estimate, truth)
 
 
 def _network(given: tuple[int, ...], wanted: tuple[int, ...], *, width: int, dropout: float) -> nn.Module:
@@ -86,8 +83,8 @@ def learn(
     if any(isinstance(options.get(name), str | Mapping) for name in learner.nested):
         options = with_parts(options, registry or Registry.installed(), learner)
     with cluster_from({"threads": {"threads": 1}}).open() as here:
-        return learner.fit(
-            Training(train, validate, train.wanted, options, folder, report, workers or here, holds, registry)
+        return fitted(
+            learner, Training(train, validate, train.wanted, options, folder, report, workers or here, holds, registry)
         )
 
 

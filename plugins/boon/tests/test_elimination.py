@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from thalweg_boon.closures import DirichletClosure, NeumannClosure, PeriodicClosure
+from thalweg import Line
+from thalweg_boon.closures import Closure
 from thalweg_boon.layer import Boundary, Corrected
 from thalweg_boon.published import corrected as as_published
 from thalweg_boon.published import eliminated
@@ -75,11 +76,16 @@ def convolution(size: tuple[int, ...], *, channels: int = 2) -> Convolution:
     return Convolution(channels, channels, tuple(n // 2 for n in size))
 
 
+def values_at(axis: int, sides: Any) -> Closure:
+    return Closure(axis, tuple(Line(side, (1.0,)) for side in sides))
+
+
 def held(layer: nn.Module, axis: int, sides: Any, *, values: Any = None, damping: float = 0.0) -> Corrected:
     boundary = Boundary()
-    boundary.values = values or {side: torch.tensor(0.7 if side == "left" else -1.3) for side in sides}
+    chosen = values or {side: torch.tensor(0.7 if side == "left" else -1.3) for side in sides}
+    boundary.values = [chosen[side] for side in sides]
     made = Corrected(layer, damping=damping)
-    made.add(DirichletClosure(axis, tuple(sides)), boundary)
+    made.add(values_at(axis, sides), boundary)
     return made
 
 
@@ -210,7 +216,7 @@ def test_all_dims_at_once() -> None:
     for each in (layer, Opaque(layer, torch.zeros(2, dtype=torch.float64))):
         made = held(each, 0, ("left", "right"))
         for axis in (1, 2):
-            made.add(DirichletClosure(axis, ("left", "right")), Boundary())
+            made.add(values_at(axis, ("left", "right")), Boundary())
         with torch.no_grad():
             found.append(made._eliminated(x))
     torch.testing.assert_close(*found, rtol=1e-7, atol=1e-7)
@@ -219,12 +225,12 @@ def test_all_dims_at_once() -> None:
 def test_two_dims_at_once() -> None:
     made = held(convolution((8, 9)), 0, ("left", "right"), values={s: torch.tensor(0.0) for s in SIDES[2]})
     other = Boundary()
-    other.values = {"right": torch.tensor(0.0)}
-    made.add(DirichletClosure(1, ("right",)), other)
+    other.values = [torch.tensor(0.0)]
+    made.add(values_at(1, ("right",)), other)
     x = torch.randn(2, 8, 9, 2, dtype=torch.float64)
     out = made(x)
     general = held(Opaque(made.layer, torch.zeros(2, dtype=torch.float64)), 0, ("left", "right"))
-    general.add(DirichletClosure(1, ("right",)), other)
+    general.add(values_at(1, ("right",)), other)
     torch.testing.assert_close(made._eliminated(x), general._eliminated(x), rtol=1e-8, atol=1e-8)
     assert (out[:, 0] == 0).all() and (out[:, -1] == 0).all() and (out[:, :, -1] == 0).all()
 
@@ -270,23 +276,17 @@ def test_compat_is_the_published_code(reference: dict[str, Tensor], kind: str) -
     x = reference["B_x"].transpose(1, 2)
     layer = _published_layer(reference, kind)
     torch.testing.assert_close(layer(x).transpose(1, 2), reference[f"B_{kind}_base"], rtol=0, atol=2e-6)
-    values = {"left": reference["B_val_l"], "right": reference["B_val_r"]}
-    fluxes = {"left": torch.tensor(0.0), "right": torch.tensor(5.0)}
+    values = [reference["B_val_l"], reference["B_val_r"]]
+    fluxes = [torch.tensor(0.0), torch.tensor(5.0)]
+    # The published notebook's: of first order on the left, of third on the right.
+    slopes = Line("left", (-63.0, 63.0)), Line("right", tuple(63 / 6 * each for each in (11.0, -18.0, 9.0, -2.0)))
     for law, closure, held_values in (
-        ("dirichlet", DirichletClosure(1, ("left", "right")), values),
-        ("neumann", Mixed(1, ("left", "right"), 3, 1 / 63), fluxes),
-        ("periodic", PeriodicClosure(1), {}),
+        ("dirichlet", values_at(1, ("left", "right")), values),
+        ("neumann", Closure(1, slopes), fluxes),
+        ("periodic", Closure(1, (Line("both", (1.0, -1.0)),)), [torch.tensor(0.0)]),
     ):
         found, wanted = as_published(layer, x, closure, held_values).transpose(1, 2), reference[f"B_{kind}_{law}"]
         torch.testing.assert_close(found, wanted, rtol=0, atol=2e-6 * float(wanted.abs().max()))
-
-
-class Mixed(NeumannClosure):
-    """The published notebook's: of first order on the left, of third on the right."""
-
-    def overwrite(self, field: Tensor, values: Any) -> Tensor:
-        left = NeumannClosure(self.axis, ("left",), 1, self.spacing).overwrite(field, values)
-        return NeumannClosure(self.axis, ("right",), 3, self.spacing).overwrite(left, values)
 
 
 def _published_layer(reference: dict[str, Tensor], kind: str) -> nn.Module:

@@ -1,19 +1,8 @@
-"""Boundary laws, and two ways to build them into a network."""
+"""Two ways to build laws at faces into a network."""
 
 from __future__ import annotations
 
-from thalweg import Enforcer, Law, Register, hookimpl
-
-
-@hookimpl
-def register_laws(register: Register[Law]) -> None:
-    from .laws.dirichlet import Dirichlet
-    from .laws.neumann import Neumann
-    from .laws.periodic import Periodic
-
-    register("dirichlet", Dirichlet)
-    register("neumann", Neumann)
-    register("periodic-boundary", Periodic)
+from thalweg import Enforcer, Register, hookimpl
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from .laws._faces import Side
+from .closures import Side
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import torch
 from thalweg import OptionError
 from torch import Tensor
 
+from .closures import Side
 from .elimination import Eliminator
-from .laws._faces import Side
 
 MOST = 4096
 """Unit inputs that are tried for one layer."""

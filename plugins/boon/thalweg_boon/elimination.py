@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .laws._faces import Side
+from .closures import Side
 
 Blocks = Mapping[tuple[Side, Side], Tensor]
 """$K_{00}, K_{0N}, K_{N0}, K_{NN}$, `(batch, inputs, outputs)`, by the sides they lead from and to."""

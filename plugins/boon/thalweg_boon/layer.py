@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 from . import columns, published, spectral
 from .across import Across
-from .closures import Closure, Faces
-from .laws._faces import Side
+from .closures import Closure, Faces, Side
 
 
 class Boundary:
-    """The values that the layers of one network hold; set by the network before it calls them."""
+    """What the lines of a law give in the layers of one network; set by the network before it calls them."""
 
     values: Faces
+    said: Sequence[Tensor | None]
 
     def __init__(self) -> None:
-        self.values = {}
+        self.values, self.said = (), ()
 
 
 class Corrected(nn.Module):
@@ -50,7 +50,7 @@ class Corrected(nn.Module):
             return output
         output = self._eliminated(x)
         for closure, boundary in self._laws:
-            output = _shifted(closure).overwrite(output, boundary.values)
+            output = _shifted(closure).overwrite(output, boundary.values, boundary.said)
         return output
 
     def _eliminated(self, x: Tensor) -> Tensor:
@@ -92,4 +92,4 @@ class Corrected(nn.Module):
 
 def _shifted(closure: Closure) -> Closure:
     """For tensors whose first dim is the sample."""
-    return replace(closure, axis=closure.axis + 1)
+    return closure.at(closure.axis + 1)

@@ -1,4 +1,4 @@
-"""Networks whose output obeys boundary laws, whatever their weights."""
+"""Networks whose output obeys laws at faces, whatever their weights."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from thalweg import HandshakeError, Law, OptionError
-from thalweg.learning import layouts
+from thalweg import FaceLaw, HandshakeError, Held
+from thalweg.learning import InUnits, Layout, layouts
 from torch import Tensor, nn
 
-from .closures import Closure, DirichletClosure, NeumannClosure, PeriodicClosure
-from .laws._faces import Side, Value
-from .laws.dirichlet import Dirichlet
-from .laws.neumann import Neumann
-from .laws.periodic import Periodic
+from .closures import Closure
+from .compat import refuse_planes
 from .layer import Boundary, Corrected
 
 
@@ -25,107 +22,89 @@ class Layered(Protocol):
     def linear_layers(self) -> Sequence[str]: ...
 
 
-def closure_of(law: Law, axis: int) -> Closure:
-    """The law across a dim of a tensor. Raises `OptionError` if it lacks what a network does not know."""
-    match law:
-        case Dirichlet():
-            return DirichletClosure(axis, tuple(law.values))
-        case Neumann():
-            if law.spacing is None:
-                raise OptionError(
-                    "a network does not know how far apart its cells are",
-                    allowed="`spacing`, in units of the coordinate",
-                    advice=f"set `spacing` of the law {law.name}",
-                )
-            return NeumannClosure(axis, tuple(law.values), law.order, law.spacing)
-        case Periodic():
-            return PeriodicClosure(axis)
-    raise OptionError(f"{law.name} is no boundary law of plugin boon", allowed="dirichlet, neumann, periodic")
+class Closed(nn.Module):
+    """A network whose output obeys laws, by its outermost cells (`overwrite`) or a smooth function added (`lifting`).
 
-
-class Held(nn.Module):
-    """A network whose output obeys a law, by the outermost cells (`overwrite`) or a smooth function added (`lifting`).
-
-    Of several laws the one wrapped last has the cells where two boundaries meet.
+    Law by law: where two faces meet the last has the corner, and the others hold there because the laws agree.
     """
 
     def __init__(
         self,
-        network: nn.Module,
-        law: Law,
+        network: InUnits,
+        held: Held,
+        prefix: str,
         *,
         by: Literal["overwrite", "lifting"] = "overwrite",
-        boundary: Boundary | None = None,
+        boundaries: Sequence[Boundary] = (),
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network: nn.Module = network  # type: ignore[assignment]
         self.given, self.wanted = layouts(network)
         self.scales: Mapping[str, tuple[float, float]] = getattr(network, "scales", {})
-        values: Mapping[Side, Value] = getattr(law, "values", {})
-        self._values = values
-        self._variable, self._dim = str(law.variable), str(law.dim)  # type: ignore[attr-defined]
-        _known(self._variable, self.wanted.names, "the network gives")
-        _known(self._dim, self.wanted.dims, "the network's output lies along")
-        for each in values.values():
-            if isinstance(each, str):
-                _known(each, self.given.names, "the network is given")
-        self._by, self._boundary = by, boundary
-        # Counted without the channel, which is cut off before.
-        self._closure = closure_of(law, 1 + self.wanted.dims.index(self._dim))
+        self._by, self._boundaries, self._prefix = by, boundaries, prefix
+        self._channels, self._closures = [], []
+        for law in laws_of(held):
+            # Counted without the channel, which is cut off before.
+            self._closures.append(closure_of(law, held, 1 + _place(law.dim, self.wanted)))
+            self._channels.append(self.wanted.names.index(law.variable))
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        values = {side: self._value(inputs, side, value) for side, value in self._values.items()}
-        if self._boundary is not None:
-            self._boundary.values = {side: self._hidden(each) for side, each in values.items()}
-        output = self.network(inputs)
-        channel = self.wanted.names.index(self._variable)
-        field = output[..., channel]
-        held = (self._closure.overwrite if self._by == "overwrite" else self._closure.lift)(field, values)
-        if output.shape[-1] == 1:
-            return held.unsqueeze(-1)
-        return torch.cat([output[..., :channel], held.unsqueeze(-1), output[..., channel + 1 :]], -1)
+    def forward(self, inputs: Tensor, known: Mapping[str, Tensor]) -> Tensor:
+        """Fields in their units."""
+        told = [self._told(known, number) for number in range(len(self._closures))]
+        for number, boundary in enumerate(self._boundaries):
+            boundary.values, boundary.said = self._hidden(number, *told[number])
+        output: Tensor = self.network(inputs, known)
+        for closure, channel, (values, said) in zip(self._closures, self._channels, told, strict=True):
+            field = output[..., channel]
+            way = closure.overwrite if self._by == "overwrite" else closure.lift
+            written = way(field, values, said).unsqueeze(-1)
+            parts = [output[..., :channel], written, output[..., channel + 1 :]]
+            output = torch.cat(parts, -1) if output.shape[-1] > 1 else written
+        return output
 
-    def _value(self, inputs: Tensor, side: Side, value: Value) -> Tensor:
-        """`(sample, *face)`, or one number."""
-        if not isinstance(value, str):
-            assert value is not None
-            return inputs.new_tensor(value)
-        found, dims = inputs[..., self.given.names.index(value)], list(self.given.dims)
-        if "lead" in dims:
-            found = found.select(1 + dims.index("lead"), -1)
-            dims.remove("lead")
-        if self._dim in dims:
-            found = found.select(1 + dims.index(self._dim), 0 if side == "left" else -1)
-            dims.remove(self._dim)
-        for number, dim in enumerate((d for d in self.wanted.dims if d != self._dim), start=1):
-            if dim not in dims:
-                found = found.unsqueeze(number)
-        return found
+    def _told(self, known: Mapping[str, Tensor], number: int) -> tuple[list[Tensor], list[Tensor | None]]:
+        """What each line of a law gives, `(sample or 1, *face)`, and where it says something; None where everywhere."""
+        values = known[f"{self._prefix}/{number}/values"].unbind(-1)
+        said = known.get(f"{self._prefix}/{number}/said")
+        return list(values), [None] * len(values) if said is None else list(said.unbind(-1))
 
-    def _hidden(self, value: Tensor) -> Tensor:
+    def _hidden(
+        self, number: int, values: list[Tensor], said: list[Tensor | None], /
+    ) -> tuple[list[Tensor], list[Tensor | None]]:
         """What layers hold, for all their channels: scaled as the network is inside, without the lead."""
-        offset, scale = self.scales.get(self._variable, (0.0, 1.0))
-        # A slope has no offset.
-        value = (value - (0.0 if isinstance(self._closure, NeumannClosure) else offset)) / scale
-        rest = [dim for dim in self.wanted.dims if dim != self._dim]
-        if value.ndim and "lead" in rest:
-            value = value.mean(1 + rest.index("lead"))
-        return value.unsqueeze(-1) if value.ndim else value
+        closure = self._closures[number]
+        offset, scale = self.scales.get(self.wanted.names[self._channels[number]], (0.0, 1.0))
+        rest = [dim for at, dim in enumerate(self.wanted.dims, 1) if at != closure.axis]
+        lead = 1 + rest.index("lead") if "lead" in rest else None
+
+        def without(value: Tensor) -> Tensor:
+            return (value if lead is None else value.mean(lead)).unsqueeze(-1)
+
+        # A line of a constant gives the sum of its weights: a slope has no offset.
+        inner = [without((each - offset * total) / scale) for each, total in zip(values, closure.total, strict=True)]
+        masks = [None if each is None else without(each.double()) == 1.0 for each in said]
+        return inner, masks
 
 
-def corrected(network: nn.Module, law: Law, *, damping: float, compat: bool) -> Held:
+def laws_of(held: Held) -> tuple[FaceLaw, ...]:
+    """The laws at faces, and those that an earlier enforcer holds there."""
+    return tuple(law for law in held.together if isinstance(law, FaceLaw))
+
+
+def closure_of(law: FaceLaw, held: Held, axis: int) -> Closure:
+    """The lines of a law across a dim of a tensor. Raises `HandshakeError` for lines that are too long."""
+    made = Closure(axis, law.lines(held.grid))
+    made.check(held.grid.sizes[law.dim])
+    return made
+
+
+def corrected(network: InUnits, held: Held, prefix: str, *, damping: float, compat: bool) -> Closed:
     """The network with its linear layers corrected, in place, and its output held."""
     _, wanted = layouts(network)
-    dim = str(law.dim)  # type: ignore[attr-defined]
-    _known(dim, wanted.dims, "the network's output lies along")
     space = [each for each in wanted.dims if each != "lead"]
-    if compat and len(space) != 1:
-        raise OptionError(
-            f"`compat` in {len(space)} dims of space",
-            allowed="one",
-            advice="leave `compat` out: the published code of two dims and more has defects that are not copied",
-        )
-    closure, boundary = closure_of(law, space.index(dim)), Boundary()
+    if compat:
+        refuse_planes(space)
+    assert isinstance(network, nn.Module)
     found = [
         (owner, name) for owner in network.modules() if isinstance(owner, Layered) for name in owner.linear_layers()
     ]
@@ -135,17 +114,25 @@ def corrected(network: nn.Module, law: Law, *, damping: float, compat: bool) -> 
             allowed="a network with `linear_layers()`, such as fno",
             advice="hold the law by `boundary-channel` on this network",
         )
+    for law in laws_of(held):
+        _place(law.dim, wanted)
+    closures = [closure_of(law, held, space.index(law.dim)) for law in laws_of(held)]
+    boundaries = [Boundary() for _ in closures]
     for owner, name in found:
         layer = owner.get_submodule(name)
         if not isinstance(layer, Corrected):
             layer = Corrected(layer, damping=damping, compat=compat)
             owner.set_submodule(name, layer)
-        elif compat:
-            raise OptionError("two laws with `compat`", allowed="one", advice="leave `compat` out")
-        layer.add(closure, boundary)
-    return Held(network, law, boundary=boundary)
+        for closure, boundary in zip(closures, boundaries, strict=True):
+            layer.add(closure, boundary)
+    return Closed(network, held, prefix, boundaries=boundaries)
 
 
-def _known(name: str, names: Sequence[str], who: str) -> None:
-    if name not in names:
-        raise HandshakeError(f"there is no {name!r}", allowed=f"{who} {', '.join(names)}", advice="name one of them")
+def _place(dim: str, wanted: Layout) -> int:
+    if dim not in wanted.dims or dim == "lead":
+        raise HandshakeError(
+            f"there is no {dim!r}",
+            allowed=f"the network's output lies along {', '.join(wanted.dims)}",
+            advice="name one of them",
+        )
+    return wanted.dims.index(dim)

@@ -12,8 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .closures import Closure, Faces, NeumannClosure, PeriodicClosure
-from .laws._faces import Side
+from .closures import Closure, Faces, Side
 
 SMALLEST = 1e-4
 """Scalars below it are replaced by it."""
@@ -23,9 +22,9 @@ Layer = Callable[[Tensor], Tensor]
 
 def corrected(layer: Layer, x: Tensor, closure: Closure, values: Faces) -> Tensor:
     """The layer's output on `(sample, x, channel)` under one law."""
-    if isinstance(closure, PeriodicClosure):
+    if not closure.sides:
         return closure.overwrite(layer(x), values)
-    if isinstance(closure, NeumannClosure):
+    if any(len(line.weights) > 1 for line in closure.lines):
         # Only the right side is eliminated, and half is given: a layer and its skip add up.
         return closure.overwrite(eliminated(layer, x, ("right",)), values) / 2
     return closure.overwrite(eliminated(layer, x, closure.sides), values)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from .across import Across
+from .closures import Side
 from .elimination import Eliminator
-from .laws._faces import Side
 
 
 @runtime_checkable

@@ -11,7 +11,8 @@ from thalweg import Field, Signature
 from thalweg.laws import grid_of
 from thalweg_earth.laws.advection_budget import AdvectionBudget
 from thalweg_earth.methods import _motion
-from thalweg_earth.methods.advection import Advection, empty_of
+from thalweg_earth.methods._extrapolation import empty_of
+from thalweg_earth.methods.advection import Advection
 
 ROW, COLUMN = np.indices((72, 72), dtype=np.float64)
 RADIUS = np.hypot(ROW - 35.5, COLUMN - 35.5)

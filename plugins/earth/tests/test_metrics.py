@@ -10,7 +10,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from thalweg import EstimateError, HandshakeError, Metric, OptionError, Registry, Signature, score
-from thalweg.results.scoring import tally
+from thalweg.results.scoring import add, finish, tally
 from thalweg.testing import check_metric
 from thalweg.testing.metrics import check_chunks, check_cuts
 
@@ -19,7 +19,7 @@ THRESHOLDS = [16, 74, 133]
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "anomaly-correlation": [{}, {"centred": True, "weights": "area"}],
     "crps": [{"estimator": "ecdf"}, {"estimator": "fair"}],
-    "csi": [{"thresholds": THRESHOLDS}, {"thresholds": THRESHOLDS, "pool": 2}],
+    "csi": [{"thresholds": THRESHOLDS, "pool": 2}, {"thresholds": THRESHOLDS, "of": "members"}],
     "energy-score": [{"estimator": "ecdf"}, {"estimator": "fair"}],
     "frame-mae": [{}, {"dims": ("lat", "lon")}],
     "frame-mse": [{"unit": 255}],
@@ -286,3 +286,17 @@ def test_crps_of_a_single_estimate_is_its_absolute_error(estimator: str) -> None
         score(make("mae", {}), estimate, truth).overall,
         rtol=1e-12,
     )
+
+
+@pytest.mark.parametrize("name", ["csi", "pod", "frequency-bias", "success-ratio"])
+def test_members_count_each_as_an_estimate(name: str) -> None:
+    estimate, truth = fields(members=3)
+    of_all = score(make(name, {"thresholds": THRESHOLDS, "of": "members", "pool": 2}), estimate, truth)
+    single = make(name, {"thresholds": THRESHOLDS, "pool": 2})
+    parts = [tally(single, estimate.isel(member=i, drop=True), truth) for i in range(3)]
+    xr.testing.assert_identical(of_all.overall, finish(single, add(parts)).overall)
+    with_gap = estimate.copy(deep=True)
+    with_gap["refl"][0, 0, 0, 0, 1] = np.nan
+    whole = estimate.where(~with_gap["refl"].isnull().any("member"))
+    found = [score(make(name, {"thresholds": THRESHOLDS, "of": "members"}), each, truth) for each in (with_gap, whole)]
+    xr.testing.assert_identical(found[0].overall, found[1].overall)

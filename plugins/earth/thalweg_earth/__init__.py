@@ -61,17 +61,23 @@ def register_transforms(register: Register[Transform]) -> None:
 def register_methods(register: Register[Method]) -> None:
     from .methods.advection import Advection
     from .methods.damped_persistence import DampedPersistence
+    from .methods.from_last import FromLast
     from .methods.interpolate import Interpolate
     from .methods.linear_inverse_model import LinearInverseModel
+    from .methods.moving import Moving
     from .methods.persistence import Persistence
+    from .methods.perturbed_advection import PerturbedAdvection
     from .methods.reduced_rank import ReducedRank
     from .methods.seasonal_ridge import SeasonalRidge
 
     register("advection", Advection)
     register("damped-persistence", DampedPersistence)
+    register("from-last", FromLast)
     register("interpolate", Interpolate)
     register("linear-inverse-model", LinearInverseModel)
+    register("moving", Moving)
     register("persistence", Persistence)
+    register("perturbed-advection", PerturbedAdvection)
     register("reduced-rank", ReducedRank)
     register("seasonal-ridge", SeasonalRidge)
 

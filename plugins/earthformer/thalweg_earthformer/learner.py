@@ -69,9 +69,6 @@ class Earthformer(TorchLearner):
     dropout: Rate | None = Field(
         None, description="dropout: share of the values that are dropped in training; the preset's if null"
     )
-    from_last: bool = Field(
-        False, description="whether the difference from the last input is learned; the untrained network then persists"
-    )
     checkpoint: bool = Field(
         False, description="gradient checkpointing: whether activations are computed twice in training, to save memory"
     )
@@ -101,8 +98,6 @@ class Earthformer(TorchLearner):
                 )
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
-        from thalweg.learning import FromLast
-
         from .model import CuboidTransformer
         from .tailored import tailored
 
@@ -113,13 +108,4 @@ class Earthformer(TorchLearner):
                 allowed="targets along (lead, y, x), on the inputs' grid",
                 advice="bring inputs and targets onto one grid in preprocess",
             )
-        network = CuboidTransformer(tailored(self, inputs=inputs.shape, targets=targets.shape))
-        if not self.from_last:
-            return network
-        if inputs.names != targets.names:
-            raise HandshakeError(
-                f"{self.name} with `from_last` is to make {', '.join(targets.names)} from {', '.join(inputs.names)}",
-                allowed="the same variables as inputs and truth",
-                advice="leave `from_last` out, or the other variables in `windows`",
-            )
-        return FromLast(network, network.dec_final_proj)
+        return CuboidTransformer(tailored(self, inputs=inputs.shape, targets=targets.shape))

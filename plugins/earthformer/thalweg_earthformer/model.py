@@ -53,6 +53,11 @@ class CuboidTransformer(nn.Module):
         for parameter in self.unused_parameters():
             parameter.requires_grad_(False)
 
+    @property
+    def head(self) -> nn.Module:
+        """The last layer."""
+        return self.dec_final_proj
+
     def forward(self, x: Cells, steps: int | None = None) -> Cells:
         """`steps` fields, as many as it was built for if None. Raises `HandshakeError` for a field it cannot take."""
         self._check(x)

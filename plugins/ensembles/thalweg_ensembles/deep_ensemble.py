@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
-from thalweg import Demand, Fitted, Learner, Named, OptionError, Samples, Signature, Site, Training, shake
+from thalweg import Demand, Fitted, Learner, Named, OptionError, Phase, Samples, Signature, Site, Training, shake
 
 from .mixture import Mixture, mixed
-from .nested import learned
 
 
 class DeepEnsemble(Learner):
@@ -70,10 +69,13 @@ class DeepEnsemble(Learner):
         """The mean and its variance."""
         return mixed([self.of], given, truth)
 
+    def phases(self, options: Mapping[str, Any]) -> tuple[Phase, ...]:
+        """A training for each member."""
+        seed = int(options.get("seed", 0))
+        return tuple(
+            Phase(f"member-{i}", self.of, {**options, "seed": seed + i}, holds=True) for i in range(self.members)
+        )
+
     def fit(self, training: Training) -> Fitted:
-        seed = int(training.options.get("seed", 0))
-        solvers = [
-            learned(self.of, training, name=f"member-{i}", options={**training.options, "seed": seed + i})
-            for i in range(self.members)
-        ]
+        solvers = [training.parts[f"member-{i}"] for i in range(self.members)]
         return Mixture.holding([self.of] * self.members, solvers, registry=training.registry)

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import Field
-from thalweg import Demand, Fitted, Learner, Method, Named, Samples, Signature, Site, Training, shake
+from thalweg import Demand, Fitted, Learner, Method, Named, Phase, Samples, Signature, Site, Training, shake
 
 from .mixture import Mixture, mixed
-from .nested import learned
 
 
 class MultiModel(Learner):
@@ -68,13 +67,16 @@ class MultiModel(Learner):
         """The mean and its variance."""
         return mixed(self.of, given, truth)
 
-    def fit(self, training: Training) -> Fitted:
-        solvers: list[Any] = [
-            learned(each, training, name=f"{i}-{each.name}", options=_read(each, training.options))
-            if isinstance(each, Learner)
-            else each
+    def phases(self, options: Mapping[str, Any]) -> tuple[Phase, ...]:
+        """A training for each of them that learns."""
+        return tuple(
+            Phase(f"{i}-{each.name}", each, _read(each, options), holds=True)
             for i, each in enumerate(self.of)
-        ]
+            if isinstance(each, Learner)
+        )
+
+    def fit(self, training: Training) -> Fitted:
+        solvers: list[Any] = [training.parts.get(f"{i}-{each.name}", each) for i, each in enumerate(self.of)]
         return Mixture.holding(self.of, solvers, registry=training.registry)
 
 

@@ -141,7 +141,7 @@ def test_it_learns(learned: tuple[Fitted, Samples]) -> None:
     assert float(((estimate - truth) ** 2).mean()) < 0.5 * float(truth.var())
 
 
-@pytest.mark.parametrize("by", ["hard", "probconserv", {"probconserv": {"smoothing": "x"}}])
+@pytest.mark.parametrize("by", ["additive", "probconserv", {"probconserv": {"smoothing": "x"}}])
 def test_the_mass_is_held_and_no_variance_grows(learned: tuple[Fitted, Samples], by: Any) -> None:
     solver, test = learned
     inputs, registry = test.inputs(slice(None)), Registry.installed()
@@ -158,7 +158,7 @@ def test_the_mass_is_held_and_no_variance_grows(learned: tuple[Fitted, Samples],
     assert after < 1e-6 < before
     rise = held["u_variance"] - estimate["u_variance"]
     assert float(rise.max()) <= 1e-9
-    assert bool((rise == 0).all()) == (by == "hard")
+    assert bool((rise == 0).all()) == (by == "additive")
 
 
 def test_an_equation_in_the_loss_is_followed(tmp_path: Path) -> None:

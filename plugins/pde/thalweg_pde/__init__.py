@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thalweg import Dataset, Law, Method, Metric, Register, WholeMetric, hookimpl
+from thalweg import Dataset, Law, Loss, Method, Metric, Register, WholeMetric, hookimpl
 
 
 @hookimpl
@@ -37,6 +37,13 @@ def register_laws(register: Register[Law]) -> None:
     from .laws.nonlinear_diffusion import NonlinearDiffusion
 
     register("nonlinear-diffusion", NonlinearDiffusion)
+
+
+@hookimpl
+def register_losses(register: Register[Loss]) -> None:
+    from .relative_loss import RelativeLoss
+
+    register("relative", RelativeLoss)
 
 
 @hookimpl

@@ -9,12 +9,10 @@ import pytest
 import xarray as xr
 from thalweg import EstimateError, HandshakeError, Held, Law, LinearLaw, OutputEnforcer, Rows
 from thalweg.errors import RunError
-from thalweg.laws import grid_of
+from thalweg.laws import AreaMean, Integral, grid_of
 from thalweg.testing import check_enforcer, check_law
 from thalweg_probconserv.enforcers.additive import Additive
 from thalweg_probconserv.enforcers.probconserv import ProbConserv
-from thalweg_probconserv.laws.area_mean import AreaMean
-from thalweg_probconserv.laws.integral import Integral
 
 SPACE = (5, 6)
 LATITUDE = np.linspace(-60.0, 30.0, 5)

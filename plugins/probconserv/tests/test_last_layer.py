@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,15 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from thalweg import HandshakeError, Held, Hold, LinearLaw, Registry, Samples
-from thalweg.laws import grid_of
+from thalweg import Fields, HandshakeError, Held, Hold, LinearLaw, Registry, RunError, Samples
+from thalweg.laws import BoundaryFlux, BoundaryValue, Integral, Periodic, grid_of
 from thalweg.results.estimates import context_of
 from thalweg.testing import check_enforcer, series, windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
 from thalweg_probconserv.enforcers.additive import Additive
 from thalweg_probconserv.enforcers.last_layer import LastLayer
 from thalweg_probconserv.enforcers.multiplicative import Multiplicative
-from thalweg_probconserv.laws.boundary_flux import BoundaryFlux
-from thalweg_probconserv.laws.boundary_value import BoundaryValue
-from thalweg_probconserv.laws.integral import Integral
-from thalweg_probconserv.laws.periodic import Periodic
+from thalweg_probconserv.enforcers.penalty import Penalty
 from torch import Tensor, nn
 
 
@@ -40,17 +38,16 @@ class Network(nn.Module):
         super().__init__()
         self.mix = nn.Linear(3, 2)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, known: Mapping[str, Tensor] | None = None) -> Tensor:  # noqa: ARG002
         return torch.sigmoid(self.mix(inputs))
 
 
-SPACING = {"x": 0.1, "y": 0.2}
-LAWS: list[LinearLaw] = [
+LAWS: tuple[LinearLaw, ...] = (
     Integral(variable="u", weights="trapezoid", target="mass"),
     Integral(variable="u", dims=("x",), target="0.5 * row(u) + mass"),
     BoundaryFlux(variable="v", dim="y", side="left", target="mass"),
     Periodic(variable="u", dim="x"),
-]
+)
 
 
 def inputs() -> tuple[Tensor, xr.Dataset]:
@@ -69,41 +66,56 @@ def fields(tensor: Tensor, like: xr.Dataset) -> xr.Dataset:
     return xr.Dataset({n: (("sample", "y", "x"), values[..., i]) for i, n in enumerate("uv")}, like.coords)
 
 
+def known(by: LastLayer, held: Held, context: xr.Dataset) -> dict[str, Tensor]:
+    return {f"0/{n}": torch.from_numpy(np.ascontiguousarray(each)) for n, each in by.known(held, context).items()}
+
+
+def under(by: LastLayer, bare: Any, *laws: LinearLaw) -> Tensor:
+    """What a network gives under laws."""
+    given, context = inputs()
+    held = Held.of(laws, fields(bare(given), context), context)
+    output: Tensor = by.wrap(bare, held, "0").forward(given, known(by, held, context))
+    return output
+
+
 @pytest.mark.parametrize("law", LAWS, ids=lambda each: type(each).__name__)
 @pytest.mark.parametrize(("by", "output"), [("additive", Additive()), ("multiplicative", Multiplicative())])
 def test_it_is_what_the_output_site_makes_of_the_bare_network(law: LinearLaw, by: Any, output: Any) -> None:
     bare, (given, context) = Network(), inputs()
-    held = LastLayer(by=by, spacing=SPACING).wrap(bare, law)(given)
-    expected = output.hold(
-        fields(bare(given), context), Held.of((law,), fields(bare(given), context), context), context
-    )
+    held = under(LastLayer(by=by), bare, law)
+    free = fields(bare(given), context)
+    expected = output.hold(free, Held.of((law,), free, context), context)
     for name in "uv":
         np.testing.assert_allclose(fields(held, context)[name], expected[name], atol=2e-6)
-    left = law.residual(fields(held, context), context, grid_of(fields(held, context), context))
+    left = law.residual(fields(held, context), context, grid_of(free, context))
     assert float(abs(next(iter(left.data_vars.values()))).max()) < 1e-5
 
 
 def test_two_laws_hold_at_once() -> None:
-    laws, (given, context) = (LAWS[0], BoundaryValue(variable="u", dim="x", target=0.2)), inputs()
-    module: nn.Module = Network()
-    for law in laws:
-        module = LastLayer(spacing=SPACING).wrap(module, law)
-    found = fields(module(given), context)
-    assert all(float(abs(law.residual(found, context, grid_of(found, context))["u"]).max()) < 1e-5 for law in laws)
+    laws, (_, context) = (LAWS[0], BoundaryValue(variable="u", dim="x", target=0.2)), inputs()
+    found = fields(under(LastLayer(), Network(), *laws), context)
+    grid = grid_of(found, context)
+    assert all(float(abs(law.residual(found, context, grid)["u"]).max()) < 1e-5 for law in laws)
+
+
+def test_rows_that_follow_from_others_are_left_out_and_contradictions_refused() -> None:
+    total = Integral(variable="u", target="mass")
+    both = under(LastLayer(), (bare := Network()), total, Integral(variable="u", dims=("x",), target="mass / 5"))
+    torch.testing.assert_close(both[..., 0].sum(-1), (inputs()[0][:, :, 0, 2] / 5), rtol=0, atol=1e-6)
+    with pytest.raises(RunError, match="contradict each other"):
+        under(LastLayer(), bare, total, Integral(variable="u", dims=("x",), target="mass / 4"))
 
 
 def test_the_gradient_knows_of_the_law() -> None:
     """A field moved off the law by as much everywhere is moved back: nothing is to be gained there."""
-    given, _ = inputs()
-    module = LastLayer().wrap(Network(), Integral(variable="u", target="mass"))
-    total = module(given)[..., 0].sum()
-    total.backward()  # type: ignore[no-untyped-call]
-    assert all(float(each.grad.abs().max()) < 1e-5 for each in module.parameters() if each.grad is not None)
-    numeric = torch.autograd.gradcheck(
-        lambda tensor: LastLayer().wrap(_Given(tensor), Integral(variable="u", target="mass"))(given.double()),
-        torch.rand(3, 5, 6, 2, dtype=torch.float64, requires_grad=True),
-    )
-    assert numeric
+    law, bare = Integral(variable="u", target="mass"), Network()
+    under(LastLayer(), bare, law)[..., 0].sum().backward()
+    assert all(float(each.grad.abs().max()) < 1e-5 for each in bare.parameters() if each.grad is not None)
+    for by in ("additive", "multiplicative"):
+        assert torch.autograd.gradcheck(
+            lambda tensor, by=by: under(LastLayer(by=by), _Given(tensor), law, LAWS[3]),
+            torch.rand(3, 5, 6, 2, dtype=torch.float64, requires_grad=True),
+        )
 
 
 class _Given(nn.Module):
@@ -115,8 +127,34 @@ class _Given(nn.Module):
         super().__init__()
         self.output = output
 
-    def forward(self, inputs: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, inputs: Tensor, known: Mapping[str, Tensor] | None = None) -> Tensor:  # noqa: ARG002
         return self.output
+
+
+def test_it_is_one_graph() -> None:
+    """No part of it leaves torch, at another size of batch either; nothing is compiled here."""
+    (given, context), bare = inputs(), Network()
+    laws = LAWS[0], LAWS[3], BoundaryValue(variable="u", dim="y", target=0.2)
+    held = Held.of(laws, fields(bare(given), context), context)
+    layer: Any = LastLayer().wrap(bare, held, "0")  # type: ignore[arg-type]
+    told = known(LastLayer(), held, context)
+    expected = layer(given, told)
+    graph = torch.compile(layer, fullgraph=True, backend="eager")
+    torch.testing.assert_close(graph(given, told), expected)
+    two = {name: each if len(each) == 1 else each[:2] for name, each in told.items()}
+    torch.testing.assert_close(graph(given[:2], two), expected[:2])
+    loss = torch.compile(_penalty, fullgraph=True, backend="eager")
+    apart = {name: torch.from_numpy(each) for name, each in Penalty().known(held, context).items()}
+    assert float(_penalty(expected.detach(), held, apart)) < 1e-10
+    torch.testing.assert_close(loss(2 * expected, held, apart), _penalty(2 * expected, held, apart))
+
+
+PENALTY = Penalty()
+
+
+def _penalty(output: Tensor, held: Held, known: dict[str, Tensor]) -> Tensor:
+    values = {"u": output[..., 0], "v": output[..., 1]}
+    return PENALTY.penalty(Fields(values, dict.fromkeys(values, ("sample", "y", "x"))), held, known)
 
 
 def test_a_learner_learns_through_it_and_comes_back(tmp_path: Path) -> None:
@@ -133,9 +171,9 @@ def test_a_learner_learns_through_it_and_comes_back(tmp_path: Path) -> None:
 
 def test_others_are_refused() -> None:
     with pytest.raises(HandshakeError, match="which channel"):
-        LastLayer().wrap(nn.Linear(1, 1), LAWS[0])
+        LastLayer().wrap(nn.Linear(1, 1), Held(LAWS[:1], xr.Dataset()), "0")  # type: ignore[arg-type]
     with pytest.raises(HandshakeError, match="not known before"):
-        LastLayer().wrap(Network(), Integral(variable="u", target="budget"))(inputs()[0])
+        under(LastLayer(), Network(), Integral(variable="u", target="budget"))
     assert "last-layer" in Registry.installed().parts("enforcers")
 
 

@@ -5,23 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import EstimateError, HandshakeError, Held, Law, LinearLaw, OutputEnforcer
+from thalweg import EstimateError, HandshakeError, Held, Law, LinearLaw, OutputEnforcer, Signature
 from thalweg.errors import RunError
-from thalweg.laws import grid_of
+from thalweg.laws import (
+    AreaMean,
+    BlockMean,
+    BoundaryFlux,
+    BoundaryValue,
+    Bounds,
+    Integral,
+    Monotone,
+    Nonnegative,
+    Periodic,
+    PointObservations,
+    grid_of,
+    stencil,
+)
 from thalweg_probconserv.enforcers.additive import Additive
 from thalweg_probconserv.enforcers.multiplicative import Multiplicative
 from thalweg_probconserv.enforcers.probconserv import ProbConserv
-from thalweg_probconserv.laws._boundary import stencil
-from thalweg_probconserv.laws.area_mean import AreaMean
-from thalweg_probconserv.laws.block_mean import BlockMean
-from thalweg_probconserv.laws.boundary_flux import BoundaryFlux
-from thalweg_probconserv.laws.boundary_value import BoundaryValue
-from thalweg_probconserv.laws.bounds import Bounds
-from thalweg_probconserv.laws.integral import Integral
-from thalweg_probconserv.laws.monotone import Monotone
-from thalweg_probconserv.laws.nonnegative import Nonnegative
-from thalweg_probconserv.laws.periodic import Periodic
-from thalweg_probconserv.laws.point_observations import PointObservations
 
 Y, X = np.array([0.0, 1.0, 3.0, 4.0]), np.linspace(0.0, 1.0, 6) ** 2
 
@@ -294,3 +296,19 @@ def test_grids_that_do_not_fit_are_refused(estimate: xr.Dataset, context: xr.Dat
         hold(Additive(), (Integral(variable="rain", weights="trapezoid"),), unsorted, context)
     with pytest.raises(EstimateError, match="needs the variance of 'rain'"):
         hold(ProbConserv(), (AreaMean(variable="rain", weights="equal"),), estimate[["rain"]], context)
+
+
+def test_a_variable_is_held_to_the_range_that_it_declares() -> None:
+    """8-bit radar by one line: no value below 0 or above 255, and those within are left alone."""
+    draw = np.random.default_rng(0)
+    bytes_ = xr.Dataset({"vil": (("sample", "lead", "y", "x"), draw.integers(0, 255, (2, 3, 4, 5)).astype("uint8"))})
+    rough = bytes_.astype("float32") + draw.normal(scale=60, size=(2, 3, 4, 5)).astype("float32")
+    law, grid = Bounds(variable="vil"), grid_of(bytes_, bytes_)
+    held = Additive().hold(rough, Held((law,), grid), bytes_)
+    assert float(rough.vil.min()) < -30 and float(rough.vil.max()) > 256
+    xr.testing.assert_allclose(held.vil, rough.vil.clip(0, 255))
+    assert float(abs(law.residual(held, bytes_, grid).vil).max()) == 0.0
+    assert float(abs(law.residual(rough, bytes_, grid).vil).max()) > 30
+    with pytest.raises(HandshakeError, match="'vil' declares no range of its values"):
+        law.check(Signature.of(rough))
+    law.check(Signature.of(bytes_))

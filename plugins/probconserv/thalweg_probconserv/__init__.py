@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from thalweg import Enforcer, Law, Register, hookimpl
+from thalweg import Enforcer, Register, hookimpl
 
 Array = TypeVar("Array")
 
@@ -69,33 +69,6 @@ def _lazily(mean: Any, variance: Any, rows: Any, targets: Any, noise: Any) -> An
 
 
 @hookimpl
-def register_laws(register: Register[Law]) -> None:
-    from .laws.area_mean import AreaMean
-    from .laws.block_mean import BlockMean
-    from .laws.boundary_flux import BoundaryFlux
-    from .laws.boundary_value import BoundaryValue
-    from .laws.bounds import Bounds
-    from .laws.integral import Integral
-    from .laws.monotone import Monotone
-    from .laws.nonnegative import Nonnegative
-    from .laws.periodic import Periodic
-    from .laws.point_observations import PointObservations
-    from .laws.robin import Robin
-
-    register("area-mean", AreaMean)
-    register("block-mean", BlockMean)
-    register("boundary-flux", BoundaryFlux)
-    register("boundary-value", BoundaryValue)
-    register("bounds", Bounds)
-    register("integral", Integral)
-    register("monotone", Monotone)
-    register("nonnegative", Nonnegative)
-    register("periodic", Periodic)
-    register("point-observations", PointObservations)
-    register("robin", Robin)
-
-
-@hookimpl
 def register_enforcers(register: Register[Enforcer]) -> None:
     from .enforcers.additive import Additive
     from .enforcers.last_layer import LastLayer
@@ -104,8 +77,6 @@ def register_enforcers(register: Register[Enforcer]) -> None:
     from .enforcers.probconserv import ProbConserv
 
     register("additive", Additive)
-    # The name it has in print: HardC is the same projection.
-    register("hard", Additive)
     register("last-layer", LastLayer)
     register("multiplicative", Multiplicative)
     register("penalty", Penalty)

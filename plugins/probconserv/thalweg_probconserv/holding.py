@@ -11,13 +11,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from thalweg import HandshakeError, Held, Law, LinearLaw, ThalwegError
+from thalweg.laws import BoundedLaw, Monotone
 
 from .bounded import update_within
 from .correlated import update_correlated
 from .engine import update, update_members
 from .joint import Joint, grouped
-from .laws._inequality import BoundedLaw
-from .laws.monotone import Monotone
 from .monotone import sorted_along
 from .smoothing import smooth
 

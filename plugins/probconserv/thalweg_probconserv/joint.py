@@ -11,10 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from thalweg import HandshakeError, Held, Law, LinearLaw
-from thalweg.laws import System
-
-from .laws._inequality import BoundedLaw
-from .laws.monotone import Monotone
+from thalweg.laws import BoundedLaw, Monotone, System
 
 Array = NDArray[Any]
 
@@ -122,7 +119,7 @@ class Joint:
 
     def limits(self) -> tuple[Array, Array] | None:
         """The tightest lower and upper bound, (batch, cells) or numbers; None if there is none."""
-        bounds = [law.limits(self.context) for law in self.group if isinstance(law, BoundedLaw)]
+        bounds = [law.limits(self.context, self.grid) for law in self.group if isinstance(law, BoundedLaw)]
         if not bounds:
             return None
         lower, upper = (

@@ -1,82 +1,79 @@
-"""Networks that end in the solve."""
+"""Networks that end in the solve: one graph, of tensors only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import torch
-import xarray as xr
-from thalweg import Held, LinearLaw, Rows
-from thalweg.laws import System, grid_of
-from thalweg.learning import Layout, layouts
+from thalweg import Held
+from thalweg.laws import System
+from thalweg.learning import InUnits, layouts
 from torch import Tensor, nn
-
-from .engine import update
-from .joint import grouped
 
 By = Literal["additive", "multiplicative"]
 
-
-def ended(network: nn.Module, law: LinearLaw, *, by: By, spacing: Mapping[str, float]) -> Ended:
-    """The network under one more law. Raises `HandshakeError` if it does not say what its channels are."""
-    if isinstance(network, Ended) and (network.by, network.spacing) == (by, spacing):
-        return Ended(network.network, (*network.laws, law), by=by, spacing=spacing)
-    return Ended(network, (law,), by=by, spacing=spacing)
+REFINEMENTS = 2
 
 
 class Ended(nn.Module):
-    """A network whose output obeys laws, all at once."""
+    """A network whose output obeys laws, all of a variable at once."""
 
-    def __init__(
-        self, network: nn.Module, laws: tuple[LinearLaw, ...], *, by: By, spacing: Mapping[str, float]
-    ) -> None:
+    def __init__(self, network: InUnits, held: Held, prefix: str, *, by: By) -> None:
         super().__init__()
-        self.network: nn.Module = network
+        self.network: nn.Module = network  # type: ignore[assignment]
         self.given, self.wanted = layouts(network)
-        self.laws, self.by, self.spacing = laws, by, spacing
+        self.scales = getattr(network, "scales", {})
+        self.by, self._prefix, self._systems = by, prefix, dict(held.systems)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        output: Tensor = self.network(inputs)
+    def forward(self, inputs: Tensor, known: Mapping[str, Tensor]) -> Tensor:
+        """Fields in their units; of a mean and a variance, the mean obeys."""
+        output: Tensor = self.network(inputs, known)
         names = self.wanted.names
-        found = self._dataset(output, self.wanted, lead=1)
-        # The last input is lead 0.
-        context = self._dataset(inputs, self.given, lead=1 - inputs.shape[1])
-        if "lead" in self.wanted.dims:
-            context = context.assign_coords(target_lead=np.arange(1, found.sizes["lead"] + 1))
-        grid = grid_of(found, context)
+        members = ("member",) if output.ndim > len(self.wanted.dims) + 2 else ()
         channels = list(torch.unbind(output, -1))
-        for name, laws in grouped(Held(self.laws, grid)).items():
+        for name, system in self._systems.items():
+            start = f"{self._prefix}/{name}/"
+            own = {key.removeprefix(start): each for key, each in known.items() if key.startswith(start)}
             at = names.index(name)
-            system = _Spread.of([law for law in laws if isinstance(law, LinearLaw)], grid)
-            channels[at] = self._held(channels[at], system, system.targets(context, grid))
+            channels[at] = nearest(channels[at], ("sample", *members, *self.wanted.dims), system, own, by=self.by)
         return torch.stack(channels, -1)
 
-    def _held(self, field: Tensor, system: System, targets: np.ndarray[Any, Any]) -> Tensor:
-        dims = ("sample", *self.wanted.dims)
-        flat, before = system.arrange(field, dims)
-        variance = torch.ones_like(flat) if self.by == "additive" else flat.abs()
-        wanted = np.broadcast_to(system.fitted(targets, before), (*flat.shape[:-1], system.count))
-        held = update(flat, variance, rows=system.matrix, targets=wanted, noise=system.noise).mean
-        moved: Tensor = system.back(held.to(field.dtype), before, dims)
-        return moved
 
-    def _dataset(self, tensor: Tensor, layout: Layout, *, lead: int) -> xr.Dataset:
-        """What laws read: values are known here, and nothing is learned through them."""
-        dims = ("sample", *layout.dims)
-        values = tensor.detach().cpu().numpy()
-        sizes = dict(zip(dims, values.shape[:-1], strict=True))
-        coords = {dim: np.arange(size) * self.spacing.get(dim, 1.0) for dim, size in sizes.items() if dim != "sample"}
-        if "lead" in sizes:
-            coords["lead"] = lead + np.arange(sizes["lead"])
-        return xr.Dataset({name: (dims, values[..., i]) for i, name in enumerate(layout.names)}, coords)
+def nearest(field: Tensor, dims: tuple[str, ...], system: System, known: Mapping[str, Tensor], /, *, by: By) -> Tensor:
+    r"""The nearest field that obeys, $\mu - V G^T (G V G^T + R)^{-1} (G \mu - b)$, in float64 inside.
+
+    Rows that say nothing, or that no cell can move, are left out: their `share` is 0.
+    """
+    flat, before = system.arrange(field.double(), dims)
+    mean, there = flat, None
+    if "there" in known:
+        there = system.fitted(known["there"], before)
+        mean = flat.masked_fill(~there, 0.0)
+    share, targets = (system.fitted(known[key], before) for key in ("share", "targets"))
+    if by == "multiplicative":
+        variance = mean.abs()
+    else:
+        variance = torch.ones_like(mean[(slice(0, 1),) * (mean.ndim - 1)]) if there is None else there.double()
+    rows = system.rows_matrix
+    gap = (rows.times(mean) - targets).masked_fill(share == 0.0, 0.0)
+    multiplier = _solved(rows.gram(variance), gap, share, noise=system.noise_of(share), disjoint=rows.disjoint)
+    moved: Tensor = system.back((flat - variance * rows.back(multiplier)).to(field.dtype), before, dims)
+    return moved
 
 
-class _Spread(System):
-    """Laws whose context came as channels: what has one value for a sample lies along all dims there."""
-
-    def told(self, law: LinearLaw, rows: Rows, context: xr.Dataset, grid: xr.Dataset, /) -> xr.DataArray:
-        found = law.targets(context, grid)
-        spread = {dim: 0 for dim in found.dims if dim in rows.dims or (dim == "lead" and dim not in self.outer)}
-        return found.isel(spread, drop=True)
+def _solved(gram: Tensor, gap: Tensor, share: Tensor, *, noise: Tensor, disjoint: bool) -> Tensor:
+    """The multipliers of the rows, `(..., k)`; 0 where nothing moves."""
+    spread = (gram if disjoint else gram.diagonal(dim1=-2, dim2=-1)) + noise
+    moving = (share > 0.0) & (spread > 0.0)
+    if disjoint:
+        return gap.masked_fill(~moving, 0.0) / spread.masked_fill(~moving, 1.0)
+    scale = moving / spread.masked_fill(~moving, 1.0).sqrt()
+    system = gram + torch.diag_embed(noise + torch.zeros_like(spread))
+    inner = system * scale[..., :, None] * scale[..., None, :] + torch.diag_embed((~moving).double())
+    root = torch.linalg.cholesky(inner)
+    value = torch.zeros_like(gap)
+    for _ in range(1 + REFINEMENTS):
+        left = (gap - (system @ value[..., None])[..., 0]) * scale
+        value = value + torch.cholesky_solve(left[..., None], root)[..., 0] * scale
+    return value

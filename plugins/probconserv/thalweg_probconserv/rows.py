@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+from thalweg.laws import pairs_of
 
 from ._arrays import Array, double, is_sparse, is_tensor, namespace, product, transposed
 
@@ -149,20 +150,7 @@ class Sparse:
     @cached_property
     def _pairs(self) -> Any:
         """`P` (k k, n) with `P v = vec(G diag(v) G^T)`; the squares (k, n) if disjoint."""
-        from scipy.sparse import csr_array
-
-        if self.disjoint:
-            return self.matrix.power(2)
-        columns = self.matrix.tocsc()
-        many = np.diff(columns.indptr)
-        column = np.repeat(np.arange(self.cells), many)
-        first = np.repeat(np.arange(columns.nnz), many[column])
-        begin = np.repeat(np.cumsum(many[column]) - many[column], many[column])
-        second = columns.indptr[:-1][column[first]] + np.arange(len(first)) - begin
-        rows = columns.indices.astype(np.int64)
-        values = columns.data[first] * columns.data[second]
-        at = rows[first] * self.count + rows[second]
-        return csr_array((values, (at, column[first])), shape=(self.count**2, self.cells))
+        return self.matrix.power(2) if self.disjoint else pairs_of(self.matrix)
 
 
 def _apply(matrix: Any, vectors: Array) -> Array:

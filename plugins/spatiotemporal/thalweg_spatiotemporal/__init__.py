@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from thalweg import Method, Register, hookimpl
+from thalweg import Loss, Method, Register, hookimpl
+
+
+@hookimpl
+def register_losses(register: Register[Loss]) -> None:
+    from .squared_and_absolute import SquaredAndAbsolute
+
+    register("squared-and-absolute", SquaredAndAbsolute)
 
 
 @hookimpl

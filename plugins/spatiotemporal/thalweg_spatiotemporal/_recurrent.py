@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, PositiveInt
-from thalweg import Signature
+from thalweg import Signature, Site
 from thalweg.learning import Layout
 
 from ._frames import FrameLearner, Odd, maps, same_variables
@@ -43,6 +44,16 @@ class RecurrentLearner(FrameLearner):
         50_000, description="steps of training in which the probability `teacher` falls to 0"
     )
 
+    @property
+    def own_objective(self) -> str:
+        """Scheduled sampling, while there is any."""
+        return "" if self.teacher == 0 else f"scheduled sampling (`teacher: {self.teacher:g}`)"
+
+    @property
+    def sites(self) -> frozenset[Site]:  # type: ignore[override]
+        """In an operator enforcer its network sees inputs only: then there is no teacher."""
+        return frozenset({"loss"}) if self.own_objective else frozenset({"loss", "operator"})
+
     def check(self, given: Signature) -> None:
         maps(given, taker=self.name)
 
@@ -56,26 +67,33 @@ class RecurrentLearner(FrameLearner):
             steps=wanted.sizes["lead"], channels=len(Layout.of(given).names), size=maps(given, taker=self.name)
         )
         if self.from_last:
-            from thalweg.learning import zeroed
+            from torch.nn.init import zeros_
 
-            zeroed(network.out)
+            for each in network.out.parameters():
+                zeros_(each)
             network.from_last = True
         return network
 
     def objective(
-        self, network: nn.Module, inputs: Tensor, truth: Tensor, *, step: int
+        self,
+        network: nn.Module,
+        inputs: Tensor,
+        truth: Tensor,
+        *,
+        step: int,
+        loss: Callable[[Tensor, Tensor], Tensor],
     ) -> tuple[Tensor, Tensor] | None:
         from ._sampling import next_frames
         from .networks._recurrent import Recurrent
 
-        # Under an operator enforcer, or in moving coordinates, it is inside another network, which takes inputs only.
+        # Inside another network, which takes inputs only, it has no teacher (`own_objective`).
         if not network.training or not isinstance(network, Recurrent):
             return None
         probability = self.teacher * max(0.0, 1 - step / self.teacher_steps)
-        estimate, loss = next_frames(
-            network, inputs, truth, probability=probability, together=self.together, loss=self.loss
+        estimate, value = next_frames(
+            network, inputs, truth, probability=probability, together=self.together, loss=loss
         )
-        return estimate, loss + self.penalty(network)
+        return estimate, value + self.penalty(network)
 
     def penalty(self, network: nn.Module) -> Tensor | float:  # noqa: ARG002
         """What is added to the loss for the weights themselves; nothing by default."""

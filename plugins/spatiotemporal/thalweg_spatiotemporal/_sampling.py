@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from thalweg.learning import mean_squared_error
 from torch import Tensor
 
 from .networks._recurrent import Forcing, Recurrent
@@ -19,7 +18,7 @@ def next_frames(
     *,
     probability: float,
     together: bool,
-    loss: Callable[[Tensor, Tensor], Tensor | None],
+    loss: Callable[[Tensor, Tensor], Tensor],
 ) -> tuple[Float[Tensor, "sample lead y x channel"], Float[Tensor, ""]]:
     """The estimate of the truth, and the loss of all next frames. Each frame is shown with `probability`.
 
@@ -30,6 +29,4 @@ def next_frames(
     shown = (draws < probability).expand(truth.shape[0], truth.shape[1] - 1).to(inputs.device)
     made = network(inputs, Forcing(truth.nan_to_num(nan=0.0), shown))
     wanted = torch.cat([inputs[:, 1:], truth], dim=1)
-    known = torch.isfinite(wanted)
-    found = loss(made, torch.where(known, wanted, made.detach().float()))
-    return made[:, -truth.shape[1] :], mean_squared_error(made, wanted) if found is None else found
+    return made[:, -truth.shape[1] :], loss(made, wanted)

@@ -9,21 +9,21 @@ from pydantic import Field, PositiveInt
 
 from ._frames import Odd
 from ._recurrent import LayeredLearner
+from .squared_and_absolute import SquaredAndAbsolute
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from .networks._recurrent import Recurrent
 
 
 class E3DLSTM(LayeredLearner):
     """Layers of LSTM that convolve in space and time and recall their last `tau` states by attention.
 
-    Minimised is the mean square plus the mean absolute error. `(sample, lead, y, x)`, continued by its edge to a
-    multiple of `patch`; inputs and truth are the same variables. Raises `HandshakeError` otherwise. It has no DOI: ICLR
-    2019, openreview.net/forum?id=B1lKS2AqtX.
+    By default the mean square plus the mean absolute error is minimised. `(sample, lead, y, x)`, continued by its edge
+    to a multiple of `patch`; inputs and truth are the same variables. Raises `HandshakeError` otherwise. It has no DOI:
+    ICLR 2019, openreview.net/forum?id=B1lKS2AqtX.
     """
 
+    defaults: ClassVar[Mapping[str, Any]] = {"loss": SquaredAndAbsolute()}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "enso": {"patch": 1},
         "small": {"hidden": 16, "layers": 2, "kernel": 3, "teacher_steps": 500},
@@ -56,7 +56,3 @@ class E3DLSTM(LayeredLearner):
             patch=self.patch,
             over=self.recall,
         )
-
-    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor:
-        error = estimate.float() - truth
-        return error.square().mean() + error.abs().mean()

@@ -66,6 +66,12 @@ class PhyDNet(RecurrentLearner):
             output=self.output,
         )
 
+    @property
+    def own_objective(self) -> str:
+        """Scheduled sampling and the moment loss, while there are any."""
+        moment = "" if self.moment == 0 else f"the moment loss (`moment: {self.moment:g}`)"
+        return " and ".join(filter(None, [super().own_objective, moment]))
+
     def penalty(self, network: nn.Module) -> Tensor | float:
         from .networks.phydnet import PhyDNet as Network
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, PositiveInt
 from thalweg import Signature
 
-from ._frames import FrameLearner, frames, maps, same_variables
+from ._frames import FrameLearner, frames, maps
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,9 +41,6 @@ class UNet(FrameLearner):
         description="normalisation of channels: by mean and variance over a batch (BatchNorm), or over groups of "
         "channels of each sample (GroupNorm)",
     )
-    from_last: bool = Field(
-        False, description="whether the difference from the last input is learned; the untrained network then persists"
-    )
 
     def check(self, given: Signature) -> None:
         maps(given, taker=self.name)
@@ -52,10 +49,4 @@ class UNet(FrameLearner):
         from .networks.unet import UNet as Network
 
         lengths, channels = frames(given, wanted)
-        network = Network(frames=lengths, channels=channels, widths=self.widths, centre=self.centre, norm=self.norm)
-        if not self.from_last:
-            return network
-        from thalweg.learning import FromLast
-
-        same_variables(given, wanted, because=f"{self.name} continues the last frame (`from_last`)")
-        return FromLast(network, network.out)
+        return Network(frames=lengths, channels=channels, widths=self.widths, centre=self.centre, norm=self.norm)

@@ -64,6 +64,10 @@ class Contingency(Metric):
         "dropped",
     )
     dims: tuple[str, str] | None = Field(None, description="the two dims that are pooled; the last two if null")
+    of: Literal["mean", "members"] = Field(
+        "mean",
+        description="what an ensemble is scored by: its mean, or its members, each counted as an estimate of its own",
+    )
     empty: Empty = Field(
         "nan", description="score of 0/0, where nothing was counted: NaN, or 0 as in some published tables"
     )
@@ -75,10 +79,17 @@ class Contingency(Metric):
             fits(self.pool, field, given, self.dims)
 
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, Totals]:
-        left, right = pair(estimate, truth, variable=self.variable)
+        left, right = pair(estimate, truth, variable=self.variable, members=self.of == "members")
+        counts = sum(self._counts(each, right) for each in _members(left))
+        assert isinstance(counts, xr.DataArray)
+        valid = counts.isel(outcome=-1, threshold=0, drop=True)
+        return {name: Totals(counts.isel(outcome=i), valid) for i, name in enumerate(OUTCOMES)}
+
+    def _counts(self, left: xr.DataArray, right: xr.DataArray) -> xr.DataArray:
+        """Outcomes of one estimate, and how many points were counted."""
         if self.pool > 1:
             left, right = _pooled(left, right, self.pool, plane(right.dims, self.dims))
-        counts = sums(
+        return sums(
             partial(count, np.asarray(self.thresholds)),
             left,
             right,
@@ -86,8 +97,15 @@ class Contingency(Metric):
             gives={"outcome": len(OUTCOMES) + 1, "threshold": len(self.thresholds)},
             dtype="int64",
         ).assign_coords(threshold=list(self.thresholds))
-        valid = counts.isel(outcome=-1, threshold=0, drop=True)
-        return {name: Totals(counts.isel(outcome=i), valid) for i, name in enumerate(OUTCOMES)}
+
+
+def _members(estimate: xr.DataArray) -> list[xr.DataArray]:
+    """The estimate, or each of its members; a point that one of them lacks is missing in all."""
+    if "member" not in estimate.dims:
+        return [estimate]
+    there = estimate.notnull().all("member") if estimate.dtype.kind == "f" else None
+    kept = estimate if there is None else estimate.where(there)
+    return [kept.isel(member=member, drop=True) for member in range(kept.sizes["member"])]
 
 
 def ratio(above: xr.DataArray, below: xr.DataArray, empty: Empty) -> xr.DataArray:

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import xarray as xr
+from pydantic import Field
 from thalweg import HandshakeError, Signature, chosen, pair
+
+Estimator = Annotated[
+    Literal["ecdf", "fair"],
+    Field(
+        description="estimator of the members' spread: of the members as they are (ecdf), or of the distribution "
+        "that they are drawn from (fair)"
+    ),
+]
+
+
+def refuse_one(estimator: str, members: int, *, score: str) -> None:
+    """Raise `HandshakeError` for the fair score of one member."""
+    if estimator == "fair" and members < 2:
+        raise HandshakeError(
+            f"an ensemble of one member has no fair {score}",
+            allowed="two members or more",
+            advice="draw more members, or set `estimator: ecdf`",
+        )
 
 
 def ensemble(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import HandshakeError, Metric, Signature, chosen, pair
+from thalweg import Metric, Signature, chosen, pair
+
+from ._members import Estimator, refuse_one
 
 
 class CRPS(Metric):
@@ -33,16 +35,14 @@ class CRPS(Metric):
     best: ClassVar[float | None] = 0.0
     example: ClassVar[Mapping[str, Any]] = {"estimator": "ecdf"}
 
-    estimator: Literal["ecdf", "fair"] = Field(
-        description="estimator of the members' spread: of the members as they are (ecdf), or of the distribution "
-        "that they are drawn from (fair)"
-    )
+    estimator: Estimator
     variable: str = Field("", description="the field that is scored; may be left out where there is only one")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""
         field = chosen(given, self.variable)
-        self._enough(given.sizes.get("member", 2) if "member" in field.dims else 2)
+        members = given.sizes.get("member", 2) if "member" in field.dims else 2
+        refuse_one(self.estimator, members, score="CRPS")
 
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
         left, right = pair(estimate, truth, variable=self.variable, members=True)
@@ -56,7 +56,7 @@ class CRPS(Metric):
         if "member" not in left.dims:
             left = left.expand_dims("member", axis=-1)
         else:
-            self._enough(left.sizes["member"])
+            refuse_one(self.estimator, left.sizes["member"], score="CRPS")
         if left.chunks is not None:
             left = left.chunk(member=-1)
         found = xr.apply_ufunc(
@@ -68,14 +68,6 @@ class CRPS(Metric):
             output_dtypes=[np.float64],
         )
         return {"crps": found}
-
-    def _enough(self, members: int) -> None:
-        if self.estimator == "fair" and members < 2:
-            raise HandshakeError(
-                "an ensemble of one member has no fair CRPS",
-                allowed="two members or more",
-                advice="draw more members, or set `estimator: ecdf`",
-            )
 
     def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
         return mean["crps"]

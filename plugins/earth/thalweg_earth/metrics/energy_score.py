@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
 from pydantic import Field
-from thalweg import HandshakeError, Metric, Signature, Totals, chosen
+from thalweg import Metric, Signature, Totals, chosen
 
 from ._fields import points
-from ._members import ensemble, whole
+from ._members import Estimator, ensemble, refuse_one, whole
 from ._sums import Array
 
 
@@ -31,21 +31,19 @@ class EnergyScore(Metric):
     best: ClassVar[float | None] = 0.0
     example: ClassVar[Mapping[str, Any]] = {"estimator": "ecdf"}
 
-    estimator: Literal["ecdf", "fair"] = Field(
-        description="estimator of the members' spread: of the members as they are (ecdf), or of the distribution "
-        "that they are drawn from (fair)"
-    )
+    estimator: Estimator
     variable: str = Field("", description="the field that is scored; may be left out where there is only one")
 
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""
         field = chosen(given, self.variable)
-        self._enough(given.sizes.get("member", 2) if "member" in field.dims else 2)
+        members = given.sizes.get("member", 2) if "member" in field.dims else 2
+        refuse_one(self.estimator, members, score="energy score")
 
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, Totals]:
         left, right = ensemble(estimate, truth, variable=self.variable, least=1, metric=self.name)
         if "member" in estimate[right.name].dims:
-            self._enough(left.sizes["member"])
+            refuse_one(self.estimator, left.sizes["member"], score="energy score")
         over = points(right)
         left, right = whole(left, right, dims=over)
         found = xr.apply_ufunc(
@@ -57,14 +55,6 @@ class EnergyScore(Metric):
             output_dtypes=[np.float64],
         )
         return {"energy": Totals(found.fillna(0.0), found.notnull().astype("int64"))}
-
-    def _enough(self, members: int) -> None:
-        if self.estimator == "fair" and members < 2:
-            raise HandshakeError(
-                "an ensemble of one member has no fair energy score",
-                allowed="two members or more",
-                advice="draw more members, or set `estimator: ecdf`",
-            )
 
     def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
         return mean["energy"]

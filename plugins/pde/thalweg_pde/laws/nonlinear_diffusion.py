@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import xarray as xr
 from pydantic import Field, model_validator
-from thalweg import HandshakeError, OptionError, Signature, TensorLaw
+from thalweg import DifferentiableLaw, Fields, HandshakeError, OptionError, Signature
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ LEAST = 1e-3
 """Of the field under a power, whose derivatives have a pole at 0."""
 
 
-class NonlinearDiffusion(TensorLaw):
+class NonlinearDiffusion(DifferentiableLaw):
     r"""$u_t - (k(u) u_x)_x = 0$ with $k = \max(u, 0)^m$ (`power`) or $k = 1$ where $u \ge u^*$, else 0 (`threshold`).
 
     On a grid by central differences of second order, at its inner points; of tensors at scattered points by automatic
@@ -73,21 +73,20 @@ class NonlinearDiffusion(TensorLaw):
         residual = inner.copy(data=found).assign_attrs(units=units if per == "1" else f"{units} ({per})-1")
         return residual.to_dataset(name=self.variable)
 
-    def tensor_residual(self, estimate: Mapping[str, Tensor], context: xr.Dataset, *, grid: xr.Dataset) -> Tensor:
+    def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:  # noqa: ARG002
+        parameter = self._parameter(context)
+        return {"parameter": xr.DataArray(parameter, dims=("sample",)[: parameter.ndim])}
+
+    def array_residual(self, fields: Fields, known: Mapping[str, Array], grid: xr.Dataset) -> Array:
+        field, parameter = fields.values[self.variable], known["parameter"]
+        parameter = parameter.to(field.dtype).reshape(-1, *(1,) * (field.ndim - 1))
+        if self.time not in fields.points:
+            dims = fields.dims[self.variable]
+            last = [dims.index(dim) for dim in (self.time, self.space)]
+            return self._differences(field.movedim(last, (-2, -1)), parameter, grid)
         import torch
 
-        field = estimate[self.variable]
-        parameter = torch.as_tensor(self._parameter(context), dtype=field.dtype, device=field.device)
-        if parameter.ndim:
-            parameter = parameter.reshape(-1, *(1,) * (field.ndim - 1))
-        if self.time not in estimate:
-            dims = ("sample", *(("member",) if field.ndim > grid[self.variable].ndim else ()))
-            own = [*dims, *map(str, grid[self.variable].dims[1:])]
-            last = [own.index(dim) for dim in (self.time, self.space)]
-            field = field.movedim(last, (-2, -1))
-            found: Tensor = self._differences(field, parameter, grid)
-            return found
-        time, space = estimate[self.time], estimate[self.space]
+        time, space = fields.points[self.time], fields.points[self.space]
 
         def by(whole: Tensor, at: Tensor) -> Tensor:
             (slope,) = torch.autograd.grad(whole.sum(), at, create_graph=True, allow_unused=True)

@@ -26,6 +26,7 @@ class AttentiveNeuralProcess(TorchLearner):
     cite: ClassVar[str] = "10.48550/arXiv.1901.05761 10.48550/arXiv.2302.11002"
     sites: ClassVar[frozenset[Site]] = frozenset({"loss"})
     separate_inputs: ClassVar[bool] = True
+    own_loss: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, Any]] = {
         "epochs": 500,
         "batch": 250,
@@ -110,6 +111,7 @@ class AttentiveNeuralProcess(TorchLearner):
         truth: Tensor,
         *,
         step: int,  # noqa: ARG002
+        loss: Any,  # noqa: ARG002
     ) -> tuple[Mapping[str, Tensor], Tensor]:
         from .points import PointsToField
 

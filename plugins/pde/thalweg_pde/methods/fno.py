@@ -9,19 +9,26 @@ from pydantic import Field, PositiveInt
 from thalweg import HandshakeError, Signature
 from thalweg.learning import Layout, TorchLearner
 
+from ..relative_loss import RelativeLoss
+
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 
 class FNO(TorchLearner):
     """A Fourier neural operator over all dims of space, one to three; leads are channels.
 
-    Minimises the relative error in L2 of a sample, on average. Raises `HandshakeError` for fields without space, or
+    By default the relative error in L2 of a sample is minimised. Raises `HandshakeError` for fields without space, or
     with more than three dims of it, and where inputs and truth lie on different ones.
     """
 
     cite: ClassVar[str] = "10.48550/arXiv.2010.08895"
-    defaults: ClassVar[Mapping[str, Any]] = {"optimizer": "adam", "batch": 20, "weight_decay": 1e-4}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "optimizer": "adam",
+        "batch": 20,
+        "weight_decay": 1e-4,
+        "loss": RelativeLoss(),
+    }
 
     modes: PositiveInt = Field(
         12, description="Fourier modes that are kept along each dim; all where the grid has fewer"
@@ -51,9 +58,3 @@ class FNO(TorchLearner):
             layers=self.layers,
         )
         return Folded(network, leads_in=bool(leads[0]), leads_out=leads[1])
-
-    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor:
-        # What is not known of the truth is the estimate here: no error, and a share of the norm.
-        error, norm = ((each.flatten(1) ** 2).sum(1) for each in (estimate - truth, truth))
-        ratio: Tensor = (error / norm.clamp(min=1e-12)).sqrt()
-        return ratio.mean()

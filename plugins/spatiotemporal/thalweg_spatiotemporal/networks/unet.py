@@ -47,6 +47,11 @@ class UNet(nn.Module):
         )
         self.out = nn.Conv2d(widths[0], frames[1] * channels[1], 1)
 
+    @property
+    def head(self) -> nn.Module:
+        """The last layer."""
+        return self.out
+
     def forward(self, inputs: Float[Tensor, "sample time y x channel"]) -> Float[Tensor, "sample lead y x channel"]:
         rows, columns = inputs.shape[2:4]
         image = pad(inputs.permute(0, 1, 4, 2, 3).flatten(1, 2).contiguous(), self.multiple)

@@ -1,0 +1,164 @@
+"""Moving coordinates: inputs are carried to the time of the last of them, and what a network makes is carried on.
+
+The motion is found from the inputs alone, by optical flow, so that a network has only to learn how a field changes
+along it. After 10.1109/JSTARS.2023.3238016.
+"""
+
+from __future__ import annotations
+
+import functools
+from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+FRAMES = 5
+"""Last inputs from which the motion is found."""
+WIDTH = 4.0
+"""Cells within which motion is alike."""
+STIFFNESS = 0.3
+"""Pull towards the motion of the whole field."""
+SCALES = (4.0, 2.0, 1.0)
+"""Widths (cells) of the filters from coarse to fine: the coarsest bounds the displacement that can be found."""
+ITERATIONS = 2
+
+Fields = Float[Tensor, "field row column"]
+Motion = Float[Tensor, "sample 2 row column"]
+
+
+class Moving(nn.Module):
+    """A network of fields `(sample, lead, row, column, channel)`, in coordinates that move with them.
+
+    All channels move alike, with the motion of their mean. What flows in over the edge is 0.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Float[Tensor, "sample time row column channel"]) -> Tensor:
+        with torch.no_grad(), in_full(inputs):
+            fields = inputs.float()
+            motion = optical_flow(fields[:, -FRAMES:].mean(-1))
+            past = displacements(motion, inputs.shape[1] - 1).flip(1)
+            still = torch.zeros_like(past[:, :1])
+            seen = carried(fields, torch.cat([past, still], dim=1))
+        made = self.network(seen.to(inputs.dtype)).float()
+        with torch.no_grad(), in_full(inputs):
+            coming = displacements(motion, made.shape[1])
+        return carried(made, coming)
+
+
+def in_full(like: Tensor) -> AbstractContextManager[Any]:
+    """Without lower precision; on the device that computes shapes only there is none."""
+    return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)
+
+
+def optical_flow(frames: Float[Tensor, "sample time row column"]) -> Motion:
+    r"""Lucas-Kanade motion common to all pairs of successive frames, in cells per step, coarse to fine.
+
+    At each cell the increment minimises $\sum w (g \cdot \delta + r)^2 + \lambda |v + \delta - \bar v|^2$: `r` is the
+    difference of two frames, both moved half way, `g` their gradient, `w` a Gaussian, and $\bar v$ the motion that fits
+    the whole field, which alone speaks where there is nothing to follow.
+    """
+    spread = frames.flatten(1).std(1, correction=0)[:, None, None, None]
+    frames = frames / torch.where(spread > 0, spread, 1.0)
+    motion = frames.new_zeros(len(frames), 2, *frames.shape[2:])
+    for scale in SCALES:
+        smooth = blurred(frames, scale, edge=True)
+        for _ in range(ITERATIONS):
+            tensor, vector = _normal_equations(smooth, motion)
+            weight = tensor[:, 0] + tensor[:, 2]
+            total = weight.sum((1, 2)).clamp(min=1e-20)
+            common = _solved(tensor.sum((2, 3)), vector.sum((2, 3)), ridge=1e-6 * total)
+            common = common + (motion * weight[:, None]).sum((2, 3)) / total[:, None]
+            local, right = blurred(tensor, WIDTH), blurred(vector, WIDTH)
+            pull = STIFFNESS * weight.mean((1, 2))[:, None, None] + 1e-12
+            right = right + pull[:, None] * (common[:, :, None, None] - motion)
+            motion = motion + _solved(local, right, ridge=pull)
+    return torch.where(spread > 0, motion, 0.0)
+
+
+def _normal_equations(frames: Tensor, motion: Motion) -> tuple[Tensor, Tensor]:
+    """`g g^T` as (rr, rc, cc) and `-g r`, added up over the pairs; what comes from outside weighs nothing."""
+    half = motion[:, None] / 2
+    inside = (_inside(half) & _inside(-half))[:, 0]
+    tensor, vector = frames.new_zeros(len(frames), 3, *frames.shape[2:]), torch.zeros_like(motion)
+    back = carried(frames[..., None], half.expand(-1, frames.shape[1], -1, -1, -1), edge=True)[..., 0]
+    forth = carried(frames[..., None], -half.expand(-1, frames.shape[1], -1, -1, -1), edge=True)[..., 0]
+    for earlier, later in pairwise(range(frames.shape[1])):
+        first, second = back[:, earlier], forth[:, later]
+        down, along = (each * inside for each in torch.gradient((first + second) / 2, dim=(1, 2)))
+        tensor = tensor + torch.stack([down * down, down * along, along * along], dim=1)
+        vector = vector - torch.stack([down, along], dim=1) * (second - first)[:, None]
+    return tensor, vector
+
+
+def _solved(tensor: Tensor, vector: Tensor, *, ridge: Tensor) -> Tensor:
+    rr, rc, cc = tensor.unbind(1)
+    rr, cc = rr + ridge, cc + ridge
+    determinant = (rr * cc - rc * rc).clamp(min=1e-30)
+    one, other = vector.unbind(1)
+    return torch.stack([cc * one - rc * other, rr * other - rc * one], dim=1) / determinant[:, None]
+
+
+def displacements(motion: Motion, steps: int) -> Float[Tensor, "sample step 2 row column"]:
+    """How far a cell has come after 1 .. `steps` of a steady motion: semi-Lagrangian, by the midpoint rule."""
+    velocity = motion.permute(0, 2, 3, 1)[:, None]
+    gone, found = torch.zeros_like(motion)[:, None], []
+    for _ in range(steps):
+        half = carried(velocity, gone, edge=True).permute(0, 1, 4, 2, 3) / 2
+        gone = gone + carried(velocity, gone + half, edge=True).permute(0, 1, 4, 2, 3)
+        found.append(gone)
+    return torch.cat(found, dim=1) if found else gone[:, :0]
+
+
+def carried(
+    fields: Float[Tensor, "sample time row column channel"],
+    by: Float[Tensor, "sample time 2 row column"],
+    *,
+    edge: bool = False,
+) -> Float[Tensor, "sample time row column channel"]:
+    """Each field at `cell - by`, bilinear; beyond the field is 0, or what is at its `edge`."""
+    count, times, rows, columns, _ = fields.shape
+    size = by.new_tensor([rows - 1, columns - 1]).clamp(min=1)[:, None, None]
+    where = (2 * (_grid(by) - by) / size - 1).flip(2).flatten(0, 1).permute(0, 2, 3, 1)
+    planes = fields.flatten(0, 1).permute(0, 3, 1, 2)
+    mode = "border" if edge else "zeros"
+    moved = functional.grid_sample(planes, where.to(planes.dtype), padding_mode=mode, align_corners=True)
+    found: Tensor = moved.permute(0, 2, 3, 1).unflatten(0, (count, times))
+    return found
+
+
+def _inside(by: Tensor) -> Tensor:
+    at = _grid(by) - by
+    return ((at >= 0) & (at <= by.new_tensor(by.shape[-2:])[:, None, None] - 1)).all(-3)
+
+
+def _grid(like: Tensor) -> Tensor:
+    rows, columns = (torch.arange(size, dtype=like.dtype, device=like.device) for size in like.shape[-2:])
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+
+
+def blurred(fields: Tensor, width: float, *, edge: bool = False) -> Tensor:
+    """Fields `(..., row, column)` under a Gaussian; beyond them is 0, or what is at their `edge`."""
+    down, along = (_gaussian(size, width, edge).to(fields) for size in fields.shape[-2:])
+    return down @ fields @ along.mT
+
+
+@functools.lru_cache
+def _gaussian(size: int, width: float, edge: bool) -> Tensor:
+    """The filter as a matrix: fields are small, and a product is faster than many taps."""
+    reach = int(4 * width + 0.5)
+    # On the processor whatever the default device is: the matrix is kept.
+    offsets = torch.arange(-reach, reach + 1, device="cpu")
+    taps = torch.exp(-0.5 * (offsets.double() / width) ** 2)
+    taps = taps / taps.sum()
+    at = torch.arange(size, device="cpu")[:, None] + offsets
+    made = torch.zeros(size, size, dtype=torch.float64, device="cpu")
+    kept = taps.expand(size, -1) if edge else taps * ((at >= 0) & (at < size))
+    return made.scatter_add_(1, at.clamp(0, size - 1), kept.contiguous()).float()

@@ -1,1 +1,0 @@
-"""Linear laws of fields on a grid."""
