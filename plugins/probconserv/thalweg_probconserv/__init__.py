@@ -71,12 +71,14 @@ def _lazily(mean: Any, variance: Any, rows: Any, targets: Any, noise: Any) -> An
 @hookimpl
 def register_enforcers(register: Register[Enforcer]) -> None:
     from .enforcers.additive import Additive
+    from .enforcers.conditioned_sampling import ConditionedSampling
     from .enforcers.last_layer import LastLayer
     from .enforcers.multiplicative import Multiplicative
     from .enforcers.penalty import Penalty
     from .enforcers.probconserv import ProbConserv
 
     register("additive", Additive)
+    register("conditioned-sampling", ConditionedSampling)
     register("last-layer", LastLayer)
     register("multiplicative", Multiplicative)
     register("penalty", Penalty)

@@ -1,12 +1,13 @@
 r"""A denoised estimate, conditioned on laws with the covariance that its denoiser implies.
 
-Of $z = a x + s n$ a denoiser gives $\hat x(z) = E[x \mid z]$, and by Tweedie's formula of second order
+Of $z = a x + s n$, $n \sim N(0, N)$, a denoiser gives $\hat x(z) = E[x \mid z]$, and by Tweedie's formula of second
+order
 
-$$ S = \mathrm{Cov}[x \mid z] = \frac{s^2}{a} \frac{\partial \hat x}{\partial z}. $$
+$$ S = \mathrm{Cov}[x \mid z] = \frac{s^2}{a} N \left(\frac{\partial \hat x}{\partial z}\right)^T. $$
 
 A law $h(x) = 0$ with gradient $H$, up to noise of variance $R$, moves it as `probconserv` moves a finished estimate:
 
-$$ \hat x' = \hat x - S H^T (H S H^T + R)^{-1} h(\hat x), \qquad S H^T = \frac{s^2}{a} \mathrm{VJP}_z(H \hat x). $$
+$$ \hat x' = \hat x - S H^T (H S H^T + R)^{-1} h(\hat x), \qquad S H^T = \frac{s^2}{a} N \, \mathrm{VJP}_z(H \hat x). $$
 
 So it costs one product of a vector and the denoiser's Jacobian a row, and no matrix of the size of the field. A law
 that is not linear takes some passes, Newton's method in the span of $S H^T$: only $h$ and $H$ are computed anew.
@@ -16,13 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from thalweg import OptionError, RunError
+from thalweg import Denoised, OptionError, RunError
 from torch import Tensor
 
-Covariance = Literal["vjp", "diagonal", "ensemble", "identity"]
+from .covariance import Covariance
 
 HALVED = 12
 """Times that a step of Newton's method is halved, at most."""
@@ -44,6 +44,14 @@ class Given:
     scale: float
     members: int = 1
     """Members of each sample, next to one another."""
+    times: Callable[[Tensor], Tensor] = lambda vector: vector
+    """$N v$ of vectors (..., cells of a state)."""
+
+    @classmethod
+    def of(cls, state: Denoised) -> Given:
+        """A step of any sampler."""
+        noise = state.noise
+        return cls(state.estimate, state.noisy, noise.signal, noise.scale, state.members, noise.times)
 
 
 def conditioned(
@@ -129,7 +137,7 @@ def _spread(given: Given, h: Tensor, covariance: Covariance) -> Tensor:
         return _rows(h, given.estimate, keep=True).detach()
     factor = given.scale**2 / given.signal
     if covariance == "vjp":
-        return factor * _rows(h, given.noisy, keep=True).detach()
+        return factor * given.times(_rows(h, given.noisy, keep=True).detach())
     gradient = _rows(h, given.estimate, keep=True).detach()
     return factor * _diagonal(given)[:, None] * gradient
 
@@ -151,7 +159,7 @@ def _of_members(given: Given, h: Tensor) -> Tensor:
 
 
 def _diagonal(given: Given, probes: int = 8) -> Tensor:
-    r"""$\mathrm{diag}\, \partial \hat x / \partial z$, at least 0: the mean of $v \odot J^T v$ over signs $v$."""
+    r"""$\mathrm{diag}\, N J^T$, $J = \partial \hat x / \partial z$, at least 0: the mean of $v \odot N J^T v$ over signs $v$."""
     generator = torch.Generator(device="cpu").manual_seed(0)
     total = torch.zeros_like(given.noisy)
     for _ in range(probes):
@@ -159,7 +167,7 @@ def _diagonal(given: Given, probes: int = 8) -> Tensor:
         (product,) = torch.autograd.grad(
             given.estimate, given.noisy, signs.expand_as(given.estimate), retain_graph=True
         )
-        total += signs * product
+        total += signs * given.times(product)
     return (total / probes).clamp(min=0.0)
 
 
