@@ -65,6 +65,9 @@ def optical_flow(frames: Float[Tensor, "sample time row column"]) -> Motion:
     difference of two frames, both moved half way, `g` their gradient, `w` a Gaussian, and $\bar v$ the motion that fits
     the whole field, which alone speaks where there is nothing to follow.
     """
+    if frames.is_meta:
+        # Where only shapes are computed, the hundreds of steps to a motion would take seconds.
+        return frames.new_empty(len(frames), 2, *frames.shape[2:])
     spread = frames.flatten(1).std(1, correction=0)[:, None, None, None]
     frames = frames / torch.where(spread > 0, spread, 1.0)
     motion = frames.new_zeros(len(frames), 2, *frames.shape[2:])
@@ -108,6 +111,8 @@ def _solved(tensor: Tensor, vector: Tensor, *, ridge: Tensor) -> Tensor:
 
 def displacements(motion: Motion, steps: int) -> Float[Tensor, "sample step 2 row column"]:
     """How far a cell has come after 1 .. `steps` of a steady motion: semi-Lagrangian, by the midpoint rule."""
+    if motion.is_meta:
+        return motion.new_empty(len(motion), steps, *motion.shape[1:])
     velocity = motion.permute(0, 2, 3, 1)[:, None]
     gone, found = torch.zeros_like(motion)[:, None], []
     for _ in range(steps):
