@@ -18,6 +18,7 @@ from mutants.metrics import Always, First, MissingIsNear, Near, NearOrMissing, T
 from mutants.operators import EndsAbove, EndsAnywhere, EndsNaN
 from mutants.penalties import PullDown, PullEach, PullNaN
 from mutants.pieces import ContrastsOverBatches
+from mutants.samplers import Guided
 from mutants.transforms import Centred, Jitters, Strips
 from pydantic import Field
 from thalweg import (
@@ -29,6 +30,7 @@ from thalweg import (
     OperatorEnforcer,
     OutputEnforcer,
     Registry,
+    SamplingEnforcer,
     Signature,
     Transform,
 )
@@ -45,6 +47,7 @@ from thalweg.testing import (
     operators,
     penalties,
     pieces,
+    samplers,
     series,
     transforms,
     windowed,
@@ -189,6 +192,22 @@ def test_operators(part: type[OperatorEnforcer], broken: set[str]) -> None:
 )
 def test_a_network_breaks_the_law_before_it_is_wrapped(part: type[OperatorEnforcer], broken: set[str]) -> None:
     assert failed(operators.CHECKS, operators.Case(part(), Above(), windowed(series()))) == broken
+
+
+def sampled(part: type[SamplingEnforcer]) -> samplers.Case:
+    made = part()
+    return samplers.Case(made, enforcers.laws_for(made), windowed(series(), **samplers.SIZES))
+
+
+@breaks(mutants.samplers, samplers)
+def test_samplers(part: type[SamplingEnforcer], broken: set[str]) -> None:
+    # Of a part that breaks one, the others would draw the same again.
+    checks = [each for each in samplers.CHECKS if not broken or each.__name__ in broken]
+    assert failed(checks, sampled(part)) == named(broken)
+
+
+def test_a_sampler_may_be_guided_towards_its_laws() -> None:
+    assert not failed(samplers.CHECKS, sampled(Guided))
 
 
 @breaks(mutants.losses, losses)

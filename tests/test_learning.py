@@ -550,7 +550,7 @@ def test_a_law_in_the_operator_is_held_exactly_also_when_read_back(
     solver = learn(ToyLearner(), data, tmp_path / "work", holds=(Hold((law,), centre),))
     write_fitted(str(tmp_path / "solver"), solver, card="")
     options = json.loads((tmp_path / "solver" / "options.json").read_text())
-    assert options["holds"] == [{"hold": [{"mean": {}}], "by": {"centre": {}}}]
+    assert options["options"]["holds"] == [{"hold": [{"mean": {}}], "by": {"centre": {}}}]
     test = Samples.of(data, "test")
     inputs = test.inputs(slice(0, 3))
     estimate = solver.solve(inputs, test.wanted)

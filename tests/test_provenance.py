@@ -124,7 +124,7 @@ EDITS = [
         "results/estimates.py",
         'range(1, wanted.sizes["lead"] + 1)',
         'range(wanted.sizes["lead"])',
-        {"estimate", "evaluate"},
+        {"estimate", "evaluate", "judge"},
     ),
     ("results/solver.py", "made.with_state(load(", "made.with_state(dict(", {"train", "estimate"}),
     ("stores/blocks.py", "BLOCK = 64 *", "BLOCK = 32 *", {"ingest", "preprocess"}),

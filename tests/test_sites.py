@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import thalweg
 import xarray as xr
 from thalweg import (
+    Denoised,
+    Draw,
     Fields,
     Fitted,
     HandshakeError,
     Held,
-    Hold,
     Law,
     Learner,
     LossEnforcer,
+    Noise,
     OutputEnforcer,
     Registry,
     SamplingEnforcer,
     Signature,
-    Solver,
     Steered,
+    Steering,
     Training,
     WholeMetric,
     hookimpl,
@@ -65,21 +69,36 @@ class Levelled(Learner):
 
 
 class Drawn(Steered):
-    """Draws 1, and 0 when it is steered."""
+    """Draws 1 from a state of 2: one step."""
 
-    def steered(self, holds: tuple[Hold, ...]) -> Solver:
-        assert all(hold.site == "sampling" for hold in holds)
-        return Still()
+    def sample(self, inputs: xr.Dataset, wanted: Signature, steering: Steering | None) -> xr.Dataset:
+        import torch
 
-    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
-        return constant(inputs, wanted, 1.0)
+        (name,) = wanted.names
+        made = constant(inputs, wanted, 2.0)
+        start = torch.from_numpy(made[name].values)
+        now = Denoised.of(
+            lambda z: 0.5 * z,
+            start.flatten(1),
+            decode=lambda x: Fields({name: x.reshape(start.shape)}, {name: tuple(map(str, made[name].dims))}),
+            noise=Noise(0.5, 0.5, last=True),
+            draw=Draw.of(inputs, seed=0),
+        )
+        if steering is None:
+            return constant(inputs, wanted, float(now.estimate.detach()[0, 0]))
+        # In two pieces, as a large batch would be.
+        halves = (slice(0, 1), slice(1, None))[: len(start)]
+        pieces = [
+            steering(replace(now, estimate=now.estimate[at], decode=lambda x, at=at: part(now, x, at)), samples=at)  # type: ignore[misc]
+            for at in halves
+        ]
+        return made.assign({name: made[name].copy(data=torch.cat(pieces).reshape(start.shape).numpy())})
 
 
-class Still(Solver):
-    """0."""
-
-    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
-        return constant(inputs, wanted, 0.0)
+def part(state: Denoised, x: Any, at: slice) -> Fields:
+    """The fields of some samples."""
+    ((name, like),) = state.decode(state.estimate).values.items()
+    return Fields({name: x.reshape(like[at].shape)}, state.decode(state.estimate).dims)
 
 
 class Zero(Law):
@@ -114,10 +133,18 @@ class InTheLoss(LossEnforcer):
 
 
 class WhileSampling(SamplingEnforcer):
-    """Steers."""
+    """Subtracts what is wrong."""
 
-    def steer(self, denoised: Any, level: int, laws: tuple[Law, ...], context: xr.Dataset) -> Any:
-        raise AssertionError("the toy sampler needs no steering")
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        assert list(held.grid.data_vars) == ["temperature"] and "latitude" in held.grid.coords
+        assert "lead" in held.grid.dims and "sample" not in held.grid.dims
+        return {"zero": 0 * context["temperature"].isel(lead=-1).values}
+
+    def steer(self, state: Denoised, held: Held, known: Mapping[str, Any]) -> Any:
+        assert [law.name for law in held.laws] == ["zero"] and state.noise.last
+        (field,) = state.decode(state.estimate).values.values()
+        assert len(known["zero"]) == len(field)
+        return state.estimate - (field + known["zero"][:, None]).flatten(1)
 
 
 class ToTheTruth(OutputEnforcer):
@@ -212,8 +239,24 @@ def test_the_free_twin_can_be_left_out(world: SimpleNamespace, recipe: Recipes, 
 
 def test_a_sampler_is_steered_for_the_held_estimate(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:
     sections = {"train": {"method": "drawn"}, "constrain": [{"hold": "zero", "by": "while-sampling"}]}
-    numbers = scalars(ran(world, recipe(**sections), tmp_path).records())
+    done = ran(world, recipe(**sections), tmp_path)
+    numbers = scalars(done.records())
     assert (numbers["free/violation/zero"], numbers["held/violation/zero"]) == (1, 0)
+    title = f"{done.run.name}-{done.run.digest[:10]}"
+    made, free = (thalweg.forecast(title, held=held, store=tmp_path, registry=world.registry) for held in (True, False))
+    # Undone is an anomaly.
+    assert float(abs(free["temperature"] - made["temperature"] - 1).max()) < 1e-5
+
+
+def test_a_method_that_does_not_sample_cannot_be_steered(
+    world: SimpleNamespace, recipe: Recipes, tmp_path: Path
+) -> None:
+    sections = {"train": {"method": "levelled"}, "constrain": [{"hold": "zero", "by": "while-sampling"}]}
+    with pytest.raises(HandshakeError) as caught:
+        planned(world, recipe(**sections), tmp_path)
+    text = str(caught.value)
+    assert "while-sampling works at the sampling site, where levelled cannot hold a law" in text
+    assert "constrain[0]" in text and "allowed: loss, output" in text
 
 
 def test_a_site_that_a_method_has_not_is_refused(world: SimpleNamespace, recipe: Recipes, tmp_path: Path) -> None:

@@ -33,9 +33,11 @@ from .components import (
     Transform,
     WholeMetric,
 )
+from .components.denoised import Denoised, Noise
 from .components.held import Held
 from .components.hookspecs import Register, hookimpl
 from .components.signature import Field, Signature, shake
+from .components.steering import Steering
 from .components.totals import Totals
 from .errors import (
     EstimateError,
@@ -64,6 +66,7 @@ __all__ = [
     "Component",
     "Dataset",
     "Demand",
+    "Denoised",
     "DifferentiableLaw",
     "Draw",
     "Enforcer",
@@ -86,6 +89,7 @@ __all__ = [
     "Method",
     "Metric",
     "Named",
+    "Noise",
     "OperatorEnforcer",
     "OptionError",
     "OutputEnforcer",
@@ -112,6 +116,7 @@ __all__ = [
     "SourceError",
     "Stage",
     "Steered",
+    "Steering",
     "ThalwegError",
     "Totals",
     "Training",

@@ -1,6 +1,19 @@
 """Parts that each break one check of the conformance kit, and parts that keep all: a check must be able to fail."""
 
-from . import components, datasets, enforcers, laws, losses, methods, metrics, operators, penalties, pieces, transforms
+from . import (
+    components,
+    datasets,
+    enforcers,
+    laws,
+    losses,
+    methods,
+    metrics,
+    operators,
+    penalties,
+    pieces,
+    samplers,
+    transforms,
+)
 
 __all__ = [
     "components",
@@ -13,5 +26,6 @@ __all__ = [
     "operators",
     "penalties",
     "pieces",
+    "samplers",
     "transforms",
 ]

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from ..errors import PartError, PlannedPartError, ThalwegError
-from . import Component
+from .component import Component
 
 Result = TypeVar("Result")
 

@@ -20,6 +20,14 @@ Part = TypeVar("Part", bound="Component")
 class Parts(Protocol):
     """Makes parts from their names and options: a registry, as parts see it."""
 
+    def get(self, kind: str, name: str) -> type[Component]:
+        """The class of a part."""
+        ...
+
+    def parts(self, kind: str) -> Mapping[str, type[Component]]:
+        """All parts of a kind, by name."""
+        ...
+
     def make(self, kind: str, given: Any, *, where: str = "") -> Component:
         """The part of a kind that a recipe names: `csi`, or `{csi: {thresholds: [74]}}`."""
         ...

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ..learning.layout import InUnits
+    from .denoised import Denoised
     from .fields import Fields
     from .held import Held
 
@@ -78,13 +79,30 @@ class OperatorEnforcer(Enforcer):
 
 
 class SamplingEnforcer(Enforcer):
-    """A constraint on a generative sampler: steers its state between denoising steps."""
+    """A constraint while sampling: moves each denoised estimate of a generative sampler, so that the last one obeys."""
 
     site: ClassVar[Site] = "sampling"
 
+    def conditional(self) -> bool:
+        """Whether what is drawn of a Gaussian, under linear laws, has its conditional distribution.
+
+        The kit tries it where it is so. An estimate can obey and be drawn from another one.
+        """
+        return False
+
     @abstractmethod
-    def steer(self, denoised: torch.Tensor, level: int, laws: tuple[Law, ...], context: xr.Dataset) -> torch.Tensor:
-        """The denoised estimate at noise level `level`, moved towards the laws."""
+    def known(self, held: Held, context: xr.Dataset) -> Mapping[str, Any]:
+        """What it needs to know of a batch, once, before sampling: arrays by name, `sample` or 1 first.
+
+        Of `held.joint` to leave true what earlier enforcers hold.
+        """
+
+    @abstractmethod
+    def steer(self, state: Denoised, held: Held, known: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """`state.estimate`, moved towards the laws, in the sampler's space; a law that is true moves nothing.
+
+        At the last step (`state.noise.last`) an exact one gives an estimate whose fields obey, to rounding.
+        """
 
 
 class OutputEnforcer(Enforcer):

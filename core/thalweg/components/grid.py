@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import xarray as xr
 
+    from .signature import Signature
+
 _OUTER = ("sample", "member")
 
 
@@ -31,6 +33,29 @@ def grid_of(fields: xr.Dataset, static: xr.Dataset) -> xr.Dataset:
     apart = {name for name in still if name in static.coords}
     grid = xr.Dataset(made, {**coords, **{name: still[name] for name in apart}})
     return grid.assign({name: each for name, each in still.items() if name not in apart})
+
+
+def fields_of(wanted: Signature, inputs: xr.Dataset) -> xr.Dataset:
+    """The fields of an estimate over empty memory, with the coordinates of its inputs, and its leads."""
+    import numpy as np
+    import xarray as xr
+
+    made = {}
+    for field in wanted.fields:
+        sizes = tuple(wanted.sizes[dim] for dim in field.dims)
+        attributes = dict(inputs[field.name].attrs) if field.name in inputs else {}
+        units = attributes.get("units", field.units or "1")
+        made[field.name] = (field.dims, empty(sizes, field.dtype or "float32"), attributes | {"units": units})
+    dims = {dim for field in wanted.fields for dim in field.dims}
+    coords: dict[Any, Any] = {
+        name: each
+        for name, each in inputs.coords.items()
+        if "lead" not in each.dims and set(map(str, each.dims)) <= dims
+    }
+    if "lead" in dims:
+        given = inputs.coords.get("lead")
+        coords["lead"] = ("lead", np.arange(1, wanted.sizes["lead"] + 1), {} if given is None else given.attrs)
+    return xr.Dataset(made, coords)
 
 
 def empty(shape: tuple[int, ...], kind: Any) -> Any:

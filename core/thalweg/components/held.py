@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HandshakeError
 from .fields import Fields
 from .grid import empty, grid_of
 from .law import DifferentiableLaw, Law, LinearLaw
-from .system import Array, System, systems
+from .system import BEFORE, Array, System, systems
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,6 +44,11 @@ class Held:
             if not any(type(law) is type(each) and law == each for each in found):
                 found.append(law)
         return tuple(found)
+
+    @cached_property
+    def joint(self) -> Held:
+        """The same with `together` as its own laws: for who holds all of them at once."""
+        return replace(self, laws=self.together, kept=())
 
     @cached_property
     def systems(self) -> Mapping[str, System]:
@@ -89,6 +95,21 @@ class Held:
                 yield law.array_residual(fields, own, self.grid)
             else:
                 raise _opaque(law)
+
+    def by_item(self, fields: Fields, known: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Residuals of tensors for each sample and member, `(item, row)`, float64, and the rows' variances `(row,)`.
+
+        Rows of all laws in turn, and of each at every lead and other dim: what may depend on one another.
+        """
+        import torch
+
+        (dims, *_) = fields.dims.values()
+        before = len(set(BEFORE) & set(dims))
+        found, variances = [], []
+        for law, each in zip(self.laws, self.residuals(fields, known), strict=True):
+            found.append(each.reshape(prod(each.shape[:before]), -1).double())
+            variances.append(each.new_full((found[-1].shape[1],), float(getattr(law, "noise", 0.0))).double())
+        return torch.cat(found, 1), torch.cat(variances)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the values of the fields over empty memory, which would be as many as a sample has."""

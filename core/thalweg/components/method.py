@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..cluster import Workers
     from ..samples import Samples
     from .enforcer import Hold
+    from .steering import Steering
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,11 @@ class Solver(Method):
 
 
 class Fitted(Solver):
-    """A solver that learning returned: its options are fields, its arrays are `state`."""
+    """A solver that learning returned: its options are fields, its arrays are `state`, and what it is made from that
+    was learned before it are its `parts`."""
 
     _state: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _parts: dict[str, Fitted] = PrivateAttr(default_factory=dict)
     _registry: Parts | None = PrivateAttr(None)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -107,13 +110,32 @@ class Fitted(Solver):
         self._state.update(state)
         return self
 
+    @property
+    def parts(self) -> Mapping[str, Fitted]:
+        """What earlier phases learned and it solves with, by name; kept in its folder, each once."""
+        return self._parts
+
+    @final
+    def with_parts(self, parts: Mapping[str, Fitted]) -> Fitted:
+        """This solver, made from what phases learned: `training.parts`, as far as it needs them."""
+        self._parts.update(parts)
+        return self
+
 
 class Steered(Solver):
     """A solver whose estimate is drawn step by step, so that laws can be held on the way."""
 
+    @final
+    def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
+        """Draws under no law."""
+        return self.sample(inputs, wanted, None)
+
     @abstractmethod
-    def steered(self, holds: tuple[Hold, ...]) -> Solver:
-        """This solver with each denoised estimate steered by the holds at the `sampling` site."""
+    def sample(self, inputs: xr.Dataset, wanted: Signature, steering: Steering | None) -> xr.Dataset:
+        """As `solve`; each denoised estimate is what `steering`, if there is any, makes of it.
+
+        Without it, and under laws that are true, the same seed gives the same estimate.
+        """
 
 
 @dataclass(frozen=True)

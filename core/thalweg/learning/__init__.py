@@ -17,6 +17,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .contract import Network
 from .layout import InUnits, Layout, layouts
 from .learner import TorchLearner, TorchSolver
 from .options import TrainOptions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .fitting import fit
     from .loader import Loader
     from .mean_error import mean_squared_error
+    from .network import Frozen, frozen
     from .objective import BatchObjective, Objective
     from .reader import reader_of
     from .tensors import to_dataset, to_tensor
@@ -37,6 +39,8 @@ _HOMES = {
     "BatchObjective": "objective",
     "Loader": "loader",
     "fit": "fitting",
+    "Frozen": "network",
+    "frozen": "network",
     "load_weights": "checkpoint",
     "mean_squared_error": "mean_error",
     "Objective": "objective",
@@ -49,15 +53,18 @@ _HOMES = {
 __all__ = [
     "Batch",
     "BatchObjective",
+    "Frozen",
     "InUnits",
     "Layout",
     "Loader",
+    "Network",
     "Objective",
     "TorchLearner",
     "TorchSolver",
     "TrainOptions",
     "Turn",
     "fit",
+    "frozen",
     "layouts",
     "load_weights",
     "mean_squared_error",

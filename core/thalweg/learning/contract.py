@@ -1,20 +1,23 @@
-"""What a learner of a network declares, and what is kept of one: the words that all of `learning` is written in."""
+"""What a learner of a network declares, the learned network, and its solver: what all of `learning` is written in."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
 from pydantic import BaseModel, Field, PrivateAttr
 
-from ..components import Fitted, Hold, Learner, Site
+from ..components import Component, Enforcer, Fitted, Hold, Law, Learner, Parts, Site
 from ..components.signature import Signature
 from ..errors import HandshakeError
+from ..results.solver import read_fitted, write_fitted
 from .options import TrainOptions
 from .scaling import Scale, Scales
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor, nn
 
     from ..samples import Samples
@@ -55,6 +58,23 @@ class NetworkLearner(Learner):
         "training split; "
         "unit: 0 to 1 over the valid range; auto: unit where a valid range is known, else standard; none: as they are",
     )
+
+    _networks: dict[str, Network] = PrivateAttr(default_factory=dict)
+
+    @property
+    def parts(self) -> Mapping[str, Network]:
+        """The networks of its `phases`, by name, wherever core calls it; `frozen` makes a module of one.
+
+        At plan time they have no weights yet, and shapes only.
+        """
+        return self._networks
+
+    @final
+    def with_parts(self, parts: Mapping[str, Network]) -> Self:
+        """This learner, given the networks of its phases."""
+        made = self.model_copy()
+        made._networks = dict(parts)
+        return made
 
     @property
     def own_objective(self) -> str:
@@ -133,8 +153,76 @@ class NetworkLearner(Learner):
         return {**{name: getattr(chosen, name) for name in type(chosen).model_fields}, "initial": initial}
 
 
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A learned network that stands alone: how it is built, what it is given and gives, in which scales, its weights.
+
+    It knows no loss, no optimizer and no samples.
+    """
+
+    learner: NetworkLearner
+    """Builds it, on the networks of earlier phases."""
+    given: Signature
+    wanted: Signature
+    """The truth that it learned from."""
+    gives: Signature
+    """What its output holds."""
+    scales: Scales
+    weights: Mapping[str, np.ndarray[Any, Any]] | None = None
+    """By name; None before it has learned."""
+    holds: tuple[Hold, ...] = ()
+    """Laws built into it."""
+    batch: int = 8
+    """Samples that go through it at once."""
+    device: str = "auto"
+    built: dict[str, Any] = field(default_factory=dict, repr=False)
+    """Of this process: the module, and the grid that it was built for."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "built": {}}
+
+    @property
+    def parts(self) -> Mapping[str, Network]:
+        """The networks that it was learned on: frozen, and not among its weights."""
+        return self.learner.parts
+
+    @property
+    def title(self) -> str:
+        """Whose it is, for messages."""
+        return type(self.learner).__name__
+
+    def solver(self) -> LearnedNetwork:
+        """What solves with it."""
+        kind = self.learner.fitted
+        assert issubclass(kind, LearnedNetwork)
+        holds = tuple({"hold": [_named(law) for law in each.laws], "by": _named(each.enforcer)} for each in self.holds)
+        made = kind(
+            learner=self.learner.model_dump(mode="json"),
+            given=self.given,
+            wanted=self.wanted,
+            output=self.gives,
+            scales=self.scales,
+            holds=holds,
+            batch=self.batch,
+            device=self.device,
+        )
+        made._network = self
+        made.with_parts({name: each.solver() for name, each in self.parts.items()})
+        made.with_state(self.weights or {})
+        return made
+
+    def write(self, url: str, registry: Parts | None = None) -> None:
+        """Write its folder: `options.json`, `state.safetensors`, `parts/`. `registry` knows the methods of these."""
+        write_fitted(url, self.solver(), card="", registry=registry)
+
+    @classmethod
+    def read(cls, url: str, registry: Parts) -> Network:
+        """The network of a folder. Raises `CorruptError`, `HandshakeError` for a solver that is no network."""
+        return network_of(read_fitted(None, url, registry=registry), name=url)
+
+
 class LearnedNetwork(Fitted):
-    """A learned network; rebuilt, in any process, from its learner's options and the weights in `state`."""
+    """A solver of a learned network: its fields, `state` and `parts` are what the folder of a `Network` holds."""
 
     learns: ClassVar[type[NetworkLearner]]
 
@@ -151,10 +239,47 @@ class LearnedNetwork(Fitted):
     """Samples that go through the network at once."""
     device: str = "auto"
 
+    _network: Network | None = PrivateAttr(None)
+
     def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
         """What its learner said."""
         return Signature(self.output.fields, {**self.output.sizes, **truth.sizes})
 
-    _network: nn.Module | None = PrivateAttr(None)
-    _grid: Any = PrivateAttr(None)
-    _parts: tuple[NetworkLearner, tuple[Hold, ...]] | None = PrivateAttr(None)
+    @property
+    def network(self) -> Network:
+        """The network, made from these records; parts that they name are those of the solver's registry."""
+        if self._network is None:
+            learner = self.learns.model_validate(self.learner, context=self.context)
+            self._network = Network(
+                learner.with_parts({name: network_of(each, name=name) for name, each in self.parts.items()}),
+                self.given,
+                self.wanted,
+                self.output,
+                self.scales,
+                self.state,
+                tuple(self._hold(each) for each in self.holds),
+                self.batch,
+                self.device,
+            )
+        return self._network
+
+    def _hold(self, said: Mapping[str, Any]) -> Hold:
+        laws = [self.registry.make("laws", law) for law in said["hold"]]
+        enforcer = self.registry.make("enforcers", said["by"])
+        assert isinstance(enforcer, Enforcer)
+        return Hold(tuple(law for law in laws if isinstance(law, Law)), enforcer)
+
+
+def network_of(solver: Fitted, *, name: str) -> Network:
+    """The network of what was learned. Raises `HandshakeError` for a solver that has none."""
+    if isinstance(solver, LearnedNetwork):
+        return solver.network
+    raise HandshakeError(
+        f"{name!r} is a {type(solver).__name__}, which has no network",
+        allowed="what a TorchLearner learned",
+        advice="use a learner of a network for this phase",
+    )
+
+
+def _named(part: Component) -> dict[str, Any]:
+    return {part.name: part.model_dump(mode="json")}

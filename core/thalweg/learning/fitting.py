@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..components import Fitted, Training
 from ..errors import HandshakeError, OptionError
 from .arrays import arrays
-from .contract import NetworkLearner
+from .contract import NetworkLearner, network_of
 from .initial import weights_at
 from .job import Job
 from .layout import Layout
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 def fit(learner: NetworkLearner, training: Training) -> Fitted:
-    """Learn, here or on the workers, and return the weights as a solver. Raises `EstimateError`, `ClusterError`."""
+    """Learn, here or on the workers, and return the network as a solver. Raises `EstimateError`, `ClusterError`."""
+    learner = learner.with_parts({name: network_of(each, name=name) for name, each in training.parts.items()})
     options = learner.check_options(training.options)
     given, wanted = training.train.given, training.wanted
     _one_shape(wanted)
@@ -68,7 +69,7 @@ def fit(learner: NetworkLearner, training: Training) -> Fitted:
         )
     else:
         weights = _trained(job, Alone(), training.report)
-    return job.solver().with_state(weights)
+    return job.network(weights).solver()
 
 
 def _trained(job: Job, ranks: Ranks, report: Report) -> dict[str, np.ndarray[Any, Any]]:

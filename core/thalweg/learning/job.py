@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..components import Component, Hold
+from ..components import Hold
 from ..components.signature import Signature
 from ..samples import Samples
+from .contract import Network
 from .knowing import Holding
 from .options import TrainOptions
 from .scaling import Scales
@@ -18,7 +19,7 @@ from .scaling import Scales
 if TYPE_CHECKING:
     import numpy as np
 
-    from .contract import LearnedNetwork, NetworkLearner
+    from .contract import NetworkLearner
 
 
 @dataclass(frozen=True)
@@ -51,26 +52,16 @@ class Job:
         """Samples that go through the network at once, at most."""
         return -(-self.options.batch // (self.options.ranks * self.options.accumulate))
 
-    def solver(self) -> LearnedNetwork:
-        """What the training is to return, yet without weights."""
-        from .contract import LearnedNetwork
-
-        kind = self.learner.fitted
-        assert issubclass(kind, LearnedNetwork)
-        holds = tuple(hold for hold in self.holds if hold.site == "operator")
-        made = kind(
-            learner=self.learner.model_dump(mode="json"),
-            given=self.given,
-            wanted=self.wanted,
-            output=self.learner.gives(self.given, self.wanted),
-            scales=self.scales,
-            holds=tuple({"hold": [_named(law) for law in hold.laws], "by": _named(hold.enforcer)} for hold in holds),
-            batch=self.piece,
-            device=self.options.device,
+    def network(self, weights: Mapping[str, np.ndarray[Any, Any]] | None = None) -> Network:
+        """What the training is to return."""
+        return Network(
+            self.learner,
+            self.given,
+            self.wanted,
+            self.learner.gives(self.given, self.wanted),
+            self.scales,
+            weights,
+            tuple(hold for hold in self.holds if hold.site == "operator"),
+            self.piece,
+            self.options.device,
         )
-        made._parts = (self.learner, holds)
-        return made
-
-
-def _named(part: Component) -> dict[str, Any]:
-    return {part.name: part.model_dump(mode="json")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..components import Metric
@@ -11,6 +12,7 @@ from ..results import scoring
 from .chunk_files import Array
 from .job import Job
 from .ranks import Ranks
+from .solving import solve
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +24,7 @@ class Judge:
     def __init__(self, metric: Metric, job: Job, ranks: Ranks) -> None:
         assert job.validate is not None
         self._metric, self._samples, self._ranks = metric, job.validate, ranks
-        self._solver = job.solver()
+        self._network = job.network()
 
     @property
     def title(self) -> str:
@@ -36,11 +38,11 @@ class Judge:
 
     def scores(self, network: nn.Module, batches: Iterable[Array]) -> dict[str, float]:
         """The metric over the batches of all ranks, averaged over thresholds where it has some, by its title."""
-        self._solver._network = network
+        live = replace(self._network, built={"module": network})
         mine: list[scoring.Tally] = []
         for at in batches:
             inputs, truth = self._samples.inputs(at.tolist()), self._samples.truth(at.tolist())
-            estimate = self._solver.solve(inputs, Signature.of(truth))
+            estimate = solve(live, inputs, Signature.of(truth))
             tally = scoring.tally(self._metric, estimate, truth)
             mine = [scoring.add([*mine, {name: each.over("sample") for name, each in tally.items()}])]
         parts = [part for each in self._ranks.gather(mine) for part in each]

@@ -37,9 +37,11 @@ class TorchLearner(NetworkLearner):
         if judge is not None:
             at("train.judge", shake, wanted, judge.needs(), giver=self.name, taker=judge.name)
             at("train.judge", judge.check, wanted)
-        from .planning import demanded
+        from .planning import demanded, planned
 
-        return Demand(chosen.ranks, demanded(self, given, wanted, chosen))
+        learner, before = planned(self, given, wanted, options)
+        memory = demanded(learner, given, wanted, chosen)
+        return Demand(max(chosen.ranks, before.workers), max(memory, before.memory))
 
     @final
     def fit(self, training: Training) -> Fitted:
@@ -55,4 +57,4 @@ class TorchSolver(LearnedNetwork):
         """The network's estimate. Raises `HandshakeError` for inputs that it was not built for."""
         from .solving import solve
 
-        return solve(self, inputs, wanted)
+        return solve(self.network, inputs, wanted)

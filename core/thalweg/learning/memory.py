@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from ..components.signature import Signature
 from .devices import device_of
+from .network import parts_in
 from .options import TrainOptions
 from .outline import Outline
 
@@ -20,6 +23,12 @@ def peak(outline: Outline | None, given: Signature, wanted: Signature, options: 
     piece = -(-options.batch // (options.ranks * options.accumulate))
     # Gradient and two moments of each weight; the running mean and the best weights; the buckets of other ranks.
     copies = 4 + (options.ema is not None) + (options.choose == "best") + (options.ranks > 1)
-    weights = sum(each.numel() * each.element_size() for each in outline.network.parameters())
+    weights = _nbytes(outline.network)
+    # No gradient and no moments of the frozen networks of earlier phases.
+    parts = sum(_nbytes(each) for each in parts_in(outline.network))
     half = 1 if options.precision == "fp32" else 2
-    return int(batches + copies * weights + piece * (outline.activations // half + 2 * outline.nbytes))
+    return int(batches + copies * weights + parts + piece * (outline.activations // half + 2 * outline.nbytes))
+
+
+def _nbytes(module: nn.Module) -> int:
+    return sum(each.numel() * each.element_size() for each in module.parameters())

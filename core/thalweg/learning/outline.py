@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..components.signature import Signature
 from .feeding import Feeding
+from .network import parts_in
 
 if TYPE_CHECKING:
     from .contract import NetworkLearner
@@ -52,6 +53,7 @@ def outlined(learner: NetworkLearner, given: Signature, wanted: Signature) -> Ou
     except (NotImplementedError, RuntimeError, ValueError) as error:
         log.info("the shapes of %s's network are not known before: %s", learner.name, error)
         return None
-    parameters = {each.untyped_storage()._cdata for each in network.parameters()}
+    parts = parts_in(network)
+    parameters = {each.untyped_storage()._cdata for whole in (network, *parts) for each in whole.parameters()}
     activations = sum(size for storage, size in kept.items() if storage not in parameters)
     return Outline(network.train(), tuple(solved.shape), output.numel() * output.element_size(), activations)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from ..components import Demand
 from ..components.signature import Signature
 from ..errors import HandshakeError, OptionError
 from ..losses.mean_squared import MeanSquared
 from ..recipes.handshakes import at
-from .contract import NetworkLearner
+from .contract import Network, NetworkLearner
 from .initial import begin_with, weights_at
 from .layout import Layout
 from .memory import peak
@@ -17,6 +19,31 @@ from .pieces import is_mean_over_samples, refuse_statistics
 
 if TYPE_CHECKING:
     from .options import TrainOptions
+
+
+def planned(
+    learner: NetworkLearner, given: Signature, wanted: Signature, options: Mapping[str, Any]
+) -> tuple[NetworkLearner, Demand]:
+    """A learner that is given the networks of its phases, yet without weights, and what the phases take.
+
+    Raises `HandshakeError` for a phase that gives no network.
+    """
+    made: dict[str, Network] = {}
+    demand = Demand()
+    for phase in learner.phases(options):
+        if not isinstance(phase.learner, NetworkLearner):
+            raise HandshakeError(
+                f"the phase {phase.name!r} of {learner.name} is learned by {phase.learner.name}, which has no network",
+                allowed="phases of a TorchLearner that are TorchLearners",
+                advice="use a learner of a network for this phase",
+            )
+        own = phase.learner.with_parts({name: made[name] for name in phase.after})
+        taken = at(f"phase {phase.name}", own.demand, given, wanted, phase.options)
+        demand = Demand(max(demand.workers, taken.workers), max(demand.memory, taken.memory))
+        inner, _ = planned(own, given, wanted, phase.options)
+        gives = inner.gives(given, wanted)
+        made[phase.name] = Network(inner, given, wanted, gives, scales=dict.fromkeys(given.names, (0.0, 1.0)))
+    return learner.with_parts({**learner.parts, **made}), demand
 
 
 def demanded(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> int:

@@ -22,7 +22,7 @@ from .job import Job
 from .judging import Judge
 from .loader import Loader
 from .loop import Loop, LoopOptions, Report
-from .network import network_of
+from .network import built
 from .pieces import refuse_statistics
 from .randomness import aside, reproducible
 from .ranks import Ranks
@@ -99,7 +99,7 @@ def _train(job: Job, ranks: Ranks, report: Report, device: torch.device) -> dict
 
 def _network(job: Job, device: torch.device) -> nn.Module:
     wrappers = job.holding.wrappers
-    made = network_of(job.learner, given=job.given, wanted=job.wanted, scales=job.scales, wrappers=wrappers)
+    made = built(job.learner, given=job.given, wanted=job.wanted, scales=job.scales, wrappers=wrappers)
     if job.initial is not None:
         weights = {name: torch.from_numpy(np.array(each)) for name, each in job.initial.items()}
         begin_with(made, weights, source=str(job.options.initial))

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..cluster import Cluster
-from ..components import Component, Dataset, Hold, Learner, Method, Metric, Transform, WholeMetric
+from ..components import Component, Dataset, Hold, Learner, Method, Metric, Phase, Transform, WholeMetric
 from ..components.transform import divided
 from ..credentials import hidden, masked
+from ..errors import OptionError
 from ..stores.store import Store
 from .limits import human
 from .lines import beside, cut
@@ -70,6 +71,8 @@ class Plan:
     """Samples that one task of `constrain` or `evaluate` takes."""
     tested: bool = True
     """Whether there are test samples; without them a method learns, and is used to forecast."""
+    names: Mapping[type[Component], str] = field(default_factory=dict)
+    """Those of all methods that are registered."""
     source_record: str = ""
     """Digest of the dataset's options, whatever the state of its source."""
     cites: tuple[str, ...] = ()
@@ -106,7 +109,7 @@ class Plan:
     def solver_digest(self, *, held: bool) -> str:
         """The digest of what the method learns, free or under the laws held while learning."""
         fields, method = self.steps["preprocess"].digest, self.method
-        given = {name: each.solver_digest(held=held) for name, each in self.given.items()}
+        given = {name: each.solver_digest(held=held) for name, each in {**self.given, **self.phases}.items()}
         if not isinstance(method, Learner):
             return digest("train", fields, record(method))
         return digest(
@@ -116,7 +119,7 @@ class Plan:
     def learned_from(self, values: str, *, held: bool) -> str:
         """The digest of a training by the values that it learns from, wherever they come from."""
         assert isinstance(self.method, Learner)
-        given = {name: each.learned_from(values, held=held) for name, each in self.given.items()}
+        given = {name: each.learned_from(values, held=held) for name, each in {**self.given, **self.phases}.items()}
         return digest("learned from", values, self._learning(self.method, held=held), *([given] if given else ()))
 
     @property
@@ -126,7 +129,23 @@ class Plan:
         for each in self.method.phases(self.options) if isinstance(self.method, Learner) else ():
             holds = self.learning_holds if each.holds else ()
             given = {name: made[name] for name in each.after}
-            made[each.name] = replace(self, method=each.learner, options=each.options, holds=holds, given=given)
+            learner = self._registered(each)
+            made[each.name] = replace(self, method=learner, options=each.options, holds=holds, given=given)
+        return made
+
+    def _registered(self, phase: Phase) -> Learner:
+        """The learner of a phase, under the name that it is registered by: its folder is read by that."""
+        if phase.learner.name in self.names.values():
+            return phase.learner
+        if type(phase.learner) not in self.names:
+            raise OptionError(
+                f"the phase {phase.name!r} is learned by {type(phase.learner).__name__}, which no plugin registers",
+                allowed="methods by name, so that a folder says what is in it",
+                advice=f"register the learner of {phase.name!r} with `register_methods`",
+                where="train.method",
+            )
+        made = phase.learner.model_copy()
+        made._name = self.names[type(phase.learner)]
         return made
 
     def solvers(self, *, held: bool) -> set[str]:

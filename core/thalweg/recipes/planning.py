@@ -79,6 +79,7 @@ def plans_of(recipe: Recipe, registry: Registry, *, store: str | None = None, on
     metrics = labelled_metrics(recipe, registry)
     cluster = cluster_from(recipe.cluster)
     ground = _ground(dataset, transforms, cluster=cluster, store=place)
+    names = {part: name for name, part in registry.parts("methods").items()}
     made = []
     for one, method, own in zip(each, methods, options, strict=True):
         plan = Plan(
@@ -94,6 +95,7 @@ def plans_of(recipe: Recipe, registry: Registry, *, store: str | None = None, on
             only=only,
             places=ground.places,
             variants=variants,
+            names=names,
         )
         made.append(complete(plan, ground.data, first=ground.steps, source_record=ground.source_record))
     return made

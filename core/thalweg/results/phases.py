@@ -38,7 +38,7 @@ def _learned(phase: Phase, training: Training, parts: Mapping[str, Fitted]) -> F
         folder.mkdir(parents=True, exist_ok=True)
         solver = fitted(phase.learner, replace(under(phase, training), folder=folder, parts=parts))
         shutil.rmtree(draft, ignore_errors=True)
-        write_fitted(str(draft), solver, card="")
+        write_fitted(str(draft), solver, card="", registry=training.registry)
         # Renamed whole: what bears the name was written to its end.
         draft.rename(finished)
     return read_fitted(phase.learner.fitted, str(finished), registry=training.registry)

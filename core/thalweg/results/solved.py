@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 from ..boundaries.options import in_yaml
 from ..components import Hold, Learner, Method, OutputEnforcer, Solver, Steered
 from ..components.calls import call
-from ..components.grid import grid_of
+from ..components.grid import fields_of, grid_of
 from ..components.holding import handed_on
 from ..components.signature import Signature, shake
+from ..components.steering import Steering
 from ..errors import HandshakeError
 from ..recipes.preparation import Preparation, refuse_without_inverse
 from ..recipes.registry import Registry
@@ -119,12 +120,15 @@ class Solved:
         own = {dim: inputs.sizes[dim] for dim in owners(inputs)}
         wanted = replace(self.wanted, sizes={**self.wanted.sizes, "sample": inputs.sizes.get("sample", 1), **own})
         solver = self.solver
-        steering = tuple(hold for hold in holds if hold.site == "sampling")
-        if steering:
-            assert isinstance(solver, Steered)
-            solver = call(solver, solver.steered, steering, name=self.name)
         gives = solver.gives(Signature.of(inputs), wanted)
-        estimate = checked(call(solver, solver.solve, inputs, wanted, name=self.name), gives, by=self.name)
+        if any(hold.site == "sampling" for hold in holds):
+            assert isinstance(solver, Steered)
+            grid = grid_of(fields_of(wanted, inputs), inputs)
+            steering = Steering(holds, grid, lambda hold: context_of(inputs, wanted))  # noqa: ARG005
+            found = call(solver, solver.sample, inputs, wanted, steering, name=self.name)
+        else:
+            found = call(solver, solver.solve, inputs, wanted, name=self.name)
+        estimate = checked(found, gives, by=self.name)
         for hold, held in handed_on(holds, grid_of(estimate, inputs)):
             if isinstance(hold.enforcer, OutputEnforcer):
                 found = call(hold.enforcer, hold.enforcer.hold, estimate, held, context_of(inputs, wanted))

@@ -10,6 +10,7 @@ from ..components import Hold, Method, OutputEnforcer, Steered
 from ..components.calls import call
 from ..components.holding import handed_on
 from ..components.signature import Signature
+from ..components.steering import Steering
 from ..recipes.plan import Plan
 from ..recipes.registry import Registry
 from ..results.estimates import checked, context_of, estimate_at, with_owners
@@ -113,14 +114,20 @@ class Estimating:
         if self.free:
             return estimate_at(self.free, at)
         solver = solver_of(self.method, self.solver, registry=self.registry)
-        steering = tuple(hold for hold in self.holds if hold.site == "sampling")
-        if steering:
-            assert isinstance(solver, Steered)
-            solver = call(solver, solver.steered, steering, name=self.method.name)
+        given = inputs
         if any(hold.oracle and hold.site == "operator" for hold in self.holds):
             # A law in the network that looks at the truth finds it among what is known.
-            inputs = context_of(inputs, wanted, truth)
-        estimate = call(solver, solver.solve, inputs, wanted, name=self.method.name)
+            given = context_of(inputs, wanted, truth)
+        if any(hold.site == "sampling" for hold in self.holds):
+            assert isinstance(solver, Steered)
+            steering = Steering(
+                self.holds,
+                self.prepared.samples("test").grid,
+                lambda hold: context_of(inputs, wanted, truth if hold.oracle else None),
+            )
+            estimate = call(solver, solver.sample, given, wanted, steering, name=self.method.name)
+        else:
+            estimate = call(solver, solver.solve, given, wanted, name=self.method.name)
         return with_owners(checked(estimate, gives, by=self.method.name), inputs)
 
 

@@ -19,7 +19,7 @@ from ..results.folders import publish
 from ..results.forecasts import remember, stand_alone
 from ..results.learning_curves import CURVES
 from ..results.run import Stage
-from ..results.solver import CARD, FITTED, read_fitted, write_fitted
+from ..results.solver import CARD, of_solver, read_fitted, write_fitted
 from ..samples.values import values_of
 from ..stores.attempt import Attempt
 from ..stores.committed import Committed
@@ -106,7 +106,7 @@ def _learned(work: Work, plan: Plan, *, held: bool, told: Told) -> tuple[Committ
                 _parts(work, plan, held=held, told=told),
             )
             solver: Fitted = call(method, method.fit, training)
-        write_fitted(attempt.url(), solver, card=report.card(plan, ()))
+        write_fitted(attempt.url(), solver, card=report.card(plan, ()), registry=work.registry)
         if curves:
             write_bytes(attempt.url(f"data/{CURVES}"), learning_curves.table(curves))
         stand_alone(attempt.url(), plan, prepared, work.registry)
@@ -135,8 +135,8 @@ def _copied(plan: Plan, learned_from: str, attempt: Attempt) -> Committed | None
         # What no run needs may be removed while it is read: then it is learned here.
         with suppress(CorruptError):
             each.check()
-            there = {file.removeprefix("data/") for file in each.files()}
-            names = [name for name in (*FITTED, CURVES) if name != CARD and (name in there or name in FITTED)]
+            there = [file.removeprefix("data/") for file in each.files()]
+            names = [name for name in there if name == CURVES or of_solver(name)]
             contents = {name: each.content(f"data/{name}") for name in names}
             for name, content in contents.items():
                 write_bytes(attempt.url(f"data/{name}"), content)

@@ -9,7 +9,17 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
-from ..components import Enforcer, FaceLaw, Law, Line, LinearLaw, OperatorEnforcer, OutputEnforcer, Rows
+from ..components import (
+    Enforcer,
+    FaceLaw,
+    Law,
+    Line,
+    LinearLaw,
+    OperatorEnforcer,
+    OutputEnforcer,
+    Rows,
+    SamplingEnforcer,
+)
 from ..components.held import Held
 from ..components.rows import applied
 from ..components.signature import Signature
@@ -212,13 +222,17 @@ def laws_for(enforcer: Enforcer, offered: tuple[Law, ...] = ()) -> tuple[Law, ..
 
 
 def check_enforcer(
-    enforcer: OutputEnforcer | OperatorEnforcer, laws: tuple[Law, ...] = (), *, data: xr.Dataset | None = None
+    enforcer: OutputEnforcer | OperatorEnforcer | SamplingEnforcer,
+    laws: tuple[Law, ...] = (),
+    *,
+    data: xr.Dataset | None = None,
 ) -> None:
     """All that an enforcer keeps, tried with `laws` on `data`, which was cut into samples with a test split.
 
-    One of the `operator` site is tried with each law by itself, on a network of the kit.
+    One of the `operator` site is tried with each law by itself, on a network of the kit; one of the `sampling` site on
+    a sampler of the kit.
     """
-    from . import operators
+    from . import operators, samplers
 
     check_component(enforcer)
     laws = laws or laws_for(enforcer)
@@ -227,10 +241,15 @@ def check_enforcer(
         raise AssertionError(f"the kit has no law of kind {kinds} for it; give `laws`")
     if data is None:
         fields = [field for law in laws for field in law.needs().fields]
-        data = windowed(series(Signature(tuple({field.name: field for field in fields}.values()))))
+        sizes = samplers.SIZES if isinstance(enforcer, SamplingEnforcer) else {}
+        data = windowed(series(Signature(tuple({field.name: field for field in fields}.values()))), **sizes)
     if isinstance(enforcer, OperatorEnforcer):
         for each, law in product(operators.CHECKS, laws):
             each(operators.Case(enforcer, law, data))
+        return
+    if isinstance(enforcer, SamplingEnforcer):
+        for each in samplers.CHECKS:
+            each(samplers.Case(enforcer, laws, data))
         return
     for each in CHECKS:
         each(Case(enforcer, laws, data))

@@ -196,7 +196,7 @@ def comes_back_from_its_folder(case: Case) -> None:
     if not isinstance(case.solver, Fitted):
         return
     with tempfile.TemporaryDirectory() as folder:
-        write_fitted(folder, case.solver, card="")
+        write_fitted(folder, case.solver, card="", registry=case.registry)
         again = read_fitted(type(case.solver), folder, registry=case.registry)
     found = difference(again.solve(case.inputs.copy(deep=True), case.wanted), case.estimate())
     ensure(not found, f"read back, {found}; keep arrays in `state` and options in fields")

@@ -57,7 +57,7 @@ def _objective(case: Any) -> Supervised:
     import torch
 
     from ..learning.job import Job
-    from ..learning.network import network_of
+    from ..learning.network import built
     from ..learning.scaling import scales_of
     from ..learning.supervised import Supervised
     from ..samples import Samples
@@ -69,7 +69,7 @@ def _objective(case: Any) -> Supervised:
     job = Job(case.method, train, None, given, wanted, scales, options, (), Path())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = network_of(case.method, given=given, wanted=wanted, scales=scales, wrappers={})
+        network = built(case.method, given=given, wanted=wanted, scales=scales, wrappers={})
     for each in network.modules():
         if isinstance(each, torch.nn.modules.dropout._DropoutNd):
             each.p = 0.0

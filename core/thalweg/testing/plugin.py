@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
-from ..components import Component, SamplingEnforcer
+from ..components import Component
 from ..errors import HandshakeError, OptionError, SourceError, ThalwegError
 from ..recipes.registry import KINDS, SINGULAR, Registry
 from . import components
@@ -86,9 +86,6 @@ def _findings(registry: Registry, plugin: str) -> Iterator[Finding]:
 
 def _of_kind(kind: str, part: Component, parts: list[Component]) -> Iterator[Finding]:
     """The checks of its kind, on the first trial that it does not refuse."""
-    if isinstance(part, SamplingEnforcer):
-        yield Finding(kind, part.name, "holds its laws", None, "it takes a sampler to try the sampling site")
-        return
     try:
         yield from _tried(kind, part, parts)
     except Exception as error:

@@ -20,6 +20,7 @@ from ..components import (
     Metric,
     OperatorEnforcer,
     OutputEnforcer,
+    SamplingEnforcer,
     Transform,
     WholeMetric,
 )
@@ -27,7 +28,7 @@ from ..components.signature import Signature, shake
 from ..errors import ThalwegError
 from ..results.scoring import score
 from ..samples import Samples
-from . import datasets, enforcers, laws, losses, methods, metrics, operators, penalties, pieces, transforms
+from . import datasets, enforcers, laws, losses, methods, metrics, operators, penalties, pieces, samplers, transforms
 from .report import Check
 from .scenes import guess, scenes, series, windowed
 
@@ -75,7 +76,7 @@ def _transform_trials(part: Transform, parts: Sequence[Component]) -> Iterator[T
 
 
 def _enforcer_trials(part: Enforcer, chosen: tuple[Law, ...], data: xr.Dataset) -> Iterator[Trial]:
-    """Trials of an enforcer with laws, at its site; none at the `sampling` site, which needs a sampler."""
+    """Trials of an enforcer with laws, at its site."""
     match part:
         case OutputEnforcer():
             output_case = enforcers.Case(part, chosen, data)
@@ -86,6 +87,9 @@ def _enforcer_trials(part: Enforcer, chosen: tuple[Law, ...], data: xr.Dataset) 
         case OperatorEnforcer():
             operator_case = operators.Case(part, chosen[0], data)
             yield Trial(operators.CHECKS, (operator_case,), partial(operator_case.estimate, 0))
+        case SamplingEnforcer():
+            sampler_case = samplers.Case(part, chosen, data)
+            yield Trial(samplers.CHECKS, (sampler_case,), partial(sampler_case.steering, chosen))
 
 
 def _examples(part: Component, parts: Sequence[Component]) -> Iterator[xr.Dataset]:
@@ -112,7 +116,8 @@ def _laws(part: Enforcer, parts: Sequence[Component]) -> Iterator[tuple[xr.Datas
     for chosen in (enforcers.laws_for(part), *((law,) for law in own)):
         if chosen:
             needs = {field.name: field for law in chosen for field in law.needs().fields}
-            data = windowed(series(Signature(tuple(needs.values()))))
+            sizes = samplers.SIZES if isinstance(part, SamplingEnforcer) else {}
+            data = windowed(series(Signature(tuple(needs.values()))), **sizes)
             if all(_takes(law, Samples.of(data, "test").given) for law in chosen):
                 yield data, chosen
 

@@ -168,7 +168,7 @@ def test_after_an_interruption_finished_members_are_not_learned_again(registry: 
 
 def test_a_learned_ensemble_comes_back_without_its_learning_folder(registry: Registry, tmp_path: Path) -> None:
     solver = learn(ensemble(registry, UNET), DATA, tmp_path / "learning", epochs=1)  # type: ignore[arg-type]
-    write_fitted(str(tmp_path / "kept"), solver, card="")
+    write_fitted(str(tmp_path / "kept"), solver, card="", registry=registry)
     again = read_fitted(Mixture, str(tmp_path / "kept"), registry=registry)
     xr.testing.assert_identical(solve(again), solve(solver))
 

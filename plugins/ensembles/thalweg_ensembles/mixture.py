@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from pydantic import PrivateAttr
 from thalweg import Fitted, Learner, Method, Named, OptionError, Parts, Signature, Solver, quantities
 
 Array = np.ndarray[Any, Any]
@@ -18,32 +17,17 @@ class Mixture(Fitted):
 
     $\mu = \frac1M \sum_i \mu_i$, $\sigma^2 = \frac1M \sum_i (\sigma_i^2 + (\mu_i - \mu)^2)$, the law of total variance.
     A solver that says nothing of its uncertainty has $\sigma_i = 0$; one with members has theirs.
-    State: the arrays of solver `i` as `i/NAME`.
+    Parts: what method `i` learned, as `i`.
     """
 
     of: tuple[Named[Method], ...]
     """What each was learned by; a method that learns nothing is itself."""
-    options: tuple[dict[str, Any], ...]
-    """Of what each learned; empty for a method that learns nothing."""
-
-    _solvers: tuple[Solver, ...] | None = PrivateAttr(None)
 
     @classmethod
-    def holding(cls, methods: Sequence[Method], solvers: Sequence[Solver], *, registry: Parts | None) -> Mixture:
+    def holding(cls, methods: Sequence[Method], solvers: Sequence[Solver], *, registry: Parts | None) -> Fitted:
         """The mixture of what methods learned; the registry makes what they name."""
-        options = tuple(each.model_dump(mode="json") if isinstance(each, Fitted) else {} for each in solvers)
-        made = cls.model_validate(
-            {"of": tuple(methods), "options": options}, context={} if registry is None else {"registry": registry}
-        )
-        made.with_state(
-            {
-                f"{number}/{name}": array
-                for number, each in enumerate(solvers)
-                if isinstance(each, Fitted)
-                for name, array in each.state.items()
-            }
-        )
-        return made
+        made = cls.model_validate({"of": tuple(methods)}, context={} if registry is None else {"registry": registry})
+        return made.with_parts({str(i): each for i, each in enumerate(solvers) if isinstance(each, Fitted)})
 
     def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
         """The mean and its variance."""
@@ -51,27 +35,18 @@ class Mixture(Fitted):
 
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
         found: dict[str, _Moments] = {}
-        for solver in self._made():
-            estimate = solver.solve(inputs, wanted)
+        for number, method in enumerate(self.of):
+            estimate = self._solver(number, method).solve(inputs, wanted)
             for name in wanted.names:
                 field, variance = _distribution(estimate, name)
                 found.setdefault(name, _Moments(field)).add(field, variance)
         return xr.Dataset({key: each for name, moments in found.items() for key, each in moments.fields(name).items()})
 
-    def _made(self) -> tuple[Solver, ...]:
-        if self._solvers is None:
-            self._solvers = tuple(self._one(number, each) for number, each in enumerate(self.of))
-        return self._solvers
-
-    def _one(self, number: int, method: Method) -> Solver:
-        if not isinstance(method, Learner):
-            assert isinstance(method, Solver)
-            return method
-        prefix = f"{number}/"
-        made = method.fitted.model_validate(self.options[number], context=self.context)
-        return made.with_state(
-            {name.removeprefix(prefix): array for name, array in self.state.items() if name.startswith(prefix)}
-        )
+    def _solver(self, number: int, method: Method) -> Solver:
+        if isinstance(method, Learner):
+            return self.parts[str(number)]
+        assert isinstance(method, Solver)
+        return method
 
 
 def mixed(methods: Sequence[Method], given: Signature, truth: Signature) -> Signature:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
-from thalweg import Learner, Named, OptionError, Samples, Signature, Site, shake
+from thalweg import Learner, Named, OptionError, Phase, Samples, Signature, Site, shake
 from thalweg.learning import TorchLearner
 
 if TYPE_CHECKING:
@@ -46,9 +46,13 @@ class Wrapper(TorchLearner):
 
     @property
     def inner(self) -> TorchLearner:
-        """The learner."""
+        """The learner, given what its phases learned."""
         assert isinstance(self.of, TorchLearner)
-        return self.of
+        return self.of.with_parts(self.parts)
+
+    def phases(self, options: Mapping[str, Any]) -> tuple[Phase, ...]:
+        """Those of the learner."""
+        return self.of.phases(options)
 
     @property
     def sites(self) -> frozenset[Site]:  # type: ignore[override]
