@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import dask
+import fresh
 import pytest
+
+# Workers of a cluster that a test opens in its own process are forked; those of commands are started as users have it.
+dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+
+
+def pytest_sessionstart() -> None:
+    """Where many tests run, what they fork is imported while they are collected."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        fresh.serve()
 
 
 class Asked(BaseHTTPRequestHandler):
