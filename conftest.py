@@ -82,7 +82,7 @@ class Quiet(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None: ...
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a fixture of their module (a cluster, a server, a run) share a process: it is made once."""
     for item in items:
@@ -91,7 +91,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         place = item.nodeid.partition("::")[0]
         made = [each[-1] for each in known.name2fixturedefs.values()]
-        if any(each.scope == "module" and each.baseid == place for each in made):
+        if "slam" in item.path.parts:
+            # Where no kernel is on disk, each process would compile them all.
+            item.add_marker(pytest.mark.xdist_group("slam"))
+        elif any(each.scope == "module" and each.baseid == place for each in made):
             item.add_marker(pytest.mark.xdist_group(place))
 
 

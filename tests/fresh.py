@@ -24,7 +24,6 @@ PRELOAD = [
     "distributed.worker",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
-    "mlflow.store.tracking.sqlalchemy_store",
     "pandas",
     "pyarrow.parquet",
     "scipy.sparse",
