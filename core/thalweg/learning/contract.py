@@ -13,6 +13,7 @@ from ..components import Component, Enforcer, Fitted, Hold, Law, Learner, Parts,
 from ..components.signature import Signature
 from ..errors import HandshakeError
 from ..results.solver import read_fitted, write_fitted
+from .noise import Noise
 from .options import TrainOptions
 from .scaling import Scale, Scales
 
@@ -82,11 +83,22 @@ class NetworkLearner(Learner):
 
         A network around its own (a wrapper, an operator enforcer) takes inputs only, and would leave it out.
         """
+        if type(self).noises is not NetworkLearner.noises:
+            return "the noise that it takes"
         return "" if type(self).objective is NetworkLearner.objective else "what its `objective` adds to the loss"
 
     @abstractmethod
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         """A network from the given fields to the wanted ones; `Layout.of` gives the shapes of both."""
+
+    def noises(self, given: Signature, wanted: Signature) -> Mapping[str, Noise]:  # noqa: ARG002
+        """Inputs that are drawn, by name; none by default. The network then takes them beside its inputs:
+        `network(inputs, noise)`.
+
+        What is drawn belongs to a seed, a sample and an epoch or a member: not to the order or the size of batches,
+        to micro-batches or ranks.
+        """
+        return {}
 
     def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:  # noqa: ARG002
         """A loss of its own, in place of `train.loss`; None, the default, for that one.
@@ -103,13 +115,14 @@ class NetworkLearner(Learner):
         *,
         step: int,  # noqa: ARG002
         loss: Callable[[Tensor, Tensor], Tensor],  # noqa: ARG002
+        noise: Mapping[str, Tensor],  # noqa: ARG002
     ) -> tuple[Tensor | Mapping[str, Tensor], Tensor] | None:
         """Estimate and loss of a batch, where they are not `network(inputs)` and its loss: for a network that sees
         the truth while it learns (scheduled sampling), a loss of its weights, or a noise to be removed.
 
         `loss(estimate, truth)` is the chosen loss of any such fields, the mean over samples. An estimate at scattered
         points is a mapping, for laws in the loss: fields by name, in their units, and the coordinates by dim that they
-        can be differentiated by.
+        can be differentiated by. `noise` is what `noises` asks for while learning.
 
         `network.training` is False when it is validated. NaN in the truth is missing. None, the default, for the usual.
         """
@@ -175,6 +188,8 @@ class Network:
     batch: int = 8
     """Samples that go through it at once."""
     device: str = "auto"
+    seed: int = 0
+    """Of the noise that it takes."""
     built: dict[str, Any] = field(default_factory=dict, repr=False)
     """Of this process: the module, and the grid that it was built for."""
 
@@ -205,6 +220,7 @@ class Network:
             holds=holds,
             batch=self.batch,
             device=self.device,
+            seed=self.seed,
         )
         made._network = self
         made.with_parts({name: each.solver() for name, each in self.parts.items()})
@@ -238,6 +254,8 @@ class LearnedNetwork(Fitted):
     batch: int = 8
     """Samples that go through the network at once."""
     device: str = "auto"
+    seed: int = 0
+    """Of the noise that the network takes."""
 
     _network: Network | None = PrivateAttr(None)
 
@@ -260,6 +278,7 @@ class LearnedNetwork(Fitted):
                 tuple(self._hold(each) for each in self.holds),
                 self.batch,
                 self.device,
+                self.seed,
             )
         return self._network
 

@@ -58,7 +58,8 @@ class Layout:
 class InUnits(Protocol):
     """A network on fields in their units: `(sample, *given.dims, channel)` to `(sample, *wanted.dims, channel)`.
 
-    A module; `known` is what laws know of the samples, by name, and is handed to the network inside.
+    A module; `known` is what laws know of the samples, by name, and the noise that the network takes (`noise/NAME`). It
+    is handed to the network inside.
     """
 
     given: Layout

@@ -11,11 +11,13 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from ..components.draw import Draw
 from ..components.grid import grid_of
 from ..components.signature import Signature, shake
 from ..errors import EstimateError
 from ..results.estimates import context_of
 from .devices import device_of
+from .drawn import Noises
 from .feeding import Feeding
 from .knowing import Holding
 from .layout import Layout
@@ -36,16 +38,21 @@ def solve(network: Network, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset
     module = _module(network, device, holding)
     known = {} if holding is None else _tensors(holding, context_of(inputs, wanted))
     layout = Layout.of(wanted)
+    sizes = {**network.given.sizes, **{str(dim): size for dim, size in inputs.sizes.items()}}
     scale_out = Scaler(layout, network.scales).to(device)
     feeding = Feeding(network.learner, given=network.given, wanted=network.wanted, scales=network.scales)
     fields = _same_order(network.given, inputs, feeding.names)
     arrays = {name: torch.from_numpy(np.ascontiguousarray(fields[name].values)) for name in map(str, fields)}
     places = feeding.places(dict(inputs.coords), device)
+    noises = Noises(network.learner, "solving", given=Signature(network.given.fields, sizes), wanted=wanted)
+    draw = Draw.of(inputs, seed=network.seed) if noises.asked else None
     means, variances = [], []
     with torch.inference_mode():
         for start, piece in _pieces(arrays, fields, network.batch):
             fed = feeding({name: each.to(device) for name, each in piece.items()}, places)
-            output = module(fed, *_piece(holding, known, start, network.batch, device)).float()
+            at = slice(start, start + network.batch)
+            noise = {} if draw is None else noises(draw.of_samples(at), device)
+            output = module(fed, *noises.beside(noise, _piece(holding, known, at, device))).float()
             if "variance" in network.gives.uncertainty:
                 output, variance = output.chunk(2, dim=-1)
                 variances.append((variance * scale_out.by.square()).cpu())
@@ -72,12 +79,12 @@ def _tensors(holding: Holding, context: xr.Dataset) -> dict[str, Tensor]:
 
 
 def _piece(
-    holding: Holding | None, known: dict[str, Tensor], start: int, batch: int, device: torch.device, /
-) -> tuple[dict[str, Tensor], ...]:
-    """What laws in the network know of these samples; nothing, if there are none."""
+    holding: Holding | None, known: dict[str, Tensor], at: slice, device: torch.device, /
+) -> dict[str, Tensor] | None:
+    """What laws in the network know of these samples; None, if there are none."""
     if holding is None:
-        return ()
-    return ({n: (each if len(each) == 1 else each[start : start + batch]).to(device) for n, each in known.items()},)
+        return None
+    return {name: (each if len(each) == 1 else each[at]).to(device) for name, each in known.items()}
 
 
 def _module(network: Network, device: torch.device, holding: Holding | None) -> nn.Module:

@@ -12,6 +12,7 @@ from ..components import Fields
 from ..losses.mean_squared import MeanSquared
 from .batch import Batch, own
 from .contract import NetworkLearner
+from .drawn import Noises
 from .feeding import Fed, Feeding
 from .job import Job
 from .knowing import Bound, under
@@ -34,14 +35,18 @@ class Supervised(Objective):
         self._wanted = Scaler(Layout.of(job.wanted), job.scales).to(device)
         self._feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
         self._places = self._feeding.places(dict(job.train.data.coords), device)
+        self._noises = Noises(job.learner, "learning", given=job.given, wanted=job.wanted)
         self._holding = job.holding
 
     def terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """The loss."""
         fed, target = self.scaled(batch)
+        noise = self.noise(batch)
         lower = LOWER.get(self._job.options.precision)
         with torch.autocast(self._device.type, lower, enabled=lower is not None):
-            estimate, loss = self.learned_from(fed, target, step=batch.step, rows=_shared(batch), known=batch.known)
+            estimate, loss = self.learned_from(
+                fed, target, step=batch.step, rows=_shared(batch), known=batch.known, noise=noise
+            )
         for prefix, (enforcer, held) in self._holding.penalties.items():
             loss = loss + enforcer.penalty(self._fields(estimate), held, under(prefix, batch.known))
         return {"loss": loss}
@@ -49,6 +54,10 @@ class Supervised(Objective):
     def scaled(self, batch: Batch) -> tuple[Fed, Tensor]:
         """What the network is fed, and what it is compared with."""
         return self._feeding(batch.inputs, self._places), self._wanted.scale(stacked(batch.truth, self._job.wanted))
+
+    def noise(self, batch: Batch) -> dict[str, Tensor]:
+        """The noise that the network takes beside what it is fed, on the device of the batch."""
+        return self._noises(batch.draw, self._device)
 
     def _fields(self, estimate: Tensor | Mapping[str, Tensor]) -> Fields:
         """The fields in their units; of a mean and a variance, the mean."""
@@ -72,9 +81,11 @@ class Supervised(Objective):
         step: int,
         rows: Callable[[Tensor], Tensor] = own,
         known: Mapping[str, Tensor] | None = None,
+        noise: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor | Mapping[str, Tensor], Tensor]:
         """Estimate and loss of scaled fields, without penalties; `rows` of them on all ranks, for a loss over the
         batch; `known` is what laws in the network know."""
+        noise = noise or {}
         network: Any = Bound(self.network, known or {}) if self._holding.wrappers else self.network
 
         def loss(estimate: Tensor, truth: Tensor) -> Tensor:
@@ -83,10 +94,10 @@ class Supervised(Objective):
             value = self.learner.loss(estimate, truth)
             return (self._loss.value(estimate, truth) if value is None else value).mean()
 
-        found = self.learner.objective(network, inputs, truth, step=step, loss=loss)
+        found = self.learner.objective(network, inputs, truth, step=step, loss=loss, noise=noise)
         if found is not None:
             return found
-        estimate = network(inputs)
+        estimate = network(inputs, noise) if self._noises.asked else network(inputs)
         return estimate, loss(estimate, truth)
 
 
