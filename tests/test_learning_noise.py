@@ -204,6 +204,11 @@ def test_a_network_under_laws_takes_its_noise(tmp_path: Path) -> None:
     assert float(abs(again - held).max()) > 1e-4
 
 
+def test_a_law_in_a_network_of_members_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HandshakeError, match="Centre holds the fields of the truth in a network, and that of Ensemble"):
+        learn(Ensemble(), DATA, tmp_path, holds=(Hold((Mean(),), Centre()),))
+
+
 def test_the_plan_runs_the_network_with_noise() -> None:
     samples = Samples.of(DATA, "train")
     Ensemble().demand(samples.given, samples.wanted, {})

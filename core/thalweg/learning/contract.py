@@ -32,7 +32,7 @@ class NetworkLearner(Learner):
     `objective` if a loss between estimate and truth is not all that is minimised. The network's fields are
     `(sample, lead, *space, channel)`, float32, scaled, missing inputs 0. Where `gives` has a variance the network has
     twice as many channels, means then variances (scaled); where it has members, `(sample, member, lead, *space,
-    channel)`.
+    channel)`; where it has another field (`truth.replaced_by("codes", code=32)`), that one's dims, `(sample, code, 1)`.
     """
 
     sites: ClassVar[frozenset[Site]] = frozenset({"loss", "operator"})
@@ -196,6 +196,10 @@ class Network:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "built": {}}
 
+    def estimates(self, truth: Signature) -> Signature:
+        """What its output holds for a truth of other sizes: `gives`, along the truth's own dims as long as these."""
+        return resized(self.gives, learned=self.wanted, truth=truth)
+
     @property
     def parts(self) -> Mapping[str, Network]:
         """The networks that it was learned on: frozen, and not among its weights."""
@@ -261,7 +265,7 @@ class LearnedNetwork(Fitted):
 
     def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
         """What its learner said."""
-        return Signature(self.output.fields, {**self.output.sizes, **truth.sizes})
+        return resized(self.output, learned=self.wanted, truth=truth)
 
     @property
     def network(self) -> Network:
@@ -287,6 +291,12 @@ class LearnedNetwork(Fitted):
         enforcer = self.registry.make("enforcers", said["by"])
         assert isinstance(enforcer, Enforcer)
         return Hold(tuple(law for law in laws if isinstance(law, Law)), enforcer)
+
+
+def resized(gives: Signature, *, learned: Signature, truth: Signature) -> Signature:
+    """What was given beside the truth `learned`, for a truth of other sizes; sizes that were not its own stay."""
+    own = {dim: size for dim, size in gives.sizes.items() if learned.sizes.get(dim) != size}
+    return Signature(gives.fields, {**truth.sizes, **own})
 
 
 def network_of(solver: Fitted, *, name: str) -> Network:

@@ -57,22 +57,22 @@ def checked(learner: NetworkLearner, given: Signature, wanted: Signature, option
     Raises `HandshakeError` for a network whose output has another shape than the estimate, `OptionError` for a batch
     that may not be cut as the options say.
     """
-    _check_loss(learner, given, wanted, options)
+    Layout.of_output(wanted)
+    gives = learner.gives(given, wanted)
+    layout = Layout.of_output(gives)
+    _check_loss(learner, gives, wanted, options)
     outline = outlined(learner, given, wanted)
     if outline is not None:
-        _check_output(learner, outline, given, wanted)
+        _check_output(learner, outline, layout)
         refuse_statistics(outline.network, options)
         if options.initial is not None:
             at("train.initial", begin_with, outline.network, weights_at(options.initial), source=options.initial)
-    _check_pieces(learner, Layout.of(wanted).shape if outline is None else outline.output[1:], options)
+    _check_pieces(learner, layout.shape if outline is None else outline.output[1:], options)
     return outline
 
 
-def _check_output(learner: NetworkLearner, outline: Outline, given: Signature, wanted: Signature) -> None:
-    layout, gives = Layout.of(wanted), learner.gives(given, wanted)
-    channels = len(layout.names) * (2 if "variance" in gives.uncertainty else 1)
-    member = {"member": gives.sizes["member"]} if "member" in gives.uncertainty else {}
-    expected = {"sample": 1, **member, **dict(zip(layout.dims, layout.sizes, strict=True)), "channel": channels}
+def _check_output(learner: NetworkLearner, outline: Outline, layout: Layout) -> None:
+    expected = {"sample": 1, **dict(zip(layout.dims, layout.sizes, strict=True)), "channel": len(layout.names)}
     if outline.output != tuple(expected.values()):
         raise HandshakeError(
             f"the network of {learner.name} makes {outline.output!r} of one sample",
@@ -81,7 +81,7 @@ def _check_output(learner: NetworkLearner, outline: Outline, given: Signature, w
         )
 
 
-def _check_loss(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> None:
+def _check_loss(learner: NetworkLearner, gives: Signature, wanted: Signature, options: TrainOptions) -> None:
     """Refuse a loss that the learner would not read, or that does not fit what it gives."""
     own = type(learner).loss is not NetworkLearner.loss or learner.own_loss
     if own and options.loss is not None:
@@ -91,8 +91,18 @@ def _check_loss(learner: NetworkLearner, given: Signature, wanted: Signature, op
             advice="leave `loss` out",
             where="train.loss",
         )
-    if not own:
-        at("train.loss", (options.loss or MeanSquared()).fits, learner.gives(given, wanted), wanted)
+    loss = options.loss or MeanSquared()
+    if own:
+        return
+    if gives.is_estimate_of(wanted):
+        at("train.loss", loss.fits, gives, wanted)
+    elif loss.takes != "embedding" and type(learner).objective is NetworkLearner.objective:
+        raise HandshakeError(
+            f"{loss.name} compares what {learner.name} gives, {str(gives)!r}, with a truth of {str(wanted)!r}",
+            allowed="the fields of the truth, with or without variances or members",
+            advice="define `loss`, or an `objective` that makes the truth's fields of it",
+            where="train.loss",
+        )
 
 
 def _check_pieces(learner: NetworkLearner, shape: tuple[int, ...], options: TrainOptions) -> None:
