@@ -77,6 +77,20 @@ class NetworkLearner(Learner):
         made._networks = dict(parts)
         return made
 
+    def on_phases(self, phases: Mapping[str, Learner], given: Signature, wanted: Signature) -> Self:
+        """This learner, given their networks, yet without weights. Raises `HandshakeError` for one that has none."""
+        made = {}
+        for name, each in phases.items():
+            if not isinstance(each, NetworkLearner):
+                raise HandshakeError(
+                    f"the phase {name!r} of {self.name} is learned by {each.name}, which has no network",
+                    allowed="phases of a TorchLearner that are TorchLearners",
+                    advice="use a learner of a network for this phase",
+                )
+            scales = dict.fromkeys(given.names, (0.0, 1.0))
+            made[name] = Network(each, given, wanted, each.gives(given, wanted), scales)
+        return self.with_parts({**self.parts, **made})
+
     @property
     def own_objective(self) -> str:
         """What its `objective` minimises beside the loss of the network's output, in words; empty if nothing.

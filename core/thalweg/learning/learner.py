@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from ..components import Demand, Fitted, Training
+from ..components.method import planned
 from ..components.signature import Signature, shake
 from ..recipes.handshakes import at, scored
 from .contract import LearnedNetwork, NetworkLearner
@@ -33,9 +34,10 @@ class TorchLearner(NetworkLearner):
     def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
         """As many workers as ranks, and what each needs as far as can be known before; loads torch."""
         chosen = self.check_options(options)
-        from .planning import demanded, planned
+        from .planning import demanded
 
         learner, before = planned(self, given, wanted, options)
+        assert isinstance(learner, NetworkLearner)
         judge = chosen.judge
         if judge is not None:
             gives = learner.gives(given, wanted)

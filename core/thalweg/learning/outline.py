@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,6 +32,8 @@ class Outline:
     """Bytes of that output."""
     activations: int
     """Bytes of what is kept of one sample for the gradient, without the weights."""
+    helpers: nn.ModuleDict = field(default_factory=nn.ModuleDict)
+    """What is learned beside it."""
 
 
 def outlined(learner: NetworkLearner, given: Signature, wanted: Signature) -> Outline | None:

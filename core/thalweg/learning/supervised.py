@@ -18,8 +18,12 @@ from .job import Job
 from .knowing import Bound, under
 from .layout import Layout
 from .objective import Objective
+from .options import TrainOptions
 from .tensors import Scaler, stacked
+from .turn import Turn, decayed
 
+NETWORK = "network"
+"""The module that is solved with."""
 LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -28,15 +32,20 @@ class Supervised(Objective):
 
     def __init__(self, network: nn.Module, job: Job, device: torch.device) -> None:
         super().__init__()
-        self.network, self.learner, self._job, self._device = network, job.learner, job, device
-        self._loss = job.options.loss or MeanSquared()
-        written = type(job.learner).loss is not NetworkLearner.loss or job.learner.own_loss
-        self.over = job.learner.over if written else self._loss.over
+        self.declare(network, job.learner, job.options)
+        self._job, self._device = job, device
         self._wanted = Scaler(Layout.of(job.wanted), job.scales).to(device)
         self._feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
         self._places = self._feeding.places(dict(job.train.data.coords), device)
         self._noises = Noises(job.learner, "learning", given=job.given, wanted=job.wanted)
         self._holding = job.holding
+
+    def declare(self, network: nn.Module, learner: NetworkLearner, options: TrainOptions) -> None:
+        """What is known of it before there are samples."""
+        self.network, self.learner = network, learner
+        self._loss = options.loss or MeanSquared()
+        written = type(learner).loss is not NetworkLearner.loss or learner.own_loss
+        self.over = learner.over if written else self._loss.over
 
     def terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """The loss."""
@@ -99,6 +108,18 @@ class Supervised(Objective):
             return found
         estimate = network(inputs, noise) if self._noises.asked else network(inputs)
         return estimate, loss(estimate, truth)
+
+
+def usual_turn(objective: Supervised, options: TrainOptions, *, steps: int) -> Turn:
+    """The turn that learns the network by the chosen loss, with the optimizer and the rate of `train:`."""
+    return Turn(
+        NETWORK,
+        objective,
+        learns=(NETWORK,),
+        optimizer=decayed(options.optimizer, learning_rate=options.learning_rate, weight_decay=options.weight_decay),
+        rate=lambda step: options.learning_rate_at(step, steps=steps),
+        clip=options.clip,
+    )
 
 
 def _shared(batch: Batch) -> Callable[[Tensor], Tensor]:

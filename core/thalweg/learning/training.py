@@ -28,8 +28,8 @@ from .pieces import refuse_statistics
 from .randomness import aside, reproducible
 from .ranks import Ranks
 from .reader import reader_of
-from .supervised import Supervised
-from .turn import Turn, decayed
+from .supervised import NETWORK, Supervised, usual_turn
+from .turn import Turn
 from .validation import Validation
 
 if TYPE_CHECKING:
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
     from ..samples import Samples
     from .chunk_files import Array
-
-NETWORK = "network"
-"""The module that is solved with."""
 
 
 def train(job: Job, ranks: Ranks, report: Report) -> dict[str, Tensor]:
@@ -116,15 +113,8 @@ def _network(job: Job, device: torch.device) -> nn.Module:
 
 
 def _turns(job: Job, modules: nn.ModuleDict, device: torch.device) -> Sequence[Turn]:
-    options = job.options
-    steps = options.epochs * job.steps_per_epoch
-    usual = Turn(
-        NETWORK,
-        Supervised(modules[NETWORK], job, device),
-        learns=(NETWORK,),
-        optimizer=decayed(options.optimizer, learning_rate=options.learning_rate, weight_decay=options.weight_decay),
-        rate=lambda step: options.learning_rate_at(step, steps=steps),
-        clip=options.clip,
+    usual = usual_turn(
+        Supervised(modules[NETWORK], job, device), job.options, steps=job.options.epochs * job.steps_per_epoch
     )
     return job.learner.turns(modules, usual)
 
