@@ -59,6 +59,9 @@ def in_full(like: Tensor) -> AbstractContextManager[Any]:
 
 def optical_flow(frames: Float[Tensor, "sample time row column"]) -> Motion:
     """The motion common to all pairs of successive frames, in cells per step: see `_optical_flow`."""
+    if frames.is_meta:
+        # Where only shapes are computed, the hundreds of steps to a motion would take seconds.
+        return frames.new_empty(len(frames), 2, *frames.shape[2:])
     spread = frames.flatten(1).std(1, correction=0)[:, None, None, None]
     frames = frames / torch.where(spread > 0, spread, 1.0)
     still = frames.new_zeros(len(frames), 2, *frames.shape[2:])
@@ -96,6 +99,8 @@ class _Planes:
 
 def displacements(motion: Motion, steps: int) -> Float[Tensor, "sample step 2 row column"]:
     """How far a cell has come after 1 .. `steps` of a steady motion: semi-Lagrangian, by the midpoint rule."""
+    if motion.is_meta:
+        return motion.new_empty(len(motion), steps, *motion.shape[1:])
     velocity = motion.permute(0, 2, 3, 1)[:, None]
     gone, found = torch.zeros_like(motion)[:, None], []
     for _ in range(steps):
