@@ -27,7 +27,7 @@ from thalweg import (
 from thalweg.learning import Layout, Noise, TorchLearner
 from thalweg.losses.fair_crps import FairCRPS
 from thalweg.testing import series, windowed
-from thalweg.testing.toy_learner import learn
+from thalweg.testing.toy_learner import learn, learn_in_two
 from torch import Tensor, nn
 
 DATA = windowed(series()).load()
@@ -154,15 +154,10 @@ def test_a_sample_is_given_the_same_noise_however_batches_are_cut(options: dict[
     assert seen(tmp_path / "other", seed=1) != whole
 
 
-def test_an_interrupted_training_goes_on_with_the_same_noise(tmp_path: Path) -> None:
-    whole: Any = learn(Ensemble(), DATA, tmp_path / "whole", checkpoint_steps=1)
-
-    def stop(numbers: Mapping[str, float], epoch: int) -> None:  # noqa: ARG001
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        learn(Ensemble(), DATA, tmp_path / "cut", report=stop)
-    again: Any = learn(Ensemble(), DATA, tmp_path / "cut")
+@pytest.mark.parametrize("at", [3, 7])
+def test_an_interrupted_training_goes_on_with_the_same_noise(at: int, tmp_path: Path) -> None:
+    whole = learn(Ensemble(), DATA, tmp_path / "whole")
+    again = learn_in_two(Ensemble(), DATA, tmp_path / "cut", at=at)
     for name, weights in whole.state.items():
         np.testing.assert_array_equal(again.state[name], weights)
 
