@@ -117,6 +117,13 @@ class Plain(Codes):
     objective = TorchLearner.objective
 
 
+class Matched(Plain):
+    """Codes, compared with the truth's mean by a loss of its own."""
+
+    def loss(self, estimate: Tensor, truth: Tensor) -> Tensor:
+        return (estimate.flatten(1).mean(1) - truth.flatten(1).mean(1)).square()
+
+
 class Wide(Codes):
     """Codes of another length than it says."""
 
@@ -202,8 +209,8 @@ def test_the_plan_refuses_what_is_not_declared(learner: Any, says: str) -> None:
 
 
 def test_the_plan_takes_codes_and_what_learns_on_them() -> None:
-    for learner in (Codes(), Latent()):
-        learner.demand(TRAIN.given, TRAIN.wanted, OPTIONS)
+    for learner in (Codes(), Latent(), Matched()):
+        learner.demand(TRAIN.given, TRAIN.wanted, {**OPTIONS, "accumulate": 2})
     with pytest.raises(HandshakeError, match=r"train.judge: rmse needs 'field', which .* does not give"):
         Codes().demand(TRAIN.given, TRAIN.wanted, {**OPTIONS, "judge": Registry.installed().make("metrics", "rmse")})
 

@@ -42,15 +42,15 @@ def checked(learner: NetworkLearner, given: Signature, wanted: Signature, option
     gives = learner.gives(given, wanted)
     layout = Layout.of_output(gives)
     _check_loss(learner, gives, wanted, options)
+    _check_pieces(learner, layout.shape, options, truth=Layout.of(wanted).shape)
     outline = outlined(learner, given, wanted)
-    if outline is not None:
-        _check_output(learner, outline, layout)
-        refuse_statistics(outline.network, options)
-        outline = replace(outline, helpers=_helpers(learner, outline, given, wanted, options))
-        if options.initial is not None:
-            at("train.initial", begin_with, outline.network, weights_at(options.initial), source=options.initial)
-    _check_pieces(learner, layout.shape if outline is None else outline.output[1:], options)
-    return outline
+    if outline is None:
+        return None
+    _check_output(learner, outline, layout)
+    refuse_statistics(outline.network, options)
+    if options.initial is not None:
+        at("train.initial", begin_with, outline.network, weights_at(options.initial), source=options.initial)
+    return replace(outline, helpers=_helpers(learner, outline, given, wanted, options))
 
 
 def _helpers(
@@ -117,7 +117,9 @@ def _check_loss(learner: NetworkLearner, gives: Signature, wanted: Signature, op
         )
 
 
-def _check_pieces(learner: NetworkLearner, shape: tuple[int, ...], options: TrainOptions) -> None:
+def _check_pieces(
+    learner: NetworkLearner, shape: tuple[int, ...], options: TrainOptions, *, truth: tuple[int, ...]
+) -> None:
     """Refuse to cut a batch whose samples the learner compares, whether it says so or its own loss shows it."""
     pieces = options.accumulate * options.ranks
     own = type(learner).loss is not NetworkLearner.loss or learner.own_loss
@@ -128,7 +130,7 @@ def _check_pieces(learner: NetworkLearner, shape: tuple[int, ...], options: Trai
         allowed = "accumulate: 1 and ranks: 1" if own else "accumulate: 1"
     else:
         own = type(learner).loss is not NetworkLearner.loss
-        cut = pieces > 1 and own and not is_mean_over_samples(learner.loss, shape)
+        cut = pieces > 1 and own and not is_mean_over_samples(learner.loss, shape, truth=truth)
         allowed = 'accumulate: 1 and ranks: 1, or ranks for a method that says `over = "batch"`'
     if cut:
         option = "accumulate" if options.accumulate > 1 else "ranks"
