@@ -56,7 +56,7 @@ def test_what_would_break_an_earlier_law_is_refused() -> None:
     fno: Any = REGISTRY.make("methods", {"fno": {"width": 4, "modes": 2}})
 
     def asked(*holds: Hold) -> None:
-        shake_hands(fno, {"held": holds}, {}, given=given, gives=gives)
+        shake_hands(fno, {"held": holds}, {}, given=given, gives=gives, truth=gives)
 
     asked(hold(LEFT, "boon"), hold(MEAN, "additive"))
     asked(hold(MEAN, {"penalty": {}}), hold(LEFT, "boon"))

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from ..components import Demand, Fitted, Training
+from ..components.method import planned
 from ..components.signature import Signature, shake
-from ..recipes.handshakes import at
+from ..recipes.handshakes import at, scored
 from .contract import LearnedNetwork, NetworkLearner
 
 if TYPE_CHECKING:
@@ -33,13 +34,15 @@ class TorchLearner(NetworkLearner):
     def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
         """As many workers as ranks, and what each needs as far as can be known before; loads torch."""
         chosen = self.check_options(options)
-        judge = chosen.judge
-        if judge is not None:
-            at("train.judge", shake, wanted, judge.needs(), giver=self.name, taker=judge.name)
-            at("train.judge", judge.check, wanted)
-        from .planning import demanded, planned
+        from .planning import demanded
 
         learner, before = planned(self, given, wanted, options)
+        assert isinstance(learner, NetworkLearner)
+        judge = chosen.judge
+        if judge is not None:
+            gives = learner.gives(given, wanted)
+            at("train.judge", shake, gives, scored(judge, wanted), giver=self.name, taker=judge.name)
+            at("train.judge", judge.check, gives)
         memory = demanded(learner, given, wanted, chosen)
         return Demand(max(chosen.ranks, before.workers), max(memory, before.memory))
 

@@ -19,6 +19,7 @@ def shake_hands(
     *,
     given: Signature,
     gives: Signature,
+    truth: Signature,
 ) -> None:
     """Raise `HandshakeError` or `OptionError`, with the place in the recipe, unless all parts fit.
 
@@ -30,8 +31,14 @@ def shake_hands(
     for name, holds in variants.items():
         _shake_laws(method, holds, "constrain" if list(variants) == ["held"] else f"constrain.{name}", given, gives)
     for i, (label, metric) in enumerate(metrics.items()):
-        at(f"evaluate[{i}].{label}", shake, gives, metric.needs(), giver=method.name, taker=metric.name)
+        at(f"evaluate[{i}].{label}", shake, gives, scored(metric, truth), giver=method.name, taker=metric.name)
         at(f"evaluate[{i}].{label}", metric.check, gives)
+
+
+def scored(metric: Component, truth: Signature) -> Signature:
+    """What a metric needs: the variables that it names, or, where it names none, those of the truth."""
+    needs = metric.needs()
+    return needs if needs.fields else Signature(tuple(Field(each.name) for each in truth.fields))
 
 
 def _shake_laws(method: Method, holds: Sequence[Hold], place: str, given: Signature, gives: Signature, /) -> None:

@@ -42,7 +42,7 @@ def complete(plan: Plan, data: xr.Dataset, *, first: Mapping[str, Step], source_
     wanted, given = shown.wanted, shown.given
     _splits_are_apart(plan, data, test)
     gives = at(f"train.method.{plan.method.name}", plan.method.gives, given, wanted)
-    shake_hands(plan.method, plan.variants, plan.metrics, given=given, gives=gives)
+    shake_hands(plan.method, plan.variants, plan.metrics, given=given, gives=gives, truth=wanted)
     if isinstance(plan.method, Learner):
         at(f"train.method.{plan.method.name}", plan.method.check_samples, Samples.of(data, "train"))
     _whole_metrics_fit(plan, _all(gives, test) + _all(wanted, test))

@@ -109,7 +109,7 @@ class Case:
 
         with torch.no_grad():
             output = network(self.tensor(seed), self.known(seed))
-        return to_dataset(output, wanted=self.samples.wanted, inputs=self.inputs(seed))
+        return to_dataset(output, gives=self.samples.wanted, inputs=self.inputs(seed))
 
 
 def output_obeys_for_any_weights_and_inputs(case: Case) -> None:
