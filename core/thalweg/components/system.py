@@ -9,6 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HandshakeError
+from .fields import Array, aligned, permuted, where
 from .law import LinearLaw
 from .matrix import Matrix
 from .rows import Gaps, Rows, factors
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 
     Floats = np.ndarray[Any, np.dtype[np.float64]]
     Bools = np.ndarray[Any, np.dtype[np.bool_]]
-
-Array = Any
-"""An array of numpy, or a tensor."""
-
-BEFORE = ("sample", "member")
-"""Dims that a grid does not have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,19 +175,11 @@ class System:
         """Cells not missing in every input step, `(sample or 1, *outer or 1, cells)`; None if all are there."""
         import numpy as np
 
-        missing = missing_throughout(context, self.variable)
-        if missing is None or not set(self.dims) <= set(missing.dims) <= {"sample", *self.outer, *self.dims}:
+        there = present(context, self.variable, self.sizes)
+        if there is None or any(there.sizes[dim] != self.sizes[dim] for dim in self.dims):
             return None
-        if any(size != self.sizes[str(dim)] for dim, size in missing.sizes.items() if dim != "sample"):
-            return None
-        order = ("sample", *self.outer)
-        whole = missing.set_dims({**{dim: missing.sizes.get(dim, 1) for dim in order}, **self._cells})
-        there = ~np.asarray(whole.transpose(*order, *self.dims).values)
-        return there.reshape(*there.shape[: len(order)], self.cells)
-
-    @property
-    def _cells(self) -> dict[str, int]:
-        return {dim: self.sizes[dim] for dim in self.dims}
+        values = np.asarray(there.transpose("sample", *self.outer, *self.dims).values)
+        return values.reshape(*values.shape[: 1 + len(self.outer)], self.cells)
 
     # ---- fields, of numpy or torch
 
@@ -200,23 +187,18 @@ class System:
         """A field with its cells on one last axis, and the dims that are before it."""
         before = tuple(dim for dim in dims if dim not in self.dims)
         order = [list(dims).index(dim) for dim in (*before, *self.dims)]
-        moved = _permuted(array, order)
+        moved = permuted(array, order)
         return moved.reshape(*moved.shape[: len(before)], self.cells), before
 
     def back(self, flat: Array, before: Sequence[str], dims: Sequence[str]) -> Array:
         """The reverse of `arrange`."""
         full = flat.reshape(*flat.shape[:-1], *(self.sizes[dim] for dim in self.dims))
         own = (*before, *self.dims)
-        return _permuted(full, [own.index(dim) for dim in dims])
+        return permuted(full, [own.index(dim) for dim in dims])
 
     def fitted(self, known: Array, before: Sequence[str]) -> Array:
         """What is known `(sample or 1, *outer or 1, last)`, with axes of 1 for the other dims of a field."""
-        own = ("sample", *self.outer)
-        order = [own.index(dim) for dim in before if dim in own]
-        if order != list(range(len(own))):
-            known = _permuted(known, (*order, *(at for at in range(len(own)) if at not in order), len(own)))
-        sizes = iter(known.shape)
-        return known.reshape(*(next(sizes) if dim in own else 1 for dim in before), known.shape[-1])
+        return aligned(known, ("sample", *self.outer, "row"), (*before, "row"))
 
     def noise_of(self, share: Array) -> Array:
         """The variances of the rows' targets, each times the square of its share: `(..., k)`."""
@@ -246,24 +228,11 @@ class System:
         flat, before = self.arrange(field, dims)
         flat = flat.double() if hasattr(flat, "double") else flat.astype("float64")
         if "there" in known:
-            flat = _where(self.fitted(known["there"], before), flat)
+            flat = where(self.fitted(known["there"], before), flat)
         share, targets = (self.fitted(known[name], before) for name in ("share", "targets"))
         said = share > 0.0
         gap = self.rows_matrix.times(flat) - targets
-        return _where(said, gap) / (share + (~said) * 1.0), share
-
-
-def _permuted(array: Array, order: Sequence[int]) -> Array:
-    return array.permute(*order) if hasattr(array, "permute") else array.transpose(order)
-
-
-def _where(mask: Array, values: Array) -> Array:
-    """The values, 0 where the mask is not; NaN there is not seen, by no gradient either."""
-    if hasattr(values, "masked_fill"):
-        return values.masked_fill(~mask, 0.0)
-    import numpy as np
-
-    return np.where(mask, values, 0.0)
+        return where(said, gap) / (share + (~said) * 1.0), share
 
 
 def missing_throughout(inputs: xr.Dataset, name: str) -> xr.Variable | None:
@@ -273,6 +242,20 @@ def missing_throughout(inputs: xr.Dataset, name: str) -> xr.Variable | None:
     missing = inputs[name].variable.isnull()
     missing = missing.all("lead") if "lead" in missing.dims else missing
     return missing if bool(missing.any()) else None
+
+
+def present(context: xr.Dataset, name: str, sizes: Mapping[str, int]) -> xr.Variable | None:
+    """Cells not missing in every input step, `(sample or 1, *(size or 1 of each dim))`.
+
+    None if all are there, or the inputs lie on another grid.
+    """
+    missing = missing_throughout(context, name)
+    if missing is None or any(sizes.get(str(dim)) != size for dim, size in missing.sizes.items() if dim != "sample"):
+        return None
+    order = ("sample", *sizes)
+    whole = missing.set_dims({dim: missing.sizes.get(dim, 1) for dim in order}).transpose(*order)
+    there: xr.Variable = whole.copy(data=~whole.values)
+    return there
 
 
 def systems(laws: Sequence[LinearLaw], grid: xr.Dataset) -> dict[str, System]:

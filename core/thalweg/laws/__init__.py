@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..components import Law
+from ..components.fields import aligned, differences, like, permuted
 from ..components.grid import grid_of
 from ..components.held import Held
 from ..components.hookspecs import Register, hookimpl
@@ -70,13 +71,17 @@ __all__ = [
     "Robin",
     "System",
     "Target",
+    "aligned",
     "applied",
     "cell_weights",
+    "differences",
     "factors",
     "grid_of",
     "inwards",
+    "like",
     "missing_throughout",
     "pairs_of",
+    "permuted",
     "stencil",
     "systems",
 ]

@@ -79,12 +79,6 @@ class NothingAtAll(DifferentiableLaw):
 
     variable: str = "field"
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
-        return 0.0 * fields[[self.variable]]
-
-    def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:  # noqa: ARG002
-        return {}
-
     def array_residual(self, fields: Fields, known: Mapping[str, Array], grid: xr.Dataset) -> Array:  # noqa: ARG002
         return 0.0 * fields.values[self.variable]
 

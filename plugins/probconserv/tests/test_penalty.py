@@ -103,12 +103,6 @@ class Excess(DifferentiableLaw):
     variable: str
     level: float
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
-        return fields[[self.variable]] - self.level
-
-    def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:  # noqa: ARG002
-        return {}
-
     def array_residual(self, fields: Fields, known: Mapping[str, Tensor], grid: xr.Dataset) -> Tensor:  # noqa: ARG002
         gap: Tensor = fields.values[self.variable] - self.level
         return gap
