@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..components import Demand
+import torch
+
+from ..components import Demand, OperatorEnforcer
+from ..components.held import Held
 from ..components.signature import Signature
 from ..errors import HandshakeError, OptionError
 from ..losses.mean_squared import MeanSquared
@@ -14,6 +17,7 @@ from .contract import Network, NetworkLearner
 from .initial import begin_with, weights_at
 from .layout import Layout
 from .memory import peak
+from .network import built
 from .outline import Outline, outlined
 from .pieces import is_mean_over_samples, refuse_statistics
 
@@ -66,6 +70,15 @@ def checked(learner: NetworkLearner, given: Signature, wanted: Signature, option
             at("train.initial", begin_with, outline.network, weights_at(options.initial), source=options.initial)
     _check_pieces(learner, Layout.of(wanted).shape if outline is None else outline.output[1:], options)
     return outline
+
+
+def wrapped(
+    learner: NetworkLearner, enforcer: OperatorEnforcer, held: Held, *, given: Signature, wanted: Signature
+) -> None:
+    """Wrap the network's outline. Raises what the enforcer refuses."""
+    scales = dict.fromkeys((*given.names, *wanted.names), (0.0, 1.0))
+    with torch.device("meta"):
+        built(learner, given=given, wanted=wanted, scales=scales, wrappers={"operator-0": (enforcer, held)})
 
 
 def _check_output(learner: NetworkLearner, outline: Outline, given: Signature, wanted: Signature) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import xarray as xr
 
 from ..components import DifferentiableLaw, Draw, Fields, Hold, Law, LinearLaw, Rows, SamplingEnforcer
+from ..components.context import context_of
 from ..components.denoised import Denoised, Noise
 from ..components.held import Held
 from ..components.signature import Signature
 from ..components.steering import Steering
-from ..results.estimates import context_of
 from ..samples import Samples
 from .report import Check, ensure
 from .scenes import guess

@@ -11,9 +11,9 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import DifferentiableLaw, Fields, HandshakeError, Held, Hold, Law, LinearLaw, Samples
+from thalweg.components.context import context_of
 from thalweg.laws import AreaMean, BoundaryFlux, Integral, Periodic, PointObservations, grid_of
 from thalweg.learning import to_tensor
-from thalweg.results.estimates import context_of
 from thalweg.testing import penalties, series, windowed
 from thalweg.testing.scenes import guess
 from thalweg.testing.toy_learner import ToyLearner, learn
