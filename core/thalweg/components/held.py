@@ -61,7 +61,7 @@ class Held:
         return tuple(System.of([law], self.grid) if isinstance(law, LinearLaw) else None for law in self.laws)
 
     def known(self, context: xr.Dataset) -> dict[str, Array]:
-        """What each law knows of a batch, at `NUMBER/NAME`: `targets` and `share` of a linear one; `there`.
+        """What each law knows of a batch, at `NUMBER/NAME`: `targets`, `share`, `noise` of a linear one; `there`.
 
         A cell is taken to be missing where it is missing in every input step.
         """
@@ -106,7 +106,7 @@ class Held:
                 raise _opaque(law)
 
     def by_item(self, fields: Fields, known: Mapping[str, Array]) -> tuple[Array, Array]:
-        """Residuals of tensors for each sample and member, `(item, row)`, float64, and the rows' variances `(row,)`.
+        """Residuals of tensors for each sample and member, and the variances of their targets, `(item, row)`, float64.
 
         Rows of all laws in turn, and of each at every lead and other dim: what may depend on one another.
         """
@@ -115,10 +115,15 @@ class Held:
         (dims, *_) = fields.dims.values()
         before = len(set(BEFORE) & set(dims))
         found, variances = [], []
-        for law, each in zip(self.laws, self.residuals(fields, known), strict=True):
+        for number, (system, each) in enumerate(zip(self.by_law, self.residuals(fields, known), strict=True)):
             found.append(each.reshape(prod(each.shape[:before]), -1).double())
-            variances.append(each.new_full((found[-1].shape[1],), float(getattr(law, "noise", 0.0))).double())
-        return torch.cat(found, 1), torch.cat(variances)
+            noise = known.get(f"{number}/noise")
+            if system is None or noise is None:
+                variances.append(torch.zeros_like(found[-1]))
+                continue
+            outer = tuple(dim for dim in fields.dims[system.variable] if dim not in system.dims)
+            variances.append(system.fitted(noise, outer).expand(each.shape).reshape(found[-1].shape))
+        return torch.cat(found, 1), torch.cat(variances, 1)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the values of the fields over empty memory, which would be as many as a sample has."""

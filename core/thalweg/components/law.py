@@ -48,6 +48,14 @@ class LinearLaw(Law):
     def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
         """`b(..., row)`, in the units of the row."""
 
+    def variances(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray | float:  # noqa: ARG002
+        """The variance R of each target, in the units of the row squared: `noise`, or one that a law knows of a sample.
+
+        It lies along `row` and the dims that targets may have, or fewer. Where it is unknown (NaN) or infinite the row
+        says nothing.
+        """
+        return self.noise
+
     @final
     def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         """$G x - b$ along `row`, over the cells that are there; NaN where a row says nothing."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HandshakeError
+from ..errors import EstimateError, HandshakeError
 from .fields import Array, aligned, permuted, where
 from .law import LinearLaw
 from .matrix import Matrix
@@ -74,13 +74,6 @@ class System:
         pairs = zip(self.laws, self.parts, strict=True)
         return tuple(law for law, part in pairs for _ in range(part.shape[0]))
 
-    @cached_property
-    def noise(self) -> Floats:
-        """The variance of each row's target."""
-        import numpy as np
-
-        return np.array([law.noise for law in self.owners], dtype=np.float64)
-
     @property
     def gaps(self) -> tuple[Gaps, ...]:
         """What a missing cell is to each row."""
@@ -112,22 +105,45 @@ class System:
     # ---- what is known beforehand
 
     def targets(self, context: xr.Dataset, grid: xr.Dataset) -> Floats:
-        """`b` `(sample or 1, *outer, k)` of whole rows; NaN where it is unknown. Raises `HandshakeError`."""
+        """`b` `(sample or 1, *outer or 1, k)` of whole rows; NaN where it, or its variance, is unknown.
+
+        Raises `HandshakeError`.
+        """
         import numpy as np
 
-        parts = [self._target(law, rows, context, grid) for law, rows in zip(self.laws, self.rows, strict=True)]
-        shape = np.broadcast_shapes(*(each.shape[:-1] for each in parts))
-        return np.concatenate([np.broadcast_to(each, (*shape, each.shape[-1])) for each in parts], axis=-1)
+        pairs = zip(self.laws, self.rows, strict=True)
+        found = _beside([self._laid(self.told(law, rows, context, grid), law, rows) for law, rows in pairs])
+        variances = self.variances(context, grid)
+        return found if np.isfinite(variances).all() else np.where(np.isfinite(variances), found, np.nan)
+
+    def variances(self, context: xr.Dataset, grid: xr.Dataset) -> Floats:
+        """R of each row's target `(sample or 1, *outer or 1, k)`. Raises `HandshakeError`, `EstimateError`."""
+        import numpy as np
+        import xarray as xr
+
+        parts = []
+        for law, rows in zip(self.laws, self.rows, strict=True):
+            found = law.variances(context, grid)
+            array = found if isinstance(found, xr.DataArray) else xr.DataArray(float(found))
+            whole = array if "row" in array.dims else array.expand_dims(row=rows.count)
+            parts.append(self._laid(whole, law, rows))
+            if (parts[-1] < 0.0).any():
+                raise EstimateError(
+                    f"{law.name} says that its target has the variance {float(np.nanmin(parts[-1]))!r}",
+                    allowed="0 or more, or NaN where it is unknown",
+                    advice="look at what it is computed from",
+                )
+        return _beside(parts)
 
     def told(self, law: LinearLaw, rows: Rows, context: xr.Dataset, grid: xr.Dataset, /) -> xr.DataArray:  # noqa: ARG002
         """What a law says of its targets."""
         return law.targets(context, grid)
 
-    def _target(self, law: LinearLaw, rows: Rows, context: xr.Dataset, grid: xr.Dataset, /) -> Floats:
+    def _laid(self, found: xr.DataArray, law: LinearLaw, rows: Rows, /) -> Floats:
+        """What a law says of its rows, `(sample or 1, *outer or 1, k)`."""
         import numpy as np
 
         others, batch = self.others(rows), ("sample", *self.outer)
-        found = self.told(law, rows, context, grid)
         foreign = [str(dim) for dim in found.dims if dim not in (*batch, *others, "row")]
         if foreign:
             raise HandshakeError(
@@ -154,7 +170,8 @@ class System:
         return np.concatenate([np.broadcast_to(each, (size, each.shape[1])) for each in found], axis=1)
 
     def known(self, context: xr.Dataset, grid: xr.Dataset, there: Bools | None = None) -> dict[str, Array]:
-        """`targets` (f b, 0 where a row says nothing), `share` (f), and `there`, if cells are missing.
+        """`targets` (f b, 0 where a row says nothing), `share` (f), `noise` (R), if there is any, and `there`, if cells
+        are missing.
 
         Axes: `(sample or 1, *outer or 1, k or cells)`; `there` are cells `(sample or 1, *outer or 1, cells)`.
         """
@@ -169,6 +186,9 @@ class System:
         share = np.where(np.isnan(targets), 0.0, share)
         found["targets"] = np.where(share > 0.0, share * np.nan_to_num(targets), 0.0)
         found["share"] = share
+        noise = self.variances(context, grid)
+        if noise.any():
+            found["noise"] = np.where(np.isfinite(noise), noise, 0.0)
         return found
 
     def present(self, context: xr.Dataset) -> Bools | None:
@@ -200,16 +220,6 @@ class System:
         """What is known `(sample or 1, *outer or 1, last)`, with axes of 1 for the other dims of a field."""
         return aligned(known, ("sample", *self.outer, "row"), (*before, "row"))
 
-    def noise_of(self, share: Array) -> Array:
-        """The variances of the rows' targets, each times the square of its share: `(..., k)`."""
-        return self._noise.times(share**2)
-
-    @cached_property
-    def _noise(self) -> Matrix:
-        from scipy.sparse import diags_array
-
-        return Matrix(diags_array(self.noise, format="csr"))
-
     @cached_property
     def rows_matrix(self) -> Matrix:
         """The rows, to multiply arrays of numpy and tensors by."""
@@ -233,6 +243,26 @@ class System:
         said = share > 0.0
         gap = self.rows_matrix.times(flat) - targets
         return where(said, gap) / (share + (~said) * 1.0), share
+
+
+def _beside(parts: Sequence[Floats]) -> Floats:
+    """Of all laws, their rows beside one another."""
+    import numpy as np
+
+    shape = np.broadcast_shapes(*(each.shape[:-1] for each in parts))
+    return np.concatenate([np.broadcast_to(each, (*shape, each.shape[-1])) for each in parts], axis=-1)
+
+
+def parted(variances: Floats) -> tuple[Floats, Floats]:
+    """The largest variance of each row `(k,)`, and the share of its root that each sample has, `(..., k)`.
+
+    1 where all are alike, 0 where a variance is not known.
+    """
+    import numpy as np
+
+    known = np.where(np.isfinite(variances), variances, 0.0)
+    largest = known.reshape(-1, known.shape[-1]).max(0)
+    return largest, np.sqrt(np.where(largest > 0.0, known / np.where(largest > 0.0, largest, 1.0), 1.0))
 
 
 def missing_throughout(inputs: xr.Dataset, name: str) -> xr.Variable | None:

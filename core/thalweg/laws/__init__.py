@@ -12,7 +12,7 @@ from ..components.held import Held
 from ..components.hookspecs import Register, hookimpl
 from ..components.matrix import pairs_of
 from ..components.rows import Gaps, applied, factors
-from ..components.system import System, missing_throughout, systems
+from ..components.system import System, missing_throughout, parted, systems
 
 if TYPE_CHECKING:
     from ._boundary import BoundaryLaw, inwards, stencil
@@ -81,6 +81,7 @@ __all__ = [
     "like",
     "missing_throughout",
     "pairs_of",
+    "parted",
     "permuted",
     "stencil",
     "systems",

@@ -80,6 +80,7 @@ def update_chunks(
     count: int,
     targets: Any,
     noise: Any = 0.0,
+    weights: Any = None,
     factor: Any | None = None,
     outer: int,
     diagonal: bool = False,
@@ -89,8 +90,8 @@ def update_chunks(
 
     `variance` is an array like the mean, None where there is only a `factor` (with one more axis, in one chunk), or 1.0
     for the identity. `targets` are (..., k) over the batch. `diagonal` says that no two of the `count` rows share a
-    cell, in any chunk; `gaps` what a missing cell is to each row, if it is more than nothing. Raises, when computed,
-    what `engine.update` raises.
+    cell, in any chunk; `gaps` what a missing cell is to each row, if it is more than nothing; `weights` (..., k) what
+    the root of a row's noise counts with, if that is not 1. Raises, when computed, what `engine.update` raises.
     """
     import dask.array as da
     from dask.delayed import delayed
@@ -133,16 +134,22 @@ def update_chunks(
         meta=np.empty((0,) * (mean.ndim + 1)),
     )
     total = partial_sums.sum(axis=space, split_every=8)
-    wanted = da.broadcast_to(da.asarray(targets), (*mean.shape[:outer], count)).rechunk(
-        (*mean.chunks[:outer], (count,))
+
+    def by_row(values: Any) -> Any:
+        whole = da.broadcast_to(da.asarray(values), (*mean.shape[:outer], count))
+        return whole.rechunk((*mean.chunks[:outer], (count,)))
+
+    asked = (
+        [by_row(targets)]
+        if weights is None or (np.asarray(weights) == 1.0).all()
+        else list(map(by_row, (targets, weights)))
     )
     multipliers = da.blockwise(
         partial(_solved, layout=layout, noise=covariance),
         (*batch, rest),
         total,
         (*batch, extra),
-        wanted,
-        (*batch, extra + 1),
+        *(each for one in asked for each in (one, (*batch, extra + 1))),
         new_axes={rest: size + (count * count if _rooted(covariance, layout) else 0)},
         concatenate=True,
         dtype=np.float64,
@@ -269,12 +276,14 @@ def _shares(there: Plain, gaps: tuple[Gaps, ...]) -> Plain:
     return np.where(present > 0.0, np.where(absent > 0.0, partly, 1.0), 0.0)
 
 
-def _solved(total: Plain, targets: Plain, *, layout: _Layout, noise: Plain) -> Plain:
+def _solved(total: Plain, targets: Plain, weights: Plain | None = None, /, *, layout: _Layout, noise: Plain) -> Plain:
     share = None
     if layout.gaps:
         total, there = np.split(total, [-3 * layout.count], -1)
         share = _shares(there, layout.gaps)
         targets = np.where(share > 0.0, share * targets, np.nan)
+    if weights is not None:
+        share = weights if share is None else share * weights
     check_laws(np.zeros(1), targets)
     held, magnitude, gram, cross = layout.unpack(total)
     parts = Sums(held, gram, magnitude, cross if layout.rank else None)

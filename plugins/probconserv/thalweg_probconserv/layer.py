@@ -57,7 +57,8 @@ def nearest(field: Tensor, dims: tuple[str, ...], system: System, known: Mapping
         variance = torch.ones_like(mean[(slice(0, 1),) * (mean.ndim - 1)]) if there is None else there.double()
     rows = system.rows_matrix
     gap = (rows.times(mean) - targets).masked_fill(share == 0.0, 0.0)
-    multiplier = _solved(rows.gram(variance), gap, share, noise=system.noise_of(share), disjoint=rows.disjoint)
+    noise = share**2 * system.fitted(known["noise"], before) if "noise" in known else torch.zeros_like(share)
+    multiplier = _solved(rows.gram(variance), gap, share, noise=noise, disjoint=rows.disjoint)
     moved: Tensor = system.back((flat - variance * rows.back(multiplier)).to(field.dtype), before, dims)
     return moved
 

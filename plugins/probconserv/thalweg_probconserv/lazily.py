@@ -61,6 +61,7 @@ def hold_lazily(field: xr.DataArray, prior: Prior, joint: Joint) -> dict[str, xr
         count=joint.count,
         targets=joint.targets(),
         noise=joint.noise,
+        weights=joint.weights,
         gaps=joint.system.gaps,
         factor=_or_none(prior.factor, laid),
         outer=outer,
