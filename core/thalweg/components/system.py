@@ -237,12 +237,15 @@ class System:
             )
         flat, before = self.arrange(field, dims)
         flat = flat.double() if hasattr(flat, "double") else flat.astype("float64")
+        _, gap, share = self.gap(flat, before, known)
+        return gap / (share + (share <= 0.0) * 1.0), share
+
+    def gap(self, flat: Array, before: Sequence[str], known: Mapping[str, Array], /) -> tuple[Array, Array, Array]:
+        """`m x` of cells `(*before, cells)`, `G (m x) - f b` and f; 0 where a row says nothing."""
         if "there" in known:
             flat = where(self.fitted(known["there"], before), flat)
         share, targets = (self.fitted(known[name], before) for name in ("share", "targets"))
-        said = share > 0.0
-        gap = self.rows_matrix.times(flat) - targets
-        return where(said, gap) / (share + (~said) * 1.0), share
+        return flat, where(share > 0.0, self.rows_matrix.times(flat) - targets), share
 
 
 def _beside(parts: Sequence[Floats]) -> Floats:

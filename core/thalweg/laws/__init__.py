@@ -10,8 +10,8 @@ from ..components.fields import aligned, differences, like, permuted
 from ..components.grid import grid_of
 from ..components.held import Held
 from ..components.hookspecs import Register, hookimpl
-from ..components.matrix import pairs_of
-from ..components.rows import Gaps, applied, factors
+from ..components.matrix import Matrix
+from ..components.rows import Gaps, applied, factors, shares, tallied
 from ..components.system import System, missing_throughout, parted, systems
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ __all__ = [
     "Held",
     "Integral",
     "KnownLaw",
+    "Matrix",
     "Monotone",
     "Nonnegative",
     "Periodic",
@@ -80,11 +81,12 @@ __all__ = [
     "inwards",
     "like",
     "missing_throughout",
-    "pairs_of",
     "parted",
     "permuted",
+    "shares",
     "stencil",
     "systems",
+    "tallied",
 ]
 
 
