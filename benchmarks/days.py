@@ -12,6 +12,7 @@ import argparse
 
 import numpy as np
 import xarray as xr
+from _markdown import title
 from thalweg import Metric
 from thalweg.components.totals import Totals
 from thalweg.pipeline import execute
@@ -44,7 +45,7 @@ def main() -> None:
         sums = Sums(f"{execution.stages['evaluate'].store.rpartition('/')[0]}/sums")
         days = sums.keys["reference_time"].values.astype("datetime64[D]")
         variants = [each for each in plan.versions if each != "free"]
-        print(f"\n{plan.method.name}: {len(np.unique(days))} days, {len(days)} windows")
+        print(f"\n{title(plan.method)}: {len(np.unique(days))} days, {len(days)} windows")
         print(f"| score | free | {' | '.join(f'{each} - free' for each in variants)} |")
         print("|---" * (len(variants) + 2) + "|")
         tallies = {each: sums.tallies(each) for each in plan.versions}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from mutants import sites
 from mutants.samplers import Conditioned
 from thalweg import Denoised, EstimateError, Held, LinearLaw, Registry, Rows, Signature
 from thalweg.laws import AreaMean, System, grid_of
@@ -83,8 +84,8 @@ class Free(nn.Module):
         return torch.from_numpy(FREE)[..., None]
 
 
-def last_layer(*laws: LinearLaw, context: xr.Dataset = CONTEXT) -> np.ndarray[Any, Any]:
-    enforcer: Any = REGISTRY.make("enforcers", "last-layer")
+def last_layer(*laws: LinearLaw, context: xr.Dataset = CONTEXT, kind: Any = sites.Kept) -> np.ndarray[Any, Any]:
+    enforcer = kind(REGISTRY.make("enforcers", "last-layer"))
     held = Held(laws, GRID)
     known = {f"0/{name}": torch.from_numpy(np.array(each)) for name, each in enforcer.known(held, context).items()}
     found: np.ndarray[Any, Any] = enforcer.wrap(Free(), held, "0")(torch.zeros(3), known)[..., 0].numpy()
@@ -101,6 +102,8 @@ def test_a_network_ends_in_the_same() -> None:
     system = 1.0 / there[0].sum() + known["noise"][2, 0, 0]
     moved = (gap / system / there[0].sum())[:, None, None]
     np.testing.assert_allclose(held[there], (FREE[2] - moved)[there], rtol=1e-12)
+    mutant = last_layer(LAW, context=gone, kind=sites.WholeNoise)[2]
+    assert np.abs(mutant - held)[there].max() > 1e-2
 
 
 def test_a_law_twice_is_as_sure_as_both_together() -> None:
