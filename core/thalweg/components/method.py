@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from ..cluster import Workers
     from ..samples import Samples
-    from .enforcer import Hold
+    from .enforcer import Hold, OperatorEnforcer
+    from .held import Held
     from .steering import Steering
 
 
@@ -198,6 +199,23 @@ class Learner(Method):
 
     def check_samples(self, train: Samples) -> None:
         """Raise `HandshakeError` if there are too few samples to learn from; at plan time, so read no field."""
+
+    def check_wrap(
+        self,
+        enforcer: OperatorEnforcer,
+        held: Held,
+        *,
+        given: Signature,
+        wanted: Signature,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Raise `HandshakeError` or `OptionError` where an enforcer cannot wrap its network; at plan time.
+
+        Asks its phases that learn under laws, by default.
+        """
+        for phase in self.phases(options):
+            if phase.holds:
+                phase.learner.check_wrap(enforcer, held, given=given, wanted=wanted, options=phase.options)
 
     def phases(self, options: Mapping[str, Any]) -> tuple[Phase, ...]:  # noqa: ARG002
         """The trainings before its own, with these `train:` options: members, an autoencoder; none by default.

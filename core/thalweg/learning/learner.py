@@ -6,7 +6,8 @@ import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
-from ..components import Demand, Fitted, Training
+from ..components import Demand, Fitted, OperatorEnforcer, Training
+from ..components.held import Held
 from ..components.method import planned
 from ..components.signature import Signature, shake
 from ..recipes.handshakes import at, scored
@@ -45,6 +46,21 @@ class TorchLearner(NetworkLearner):
             at("train.judge", judge.check, gives)
         memory = demanded(learner, given, wanted, chosen)
         return Demand(max(chosen.ranks, before.workers), max(memory, before.memory))
+
+    def check_wrap(
+        self,
+        enforcer: OperatorEnforcer,
+        held: Held,
+        *,
+        given: Signature,
+        wanted: Signature,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Tries it on the network's outline; loads torch."""
+        from .planning import planned, wrapped
+
+        learner, _ = planned(self, given, wanted, options)
+        wrapped(learner, enforcer, held, given=given, wanted=wanted)
 
     @final
     def fit(self, training: Training) -> Fitted:

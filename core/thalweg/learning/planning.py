@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ..components import OperatorEnforcer
+from ..components.held import Held
 from ..components.signature import Signature
 from ..errors import HandshakeError, OptionError, RecipeError
 from ..losses.mean_squared import MeanSquared
@@ -17,6 +19,7 @@ from .contract import NetworkLearner
 from .initial import begin_with, weights_at
 from .layout import Layout
 from .memory import peak
+from .network import built
 from .outline import Outline, outlined
 from .pieces import is_mean_over_samples, refuse_pieces, refuse_statistics
 from .supervised import NETWORK, Supervised, usual_turn
@@ -81,6 +84,15 @@ class Unread(Supervised):
     def __init__(self, network: nn.Module, learner: NetworkLearner, options: TrainOptions) -> None:
         super(Supervised, self).__init__()
         self.declare(network, learner, options)
+
+
+def wrapped(
+    learner: NetworkLearner, enforcer: OperatorEnforcer, held: Held, *, given: Signature, wanted: Signature
+) -> None:
+    """Wrap the network's outline. Raises what the enforcer refuses."""
+    scales = dict.fromkeys((*given.names, *wanted.names), (0.0, 1.0))
+    with torch.device("meta"):
+        built(learner, given=given, wanted=wanted, scales=scales, wrappers={"operator-0": (enforcer, held)})
 
 
 def _check_output(learner: NetworkLearner, outline: Outline, layout: Layout) -> None:

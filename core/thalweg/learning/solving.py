@@ -11,11 +11,11 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from ..components.context import context_of
 from ..components.draw import Draw
 from ..components.grid import grid_of
 from ..components.signature import Signature, shake
 from ..errors import EstimateError
-from ..results.estimates import context_of
 from .devices import device_of
 from .drawn import Noises
 from .feeding import Feeding

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..components.calls import call
-from ..results.estimates import context_of
+from ..components.context import context_of
 from ..stores.files import writing
 from .batches import SampleBatches
 from .broken import broken

@@ -42,11 +42,12 @@ def scored(metric: Component, truth: Signature) -> Signature:
 
 
 def _shake_laws(method: Method, holds: Sequence[Hold], place: str, given: Signature, gives: Signature, /) -> None:
-    for i, hold in enumerate(holds):
+    for hold in holds:
         for law in hold.laws:
-            _law(hold, law, method, given=given, gives=gives, where=f"{place}[{i}]")
-        at(f"{place}[{i}].by.{hold.enforcer.name}", hold.enforcer.check, gives)
-        _site(hold, method, gives, where=f"{place}[{i}]")
+            _law(hold, law, method, given=given, gives=gives, where=f"{place}[{hold.entry(law)}]")
+        where = f"{place}[{hold.entry(hold.laws[0])}]"
+        at(f"{where}.by.{hold.enforcer.name}", hold.enforcer.check, gives)
+        _site(hold, method, gives, where=where)
     _kept(holds, place)
 
 
@@ -86,7 +87,7 @@ def _kept(holds: Sequence[Hold], place: str) -> None:
                     "which cannot hold it too",
                     allowed="an enforcer that takes the laws of the one before it, about the same variable",
                     advice="hold both laws by one enforcer, or at other sites in the other order",
-                    where=f"{place}[{list(holds).index(hold)}].by.{hold.enforcer.name}",
+                    where=f"{place}[{hold.entry(hold.laws[0])}].by.{hold.enforcer.name}",
                 )
         earlier += [(law, hold) for law in hold.laws]
 

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from ..components import Law, OperatorEnforcer
+from ..components.context import context_of
 from ..components.held import Held
-from ..results.estimates import context_of
 from ..samples import Samples
 from .candidates import broken, obeyed
 from .report import Check, ensure

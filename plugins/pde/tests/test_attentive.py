@@ -10,9 +10,9 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import Fitted, HandshakeError, Held, Hold, Law, OptionError, Registry, Samples, Signature
+from thalweg.components.context import context_of
 from thalweg.components.signature import Field
 from thalweg.laws import grid_of
-from thalweg.results.estimates import context_of
 from thalweg.testing import check_method
 from thalweg.testing.toy_learner import learn, learn_in_two
 from thalweg_pde.attentive import AttentiveNeuralProcess as Process
