@@ -57,9 +57,10 @@ class TorchLearner(NetworkLearner):
         options: Mapping[str, Any],
     ) -> None:
         """Tries it on the network's outline; loads torch."""
-        from .planning import planned, wrapped
+        from .planning import wrapped
 
         learner, _ = planned(self, given, wanted, options)
+        assert isinstance(learner, NetworkLearner)
         wrapped(learner, enforcer, held, given=given, wanted=wanted)
 
     @final
