@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import dask
+import fresh
 import pytest
+
+# Workers of a cluster that a test opens in its own process are forked; those of commands are started as users have it.
+dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+
+
+def pytest_sessionstart() -> None:
+    """Where many tests run, what they fork is imported while they are collected."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        fresh.serve()
 
 
 class Asked(BaseHTTPRequestHandler):
@@ -70,7 +82,7 @@ class Quiet(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None: ...
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a fixture of their module (a cluster, a server, a run) share a process: it is made once."""
     for item in items:
@@ -79,7 +91,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         place = item.nodeid.partition("::")[0]
         made = [each[-1] for each in known.name2fixturedefs.values()]
-        if any(each.scope == "module" and each.baseid == place for each in made):
+        if "slam" in item.path.parts:
+            # Where no kernel is on disk, each process would compile them all.
+            item.add_marker(pytest.mark.xdist_group("slam"))
+        elif any(each.scope == "module" and each.baseid == place for each in made):
             item.add_marker(pytest.mark.xdist_group(place))
 
 

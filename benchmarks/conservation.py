@@ -30,10 +30,10 @@ import yaml
 os.environ.setdefault("THALWEG_TRACKING", "off")
 
 from thalweg import Law, Registry
+from thalweg.components.context import context_of
 from thalweg.laws import grid_of
 from thalweg.pipeline import execute
 from thalweg.recipes.planning import plans
-from thalweg.results.estimates import context_of
 from thalweg.stores.arrays import read
 from thalweg_pde.metrics.log_likelihood import LogLikelihood
 

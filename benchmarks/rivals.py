@@ -33,7 +33,7 @@ def step_of(learner: TorchLearner, network: torch.nn.Module, samples: int) -> Ca
         def value(estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
             return mean_squared_error(estimate, truth) if chosen is None else chosen.value(estimate, truth).mean()
 
-        found = learner.objective(network, inputs, truth, step=100, loss=value)
+        found = learner.objective(network, inputs, truth, step=100, loss=value, noise={})
         loss = value(network(inputs), truth) if found is None else found[1]
         optimizer.zero_grad()
         loss.backward()

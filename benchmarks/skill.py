@@ -13,6 +13,7 @@ import argparse
 import statistics
 from collections import defaultdict
 
+from _markdown import title
 from thalweg import Learner, curves
 from thalweg.pipeline import Execution, execute
 from thalweg.recipes.planning import plans
@@ -67,15 +68,15 @@ def main() -> None:
         for position, plan in enumerate(made):
             if number and not drawn[position]:
                 continue
-            row = rows.setdefault(f"{position} {plan.method.name}", defaultdict(list))
+            row = rows.setdefault(f"{position} {title(plan.method)}", defaultdict(list))
             for column, value in labels(execute(plan, registry=registry), options.metrics, options.curve).items():
                 row[column].append(value)
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     print(f"| method | {' | '.join(columns)} | seeds |")
     print("|---" * (len(columns) + 2) + "|")
-    for title, row in rows.items():
+    for name, row in rows.items():
         seeds = max(map(len, row.values()))
-        print(f"| {title.split(' ', 1)[1]} | {' | '.join(cell(row[each]) for each in columns)} | {seeds} |")
+        print(f"| {name.split(' ', 1)[1]} | {' | '.join(cell(row[each]) for each in columns)} | {seeds} |")
 
 
 if __name__ == "__main__":

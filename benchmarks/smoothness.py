@@ -13,6 +13,7 @@ import argparse
 
 import numpy as np
 import xarray as xr
+from _markdown import title
 from thalweg.pipeline import execute
 from thalweg.recipes.planning import plans
 from thalweg.recipes.registry import Registry
@@ -50,9 +51,8 @@ def main() -> None:
             at = {"lead": lead - 1}
             if not number:
                 print(f"| truth | {lead} | {described(truth.isel(at), truth.isel(at), options.thresholds)} |")
-            print(
-                f"| {plan.method.name} | {lead} | {described(estimate.isel(at), truth.isel(at), options.thresholds)} |"
-            )
+            found = described(estimate.isel(at), truth.isel(at), options.thresholds)
+            print(f"| {title(plan.method)} | {lead} | {found} |")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fresh
 import pytest
 import yaml
 from thalweg import Registry
@@ -82,16 +83,6 @@ def test_a_mistake_is_refused_before_anything_is_spent(recipe: Recipes, tmp_path
     assert not (tmp_path / "store").exists()
 
 
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "thalweg", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "THALWEG_TRACKING": "off", **environment},
-        check=False,
-    )
-
-
 def here(*arguments: str) -> Result:
     """The same in this process, which has imported what takes a fresh one seconds."""
     from thalweg.commands.cli import app
@@ -100,7 +91,8 @@ def here(*arguments: str) -> Result:
 
 
 def test_exit_codes(recipe: Recipes, tmp_path: Path) -> None:
-    wrong = command("plan", str(spoiled(recipe, MISTAKES["unknown-component"])))
+    given = ["plan", str(spoiled(recipe, MISTAKES["unknown-component"]))]
+    wrong = subprocess.run([sys.executable, "-m", "thalweg", *given], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
     refused = here("run", str(recipe()), "--set", "store=/proc/nowhere")
@@ -112,7 +104,8 @@ def test_exit_codes(recipe: Recipes, tmp_path: Path) -> None:
 
 def test_a_run_ends_with_its_scores_and_what_to_do_next(recipe: Recipes, tmp_path: Path) -> None:
     store = str(tmp_path / "store")
-    done = command("run", str(recipe()), "--store", store, NO_COLOR="1")
+    plain = {**os.environ, "NO_COLOR": "1"}
+    done = fresh.command("run", str(recipe()), "--store", store, environment=plain)
     assert done.returncode == 0, done.stderr
     assert "violation/area-mean" in done.stdout
     assert "\x1b[" not in done.stdout

@@ -17,7 +17,7 @@ from mutants.methods import Crowd, Empty, Learns, Still, Straight
 from mutants.metrics import Always, First, MissingIsNear, Near, NearOrMissing, Touches
 from mutants.operators import EndsAbove, EndsAnywhere, EndsNaN
 from mutants.penalties import PullDown, PullEach, PullNaN
-from mutants.pieces import ContrastsOverBatches
+from mutants.pieces import ContrastsOverBatches, Noisy
 from mutants.samplers import Guided
 from mutants.transforms import Centred, Jitters, Strips
 from pydantic import Field
@@ -120,8 +120,9 @@ def test_pieces(part: type[Any], broken: set[str]) -> None:
     assert failed(pieces.CHECKS, methods.Case(part(), windowed(series()))) == named(broken)
 
 
-def test_a_learner_that_compares_samples_may_say_so() -> None:
-    assert not failed(pieces.CHECKS, methods.Case(ContrastsOverBatches(), windowed(series())))
+@pytest.mark.parametrize("kind", [ContrastsOverBatches, Noisy])
+def test_a_learner_may_say_that_it_compares_samples_and_draw_for_each(kind: type[Any]) -> None:
+    assert not failed(pieces.CHECKS, methods.Case(kind(), windowed(series())))
 
 
 @breaks(mutants.laws, laws)

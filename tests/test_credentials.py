@@ -7,11 +7,11 @@ import logging
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fresh
 import pytest
 import yaml
 from thalweg import Registry
@@ -270,9 +270,8 @@ def test_nothing_that_a_run_leaves_holds_a_credential(
         "THALWEG_TIMEOUT": "2",
     }
 
-    def thalweg(*arguments: str, **more: str) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-m", "thalweg", *arguments]
-        return subprocess.run(command, capture_output=True, env={**environment, **more}, cwd=left, check=False)
+    def thalweg(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return fresh.command(*arguments, environment={**environment, **more}, folder=left)
 
     done = thalweg("run", str(file), "-v")
     assert done.returncode == 0, done.stderr
@@ -282,8 +281,8 @@ def test_nothing_that_a_run_leaves_holds_a_credential(
     for value in ("planted-two", "${SOME_KEY}"):
         again = thalweg("run", str(file), "--set", f"{key}{value}", "-v", THALWEG_TRACKING="off")
         assert again.returncode == 0, again.stderr
-        assert b"ingest" in again.stderr
-        assert not re.search(rb"(ingest|evaluate) \w+: [\d.]+ s", again.stderr)
+        assert "ingest" in again.stderr
+        assert not re.search(r"(ingest|evaluate) \w+: [\d.]+ s", again.stderr)
         printed += again.stdout + again.stderr
     shown = thalweg("plan", str(file), "--resolved")
     assert yaml.safe_load(shown.stdout)["ingest"]["array"]["storage_options"]["client_kwargs"]["headers"] == {
@@ -303,9 +302,9 @@ def test_nothing_that_a_run_leaves_holds_a_credential(
         MLFLOW_TRACKING_URI=dead,
     )
     assert failed.returncode in (1, 2)
-    assert b"Traceback" not in failed.stderr
+    assert "Traceback" not in failed.stderr
     printed += shown.stdout + shown.stderr + failed.stdout + failed.stderr
-    assert not PLANTED.findall(printed)
+    assert not PLANTED.findall(printed.encode())
     assert leftovers(left) == {}
     assert (left / "store" / "mlflow.db").is_file()
 

@@ -11,7 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import fresh
 import psutil
 import pytest
 from thalweg.commands.cli import app
@@ -24,54 +26,45 @@ from typer.testing import CliRunner
 
 Recipes = Callable[..., Path]
 
-SLOW = """
-import signal, sys, time
-# Whoever started the tests in the background may have had it ignored.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-import thalweg.stores.blocks as blocks
-from thalweg.commands.cli import main
-put = blocks.put
-def slowly(*arguments):
-    put(*arguments)
-    print("written", flush=True)
-    time.sleep(2)
-blocks.put = slowly
-sys.argv = ["thalweg", *sys.argv[1:]]
-main()
-"""
+
+def slowly(*arguments: str) -> None:
+    """The command line, which says and rests after each block that it writes."""
+    from thalweg.stores import blocks
+
+    # Whoever started the tests in the background may have had it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    put = blocks.put
+
+    def rests(*given: Any) -> None:
+        put(*given)
+        sys.stdout.write("written\n")
+        sys.stdout.flush()
+        time.sleep(2)
+
+    blocks.put = rests  # type: ignore[assignment]
+    fresh.thalweg(*arguments)
 
 
 @pytest.mark.fault("command line", "{id} while a stage is written: one line, KILLED in MLflow")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "word", "code"),
-    [(signal.SIGTERM, b"terminated", 143), (signal.SIGINT, b"interrupted", 130)],
+    [(signal.SIGTERM, "terminated", 143), (signal.SIGINT, "interrupted", 130)],
     ids=["SIGTERM", "SIGINT"],
 )
 def test_a_signal_ends_a_run_in_one_line(
-    recipe: Recipes, tmp_path: Path, number: signal.Signals, word: bytes, code: int
+    recipe: Recipes, tmp_path: Path, number: signal.Signals, word: str, code: int
 ) -> None:
     store = tmp_path / "store"
-    environment = {**os.environ, "THALWEG_TRACKING": "on"}
-    command = [
-        sys.executable,
-        "-c",
-        SLOW,
-        "run",
-        str(recipe()),
-        "--store",
-        str(store),
-        "--set",
-        "cluster={threads: {threads: 1}}",
-    ]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
-    assert running.stdout is not None
-    assert running.stdout.readline() == b"written\n"
-    running.send_signal(number)
-    _, stderr = running.communicate(timeout=120)
-    assert running.returncode == code, stderr
-    assert stderr.splitlines()[-1] == word + b": the same command goes on from the last committed stage"
-    assert b"Traceback" not in stderr
+    options = ["--store", str(store), "--set", "cluster={threads: {threads: 1}}"]
+    tracked = {**os.environ, "THALWEG_TRACKING": "on"}
+    running = fresh.Forked(slowly, "run", str(recipe()), *options, environment=tracked)
+    running.printed("written")
+    os.kill(running.process.pid or 0, number)
+    done = running.ended()
+    assert done.returncode == code, done.stderr
+    assert done.stderr.splitlines()[-1] == f"{word}: the same command goes on from the last committed stage"
+    assert "Traceback" not in done.stderr
     spool = next(store.glob("runs/*/spool.jsonl"))
     assert json.loads(spool.read_text().splitlines()[-1])["status"] == "KILLED"
 

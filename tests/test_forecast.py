@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ def test_what_does_not_fit_is_refused(archive: xr.Dataset, done: tuple[Path, Exe
 
 def test_laws_of_the_run_are_held(done: tuple[Path, Execution]) -> None:
     asked = Forecasting.of("world", Store(done[0] / "store"))
-    held, free = (asked.forecast(REGISTRY, held=each) for each in (True, False))
+    held, free = (asked.forecast(REGISTRY, variant=each) for each in (None, "free"))
     weights = np.cos(np.radians(held["latitude"]))
     source = asked.source(REGISTRY)["temperature"]
     climate = source.isel(time=slice(0, 72)).groupby("time.month").mean()
@@ -214,6 +215,36 @@ def test_laws_of_the_run_are_held(done: tuple[Path, Execution]) -> None:
     ]
     np.testing.assert_allclose(means[0], np.repeat(last, 4), atol=1e-4)
     assert np.abs(means[1] - last).max() > 1e-3
+
+
+def test_of_several_variants_one_is_named(
+    done: tuple[Path, Execution], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from thalweg.commands.cli import app
+
+    def hold(target: float) -> dict[str, Any]:
+        return {"hold": {"area-mean": {"variable": "temperature", "target": target}}, "by": "additive"}
+
+    one = Forecasting.of("world", Store(done[0] / "store"))
+    asked = replace(one, holds={"cold": [hold(-1.0)], "warm": [hold(1.0)]})
+    free, cold, warm = (asked.forecast(REGISTRY, variant=each)["temperature"] for each in ("free", "cold", "warm"))
+    means = (warm - cold).weighted(np.cos(np.radians(free["latitude"]))).mean(("latitude", "longitude"))
+    np.testing.assert_allclose(means, 2.0, atol=1e-3)
+    assert float(abs(free - warm).max()) > 1e-2
+    for name, says in ((None, "world has 2 variants"), ("mild", "world has no variant 'mild'")):
+        with pytest.raises(OptionError) as caught:
+            asked.forecast(REGISTRY, variant=name)
+        assert str(caught.value) == (
+            f"variant: {says}\n  allowed: free, cold, warm\n  do: name one of these as `variant`"
+        )
+    # Under laws that are learned there is no free one if it was left out.
+    assert replace(asked, solvers={"warm": "there"}).variants == ("warm",)
+    monkeypatch.setattr(Forecasting, "of", lambda *_: asked)
+    command = ["forecast", "world", "--store", str(tmp_path), "--out", str(tmp_path / "out.nc")]
+    assert CliRunner().invoke(app, command).exit_code == 2
+    found = CliRunner().invoke(app, [*command, "--variant", "warm"])
+    assert found.exit_code == 0, found.output
+    assert xr.open_dataset(tmp_path / "out.nc", engine="h5netcdf").attrs["title"] == "world, held to area-mean"
 
 
 def test_a_method_that_learns_nothing_forecasts(archive: xr.Dataset, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -56,12 +57,12 @@ def test_what_would_break_an_earlier_law_is_refused() -> None:
     fno: Any = REGISTRY.make("methods", {"fno": {"width": 4, "modes": 2}})
 
     def asked(*holds: Hold) -> None:
-        shake_hands(fno, {"held": holds}, {}, given=given, gives=gives)
+        shake_hands(fno, {"held": holds}, {}, given=given, gives=gives, truth=gives)
 
     asked(hold(LEFT, "boon"), hold(MEAN, "additive"))
     asked(hold(MEAN, {"penalty": {}}), hold(LEFT, "boon"))
     with pytest.raises(HandshakeError) as caught:
-        asked(hold(MEAN, "last-layer"), hold(LEFT, "boon"))
+        asked(hold(MEAN, "last-layer"), replace(hold(LEFT, "boon"), entries=(1,)))
     assert caught.value.where == "constrain[1].by.boon"
     assert caught.value.given == (
         "area-mean, held by last-layer, would no longer hold after boon, which cannot hold it too"

@@ -6,7 +6,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -25,12 +25,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 """Who may import what, anywhere in a module."""
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def sources() -> tuple[tuple[str, ast.Module], ...]:
     """Every module that is not a test, by its path in the repository."""
-    for folder in ("core", "plugins", "flows", "examples"):
-        for file in (ROOT / folder).rglob("*.py"):
-            if "tests" not in file.parts:
-                yield file.relative_to(ROOT).as_posix(), ast.parse(file.read_text(encoding="utf-8"))
+    files = [each for name in ("core", "plugins", "flows", "examples") for each in (ROOT / name).rglob("*.py")]
+    return tuple(
+        (each.relative_to(ROOT).as_posix(), ast.parse(each.read_text(encoding="utf-8")))
+        for each in files
+        if "tests" not in each.parts
+    )
 
 
 def imported(tree: ast.AST, *, inside: bool) -> set[str]:

@@ -135,7 +135,7 @@ def test_fields_go_to_a_tensor_and_back() -> None:
         np.testing.assert_array_equal(tensor[1, lead, ..., 1], height.values)
     truth = samples.truth(slice(0, 3))
     wanted = type(samples.wanted)(samples.wanted.fields, {**samples.wanted.sizes, "sample": 3})
-    again = to_dataset(to_tensor(truth), wanted=wanted, inputs=inputs)
+    again = to_dataset(to_tensor(truth), gives=wanted, inputs=inputs)
     assert not difference(again["field"], truth["field"])
     np.testing.assert_array_equal(again["lead"], truth["lead"])
     np.testing.assert_array_equal(again["reference_time"], truth["reference_time"])

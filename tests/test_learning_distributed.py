@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from thalweg import Hold, Registry
 from thalweg.cluster import Workers, cluster_from
 from thalweg.errors import ClusterError, EstimateError
 from thalweg.learning.distributed import Group, run_on
@@ -64,6 +65,28 @@ def test_two_ranks_learn_the_curve_of_one_process(workers: Workers, data: xr.Dat
     for other in (two, cut):
         for name in one.state:
             np.testing.assert_allclose(other.state[name], one.state[name], atol=1e-6)
+
+
+def test_laws_hold_on_two_ranks_as_on_one(workers: Workers, data: xr.Dataset, tmp_path: Path) -> None:
+    """In the network and in the loss: what laws know of a batch is cut with it."""
+    registry = Registry.installed()
+    # Not a mean: nothing would teach the last bias, and Adam makes large steps of what rounding leaves.
+    edge = registry.make("laws", {"boundary-value": {"variable": "field", "dim": "x", "target": "last-input"}})
+    below = registry.make("laws", {"bounds": {"variable": "field", "upper": 0.5}})
+    holds: Any = (
+        Hold((edge,), registry.make("enforcers", "last-layer")),
+        Hold((below,), registry.make("enforcers", {"penalty": {"weight": 3.0}})),
+    )
+    options = {"holds": holds, "epochs": 1, "batch": 6, "timeout": 30.0}
+    one = learn(ToyLearner(), data, tmp_path / "one", **options)
+    two = learn(ToyLearner(), data, tmp_path / "two", workers=workers, **options, ranks=2)
+    free = learn(ToyLearner(), data, tmp_path / "free", **{**options, "holds": ()})
+    for name in one.state:
+        np.testing.assert_allclose(two.state[name], one.state[name], atol=1e-6)
+    own = {name.rpartition("network.")[2]: each for name, each in one.state.items()}
+    assert (
+        max(float(np.abs(each - own[name.rpartition("network.")[2]]).max()) for name, each in free.state.items()) > 1e-3
+    )
 
 
 def test_a_killed_worker_changes_nothing(workers: Workers, data: xr.Dataset, tmp_path: Path) -> None:

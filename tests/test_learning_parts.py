@@ -65,6 +65,7 @@ class Codes(TorchLearner):
         *,
         step: int,
         loss: Callable[[Tensor, Tensor], Tensor],
+        noise: Mapping[str, Tensor],
     ) -> tuple[Tensor, Tensor]:
         if step == 0:
             self.called.append("codes")

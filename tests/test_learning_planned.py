@@ -11,7 +11,7 @@ from thalweg import HandshakeError, OptionError, Registry, Samples, Signature
 from thalweg.learning.pieces import is_mean_over_samples
 from thalweg.testing import series, windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
-from torch import nn
+from torch import Tensor, nn
 
 SAMPLES = Samples.of(windowed(series()), "train")
 
@@ -53,8 +53,13 @@ def test_a_loss_that_compares_samples_is_not_cut_unless_it_is_gathered(option: s
 
 
 def test_a_mean_over_samples_is_told_from_other_losses() -> None:
-    assert is_mean_over_samples(lambda estimate, truth: (estimate - truth).square().mean(), (4, 6, 8, 1))
-    assert not is_mean_over_samples(lambda estimate, truth: (estimate - truth).square().mean().sqrt(), (4, 6, 8, 1))
+    def squares(estimate: Tensor, truth: Tensor) -> Tensor:
+        return (estimate - truth).square()
+
+    shape = (4, 6, 8, 1)
+    assert is_mean_over_samples(lambda *both: squares(*both).mean(), shape, truth=shape)
+    assert is_mean_over_samples(lambda *both: squares(*both).flatten(1).mean(1), shape, truth=shape)
+    assert not is_mean_over_samples(lambda *both: squares(*both).mean().sqrt(), shape, truth=shape)
 
 
 class Flat(ToyLearner):

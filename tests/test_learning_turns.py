@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from thalweg import OptionError, Signature
-from thalweg.learning import Batch, Objective, Turn
+from thalweg import OptionError, Samples, Signature
+from thalweg.learning import Batch, BatchObjective, Objective, Turn
 from thalweg.testing import series, windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
 from torch import Tensor, nn
 
 DATA = windowed(series()).load()
+SAMPLES = Samples.of(DATA, "train")
 
 
 class Made(Objective):
@@ -85,6 +86,59 @@ def test_micro_batches_learn_the_same(tmp_path: Path) -> None:
         np.testing.assert_allclose(cut.state[name], expected, atol=1e-5)
 
 
-def test_a_critic_with_batch_norm_is_not_cut(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"of which 'critic\.1' takes its statistics"):
-        learn(Adversarial(norm=True), DATA, tmp_path, epochs=1, batch=6, accumulate=2)
+class Compared(BatchObjective):
+    """Each estimate told from the others of its batch."""
+
+    def __init__(self, usual: Any) -> None:
+        super().__init__()
+        self.usual, self.network = usual, usual.network
+
+    def outputs(self, batch: Batch) -> Mapping[str, Tensor]:
+        inputs, _ = self.usual.scaled(batch)
+        return {"made": self.network(inputs).flatten(1)}
+
+    def loss(self, outputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        made = outputs["made"]
+        return {"loss": (made @ made.T).square().mean()}
+
+
+class Contrastive(ToyLearner):
+    """With a turn of its own that compares samples, though its learner says nothing of it."""
+
+    def turns(self, modules: nn.ModuleDict, usual: Turn) -> Sequence[Turn]:
+        assert usual.objective.over == "sample"
+        return (replace(usual, name="contrast", objective=Compared(usual.objective)),)
+
+
+class Curious(ToyLearner):
+    """Its turns look at values, which a plan does not have."""
+
+    def turns(self, modules: nn.ModuleDict, usual: Turn) -> Sequence[Turn]:
+        return (replace(usual, clip=float(next(modules.parameters()).detach().abs().max()) + 1.0),)
+
+
+def demand(learner: Any, **options: Any) -> int:
+    memory: int = learner.demand(SAMPLES.given, SAMPLES.wanted, {"batch": 6, **options}).memory
+    return memory
+
+
+def test_turns_that_may_not_be_cut_are_refused_by_the_plan_and_by_the_training(tmp_path: Path) -> None:
+    for learner, says in (
+        (
+            Adversarial(norm=True),
+            r"accumulate: `accumulate: 2` cuts the batch of which 'critic\.1' takes its statistics",
+        ),
+        (Contrastive(), r"accumulate: `accumulate: 2` cuts a batch whose samples the objective of 'contrast' compares"),
+    ):
+        demand(learner)
+        with pytest.raises(OptionError, match=f"^train.{says}"):
+            demand(learner, accumulate=2)
+        with pytest.raises(OptionError, match=says):
+            learn(learner, DATA, tmp_path, epochs=1, batch=6, accumulate=2)
+    demand(Contrastive(), ranks=2)
+    demand(Curious(), accumulate=2)
+
+
+def test_the_plan_counts_what_is_learned_beside_the_network() -> None:
+    weights = 4 * (4 * 6 * 8 * 5 + 5 + 5 + 1)
+    assert demand(Adversarial()) - demand(ToyLearner()) == 5 * weights

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import Fitted, Learner, Phase, Registry, Signature, Training, hookimpl, scalars
+from thalweg import Demand, Fitted, Learner, OptionError, Phase, Registry, Signature, Training, hookimpl, scalars
+from thalweg import Samples as Split
 from thalweg.pipeline import execute
 from thalweg.recipes.plan import Plan
 from thalweg.recipes.planning import plans_of
@@ -139,3 +140,57 @@ def test_members_of_an_ensemble_are_phases(registry: Registry, tmp_path: Path) -
         large.plan.stages()["train"]
     )
     assert len(large.plan.stages()["train"]) == 4
+
+
+class Hungry(Codes):
+    """Takes memory, of the options that it is given."""
+
+    def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
+        if options.get("epochs", 1) > 5:
+            raise OptionError("too long")
+        return Demand(2, 100)
+
+
+class Above(Codes):
+    """Its phases take more than itself."""
+
+    def phases(self, options: Mapping[str, Any]) -> tuple[Phase, ...]:
+        return Phase("first", Codes(), {}), Phase("hungry", Hungry(), options, after=("first",))
+
+
+def test_a_learner_takes_what_its_phases_take() -> None:
+    assert Above().demand(Signature(), Signature(), {}) == Demand(2, 100)
+    with pytest.raises(OptionError, match=r"^phase hungry: too long"):
+        Above().demand(Signature(), Signature(), {"epochs": 9})
+
+
+def test_a_learner_without_a_network_has_phases_of_networks_that_are_built_on_each_other() -> None:
+    """The plan builds each, as the training would."""
+    from thalweg.learning import Layout, TorchLearner, frozen
+    from thalweg.testing import series, windowed
+    from torch import nn
+
+    class Cell(TorchLearner):
+        def build(self, given: Signature, wanted: Signature) -> nn.Module:
+            leads = Layout.of(wanted).sizes[0]
+            return nn.Sequential(nn.Linear(1, 1), Repeated(leads))
+
+    class Repeated(nn.Module):
+        def __init__(self, leads: int) -> None:
+            super().__init__()
+            self.leads = leads
+
+        def forward(self, inputs: Any) -> Any:
+            return inputs[:, -1:].expand(-1, self.leads, *inputs.shape[2:])
+
+    class Second(Cell):
+        def build(self, given: Signature, wanted: Signature) -> nn.Module:
+            return nn.Sequential(frozen(self.parts["first"]), nn.Linear(1, 1))
+
+    class Both(Codes):
+        def phases(self, options: Mapping[str, Any]) -> tuple[Phase, ...]:
+            return Phase("first", Cell(), {}), Phase("second", Second(), {"batch": 99}, after=("first",))
+
+    samples = Split.of(windowed(series()), "train")
+    few = Cell().demand(samples.given, samples.wanted, {}).memory
+    assert Both().demand(samples.given, samples.wanted, {}).memory > few

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import fresh
 import numpy as np
 import pandas as pd
 import pytest
@@ -160,20 +161,17 @@ def test_death_at_any_write_changes_nothing(recipe: Recipes, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_death_at_random_instants_changes_nothing(recipe: Recipes, tmp_path: Path) -> None:
     """kill -9 of the command itself, after random times, then the same command again."""
-    import subprocess
-    import sys
-
     rng = np.random.default_rng()
     file, store = recipe(), tmp_path / "store"
     run_recipe(file, tmp_path / "whole")
-    command = [sys.executable, "-m", "thalweg", "run", str(file), "--store", str(store)]
-    for seconds in rng.uniform(1.0, 6.0, size=6):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = ["run", str(file), "--store", str(store)]
+    for seconds in rng.uniform(0.2, 2.5, size=6):
+        running = fresh.Forked(fresh.thalweg, *command)
         time.sleep(seconds)
-        process.kill()
-        process.wait()
+        running.process.kill()
+        running.ended()
         _nothing_half_written(store)
-    subprocess.run(command, check=True, capture_output=True)
+    assert fresh.command(*command).returncode == 0
     pd.testing.assert_frame_equal(_measured(scores(store)), _measured(scores(tmp_path / "whole")), check_exact=True)
 
 

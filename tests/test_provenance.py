@@ -121,7 +121,7 @@ EDITS = [
     ("components/totals.py", "self.sum / self.count", "2 * self.sum / self.count", {"evaluate", "judge"}),
     ("results/scored.py", 'sizes.astype("float64")', 'sizes.astype("float32")', {"evaluate"}),
     (
-        "results/estimates.py",
+        "components/context.py",
         'range(1, wanted.sizes["lead"] + 1)',
         'range(wanted.sizes["lead"])',
         {"estimate", "evaluate", "judge"},

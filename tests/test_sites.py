@@ -38,6 +38,8 @@ from thalweg.errors import RecipeError
 from thalweg.pipeline import Execution, execute
 from thalweg.recipes.plan import Plan
 from thalweg.recipes.planning import plans
+from thalweg.results.forecasts import Forecasting
+from thalweg.stores.store import Store
 
 Recipes = Callable[..., Path]
 
@@ -243,7 +245,9 @@ def test_a_sampler_is_steered_for_the_held_estimate(world: SimpleNamespace, reci
     numbers = scalars(done.records())
     assert (numbers["free/violation/zero"], numbers["held/violation/zero"]) == (1, 0)
     title = f"{done.run.name}-{done.run.digest[:10]}"
-    made, free = (thalweg.forecast(title, held=held, store=tmp_path, registry=world.registry) for held in (True, False))
+    made, free = (
+        thalweg.forecast(title, variant=each, store=tmp_path, registry=world.registry) for each in (None, "free")
+    )
     # Undone is an anomaly.
     assert float(abs(free["temperature"] - made["temperature"] - 1).max()) < 1e-5
 
@@ -304,6 +308,9 @@ def test_named_lists_are_variants_of_one_run(world: SimpleNamespace, recipe: Rec
     assert len(list((tmp_path / "train").iterdir())) == 2
     assert {"loss/cost/seconds/train", "free/cost/seconds/train"} <= done.stages["train"].numbers.keys()
     assert set(plan.resolved()["constrain"]) == set(VARIANTS)
+    asked = Forecasting.of(Path(done.run.folder).name, Store(tmp_path))
+    assert asked.variants == plan.versions
+    assert asked.solver("loss") == asked.solver("both") != asked.solver("truth") == asked.solver("free")
     head = done.markdown().splitlines()[2]
     assert head == "| metric | free | loss | truth | both | units | count | coverage |"
     # A plain list is the variant `held`, of the same training and estimate.

@@ -113,20 +113,25 @@ class Finished:
         return whole_estimate(str(self.stores["estimates"][variant]))
 
     def solver(self, variant: str = "free") -> str:
-        """The URL of the folder of its solver, which `thalweg.load` reads; under laws that it was trained with: `held`.
+        """The URL of the folder of a variant's solver, which `thalweg.load` reads.
 
-        A method that no law takes part in the training of has one solver for both.
+        A method that no law takes part in the training of has one solver for all. Raises `OptionError` for a variant
+        that there is not.
         """
-        known = Forecasting.of(f"{self.name}-{self.digest[:10]}", check_place(self.store)).solvers
-        return known.get(variant, next(iter(known.values())))
+        asked = self._forecasting
+        return asked.solver(asked.variant(variant))
 
-    def forecast(self, data: str | None = None, *, origins: int = 1, held: bool = True) -> xr.Dataset:
+    def forecast(self, data: str | None = None, *, origins: int = 1, variant: str | None = None) -> xr.Dataset:
         """A forecast from the newest steps that have values, of its own source or of the file `data`.
 
-        In the units of the source, held to the run's laws unless `held` is False. No truth is needed.
+        In the units of the source, held to the laws of a variant: `free` for none. No truth is needed. Raises
+        `OptionError` for a run of several variants, if none is named.
         """
-        asked = Forecasting.of(f"{self.name}-{self.digest[:10]}", check_place(self.store))
-        return asked.forecast(self.registry, file=data, origins=origins, held=held)
+        return self._forecasting.forecast(self.registry, file=data, origins=origins, variant=variant)
+
+    @property
+    def _forecasting(self) -> Forecasting:
+        return Forecasting.of(f"{self.name}-{self.digest[:10]}", check_place(self.store))
 
     def __repr__(self) -> str:
         lines = [f"thalweg run {self.title}"]
@@ -229,12 +234,12 @@ def forecast(
     data: str | None = None,
     *,
     origins: int = 1,
-    held: bool = True,
+    variant: str | None = None,
     store: str | Path | None = None,
     registry: Registry | None = None,
 ) -> xr.Dataset:
     """A forecast with what a run in a store has fitted; see `Finished.forecast`."""
-    return Finished.of(run, store=store, registry=registry).forecast(data, origins=origins, held=held)
+    return Finished.of(run, store=store, registry=registry).forecast(data, origins=origins, variant=variant)
 
 
 def compare(

@@ -219,9 +219,7 @@ def _in_environment(given: tuple[tuple[str, str], ...]) -> frozenset[str]:
 
 
 def _of_environment() -> frozenset[str]:
-    return _in_environment(
-        tuple((name, value) for name, value in os.environ.items() if _VARIABLE.search(name) or "://" in value)
-    )
+    return _in_environment(tuple(os.environ.items()))
 
 
 def _walked(tree: Any, *, inside: bool, drop: bool, name: str = "", secrets: list[str] | None = None) -> Any:

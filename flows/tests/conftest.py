@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import subprocess
+import sys
 import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +28,70 @@ os.environ.update(
     DO_NOT_TRACK="1",
     MLFLOW_DISABLE_TELEMETRY="true",
 )
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Prefect:
+    """A server of its own, and the commands of Prefect against it."""
+
+    def __init__(self, home: Path) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            self.port = str(taken.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}/api"
+        own = {"PREFECT_HOME": str(home), "PREFECT_API_URL": self.url, "PREFECT_SERVER_UI_API_URL": self.url}
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("THALWEG_", "MLFLOW_TR"))}
+        self._environment: Mapping[str, str] = {**inherited, **own, "OMP_NUM_THREADS": "1", "PWD": str(home.parent)}
+
+    def __call__(self, *words: str) -> None:
+        """A command, to its end."""
+        command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
+        done = subprocess.run(command, env=self._environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    @contextmanager
+    def running(self, *words: str) -> Iterator[None]:
+        """A command in the background, with its children ended by their group's id."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", *words],
+            env=self._environment,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def wait(self, until: Callable[[], bool], *, seconds: float = 240) -> None:
+        """Wait for something that a server does."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                if until():
+                    return
+            except OSError:
+                pass
+            assert time.monotonic() < end, f"nothing happened for {seconds} s"
+            time.sleep(1)
+
+
+@pytest.fixture(scope="session")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
+    """A server for all tests of flows: a mark of theirs keeps them in one process."""
+    made = Prefect(tmp_path_factory.mktemp("server") / "prefect")
+    with made.running("server", "start", "--port", made.port):
+        made.wait(lambda: urllib.request.urlopen(f"{made.url}/health", timeout=5).status == 200)
+        yield made
 
 
 @pytest.fixture

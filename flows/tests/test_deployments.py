@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -63,35 +55,18 @@ def test_the_compose_file_starts_what_is_installed() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_scheduled_run_fires_by_itself_and_ends_in_mlflow(recipe: Path, tmp_path: Path) -> None:
+@pytest.mark.xdist_group("prefect")
+def test_a_scheduled_run_fires_by_itself_and_ends_in_mlflow(prefect: Any, recipe: Path, tmp_path: Path) -> None:
     """The tracked deployment, with a shorter interval and a smaller recipe, on a real server and worker."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = str(taken.getsockname()[1])
-    own = {"PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
-    own["PREFECT_SERVER_UI_API_URL"] = own["PREFECT_API_URL"]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("THALWEG_", "MLFLOW_TR"))}
-    environment = {**environment, **own, "OMP_NUM_THREADS": "1", "PWD": str(tmp_path)}
-
-    def prefect(*words: str) -> str:
-        command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
     tree = _tree()
     tree["deployments"] = tree["deployments"][:1]
-    tree["deployments"][0] |= {"parameters": {"recipe": recipe.name}, "schedules": [{"slug": "soon", "interval": 15}]}
+    tree["deployments"][0] |= {"parameters": {"recipe": str(recipe)}, "schedules": [{"slug": "soon", "interval": 15}]}
     (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(tree))
-    with ExitStack() as running:
-        running.enter_context(_process("prefect", "server", "start", "--port", port, environment=environment))
-        _wait(lambda: urllib.request.urlopen(f"{own['PREFECT_API_URL']}/health", timeout=5).status == 200)
-        prefect("work-pool", "create", "thalweg", "--type", "process")
-        prefect("deploy", "--all", "--prefect-file", str(tmp_path / "prefect.yaml"))
-        running.enter_context(_process("prefect", "worker", "start", "--pool", "thalweg", environment=environment))
-        store = tmp_path / "store"
-        _wait(lambda: bool(_completed(own["PREFECT_API_URL"])))
-    runs = _mlflow_runs(store)
+    prefect("work-pool", "create", "thalweg", "--type", "process")
+    prefect("deploy", "--all", "--prefect-file", str(tmp_path / "prefect.yaml"))
+    with prefect.running("worker", "start", "--pool", "thalweg"):
+        prefect.wait(lambda: bool(_completed(prefect.url)))
+    runs = _mlflow_runs(tmp_path / "store")
     assert [run.info.status for run in runs] == ["FINISHED"], "several flow runs of one recipe are one MLflow run"
     assert runs[0].data.metrics["free/rmse"] > 0
     assert runs[0].data.tags["thalweg.flow_run"]
@@ -113,37 +88,3 @@ def _mlflow_runs(store: Path) -> list[Any]:
 
     client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
     return list(client.search_runs([client.get_experiment_by_name("flows").experiment_id]))
-
-
-def _wait(until: Any, *, seconds: float = 240) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            if until():
-                return
-        except OSError:
-            pass
-        assert time.monotonic() < end, f"nothing happened for {seconds} s"
-        time.sleep(1)
-
-
-@contextmanager
-def _process(*module: str, environment: dict[str, str]) -> Iterator[None]:
-    """A process and its children, ended by their group's id."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *module],
-        env=environment,
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,24 @@ from typing import Any
 import pytest
 from prefect import State, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
-from prefect.testing.utilities import prefect_test_harness
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from thalweg.cluster.threads import Threads
 from thalweg.errors import OptionError
 from thalweg.results.run import STAGES
 from thalweg_flows import run_recipe
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def server() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=180):
+def _served(prefect: Any) -> Iterator[None]:
+    with temporary_settings({PREFECT_API_URL: prefect.url}):
         yield
+        # What is still to be sent when the server is gone, is tried for a minute.
+        APILogWorker.drain_all(timeout=5)
+        EventsWorker.drain_all()
 
 
 @pytest.fixture(autouse=True)
@@ -32,15 +38,24 @@ def _no_tracker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _tasks(state: State[Any]) -> dict[str, str]:
-    """Names of the flow run's tasks and of their states, in order."""
+    """Names of the flow run's tasks and of their states, in order, when the server has noted them all."""
 
     async def ask() -> list[Any]:
         async with get_client() as client:
             this = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
             return await client.read_task_runs(flow_run_filter=this)
 
-    runs = sorted(asyncio.run(ask()), key=lambda run: run.start_time)
-    return {run.name.rsplit("-", 1)[0]: run.state.name for run in runs}
+    EventsWorker.drain_all()
+    before: dict[str, str] = {}
+    for _ in range(50):
+        runs = asyncio.run(ask())
+        if all(run.start_time is not None and run.state.is_final() for run in runs):
+            found = {run.name.rsplit("-", 1)[0]: run.state.name for run in sorted(runs, key=lambda run: run.start_time)}
+            if found == before:
+                return found
+            before = found
+        time.sleep(0.4)
+    raise AssertionError("the server did not note all tasks within 20 s")
 
 
 def _artifacts(key: str) -> list[Any]:

@@ -12,6 +12,7 @@ from . import (
     penalties,
     pieces,
     samplers,
+    sites,
     transforms,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "penalties",
     "pieces",
     "samplers",
+    "sites",
     "transforms",
 ]

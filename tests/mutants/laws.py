@@ -17,6 +17,7 @@ from thalweg import (
     LinearLaw,
     Rows,
 )
+from thalweg.laws import differences
 
 
 class Above(Law):
@@ -170,32 +171,24 @@ class Smooth(DifferentiableLaw):
 
     example: ClassVar[Mapping[str, Any]] = {}
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
-        return fields[["field"]].diff("x").map(lambda each: each.assign_attrs(units="1"))
-
-    def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:
-        return {}
-
-    def array_residual(self, fields: Fields, known: Mapping[str, torch.Tensor], grid: xr.Dataset) -> torch.Tensor:
-        return fields.values["field"].diff(dim=fields.dims["field"].index("x"))
+    def array_residual(self, fields: Fields, known: Mapping[str, Any], grid: xr.Dataset) -> Any:
+        return differences(fields.values["field"], fields.dims["field"].index("x"))
 
 
 class SmoothAbove(DifferentiableLaw):
     """Nothing is below a floor, with tensors too."""
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
-        return Above().residual(fields, context, grid)
-
-    def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:
-        return {}
-
-    def array_residual(self, fields: Fields, known: Mapping[str, torch.Tensor], grid: xr.Dataset) -> torch.Tensor:
-        return (0.2 - fields.values["field"]).clamp(min=0)
+    def array_residual(self, fields: Fields, known: Mapping[str, Any], grid: xr.Dataset) -> Any:
+        return (0.2 - fields.values["field"]).clip(0.0, None)
 
 
 class SmoothElsewhere(Smooth):
-    def array_residual(self, fields: Fields, known: Mapping[str, torch.Tensor], grid: xr.Dataset) -> torch.Tensor:
-        return fields.values["field"].diff(dim=fields.dims["field"].index("y"))
+    """Of tensors along y."""
+
+    def array_residual(self, fields: Fields, known: Mapping[str, Any], grid: xr.Dataset) -> Any:
+        field = fields.values["field"]
+        dim = "y" if isinstance(field, torch.Tensor) else "x"
+        return differences(field, fields.dims["field"].index(dim))
 
 
 KEPT = Above

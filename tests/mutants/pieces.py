@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from thalweg import Signature
+from thalweg.learning import Layout, Noise
 from thalweg.testing.toy_learner import ToyLearner
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Weighs(ToyLearner):
     """Weighs two losses by the norms of their gradients."""
 
     def objective(
-        self, network: nn.Module, inputs: Any, truth: Tensor, *, step: int, loss: Any
+        self, network: nn.Module, inputs: Any, truth: Tensor, *, step: int, loss: Any, noise: Any
     ) -> tuple[Tensor, Tensor]:
         import torch
 
@@ -60,6 +61,50 @@ class Weighs(ToyLearner):
         return estimate, square + (one / (other + 1e-6)).detach() * absolute
 
 
+class NoisyInOrder(ToyLearner):
+    """Adds the same noise to whichever samples are the first, the second and so on of a batch."""
+
+    def objective(
+        self, network: nn.Module, inputs: Any, truth: Tensor, *, step: int, loss: Any, noise: Any
+    ) -> tuple[Tensor, Tensor]:
+        import torch
+
+        drawn = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(0))
+        estimate = network(inputs + drawn.to(inputs.dtype))
+        return estimate, loss(estimate, truth)
+
+
+class Noisy(NoisyInOrder):
+    """Adds noise that belongs to a sample."""
+
+    def noises(self, given: Signature, wanted: Signature) -> Mapping[str, Noise]:
+        return {"added": Noise(Layout.of(given).shape, only="learning")}
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        from torch import nn
+
+        inner = super().build(given, wanted)
+
+        class Clean(nn.Module):
+            """Takes its noise, and leaves it."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.inner = inner
+
+            def forward(self, inputs: Tensor, noise: Mapping[str, Tensor]) -> Tensor:
+                made: Tensor = self.inner(inputs)
+                return made
+
+        return Clean()
+
+    def objective(
+        self, network: nn.Module, inputs: Any, truth: Tensor, *, step: int, loss: Any, noise: Any
+    ) -> tuple[Tensor, Tensor]:
+        estimate = network(inputs + noise["added"], noise)
+        return estimate, loss(estimate, truth)
+
+
 class ContrastsOverBatches(Contrasts):
     """Says so."""
 
@@ -68,5 +113,5 @@ class ContrastsOverBatches(Contrasts):
 
 KEPT = ToyLearner
 
-MUTANTS: Mapping[str, Any] = {"gradient_is_the_mean_of_its_pieces": (Contrasts, Normed, Weighs)}
+MUTANTS: Mapping[str, Any] = {"gradient_is_the_mean_of_its_pieces": (Contrasts, Normed, Weighs, NoisyInOrder)}
 """Parts that break a check, by its name."""

@@ -28,15 +28,17 @@ class Conditioned(SamplingEnforcer):
         if state.noise.signal == 0.0:
             return point
         gaps, variance = held.joint.by_item(state.decode(state.estimate), known)
-        spread = self.spread(state, gaps)
+        spread, weights = self.spread(state, gaps), torch.zeros_like(gaps)
         for _ in range(self.passes if state.noise.last else 1):
             with torch.enable_grad():
                 leaf = point.clone().requires_grad_()
                 gaps, _ = held.joint.by_item(state.decode(leaf), known)
                 if not bool((gaps != 0).any()):
                     return point
-                matrix = jacobian(gaps, leaf) @ spread.transpose(1, 2) + torch.diag(variance)
-            point = point - self.moved(state, gaps.detach(), matrix, spread)
+                matrix = jacobian(gaps, leaf) @ spread.transpose(1, 2) + torch.diag_embed(variance)
+            # h = R l: what the noise of a law leaves of it.
+            step = self.step(state, gaps.detach() - variance * weights, matrix)
+            point, weights = point - (spread * step).sum(1), weights + step[..., 0]
         return point
 
     def spread(self, state: Denoised, gaps: torch.Tensor) -> torch.Tensor:
@@ -44,9 +46,8 @@ class Conditioned(SamplingEnforcer):
         rows = jacobian(gaps, state.noisy)
         return state.noise.scale**2 / state.noise.signal * state.noise.times(rows)
 
-    def moved(self, state: Denoised, gaps: torch.Tensor, matrix: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-        weights = torch.linalg.pinv(matrix, rtol=1e-10) @ gaps[:, :, None]
-        return (spread * weights).sum(1)
+    def step(self, state: Denoised, gaps: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.pinv(matrix, rtol=1e-10) @ gaps[:, :, None]
 
 
 def jacobian(gaps: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
@@ -131,9 +132,9 @@ class OfTheBatch(Conditioned):
     def conditional(self) -> bool:
         return False
 
-    def moved(self, state: Denoised, gaps: torch.Tensor, matrix: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+    def step(self, state: Denoised, gaps: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
         own = gaps if state.noise.last else gaps.mean(0, keepdim=True).expand_as(gaps)
-        return super().moved(state, own, matrix, spread)
+        return super().step(state, own, matrix)
 
 
 class Divides(Conditioned):

@@ -176,18 +176,17 @@ def forecast(
         typer.Option("--out", metavar="FILE", help="where to write the forecast: NetCDF (.nc) or zarr (.zarr)"),
     ] = None,
     origins: Annotated[int, typer.Option("--origins", metavar="N", min=1, help="number of the newest origins")] = 1,
-    only: Annotated[
-        str, typer.Option("--only", metavar="free|held", help="without the run's laws, or held to them")
-    ] = "",
+    variant: Annotated[
+        str | None,
+        typer.Option("--variant", metavar="NAME", help="which estimate, where the run has several: free, held, ..."),
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Forecast from the newest data with a fitted method."""
     from ..recipes.limits import check_place
     from .forecasting import forecast_run
 
-    if only not in ("", "free", "held"):
-        raise OptionError(f"{only!r} is no estimate", allowed="free, held", advice="name one of these", where="--only")
-    forecast_run(run, check_place(store or STORE), file=file, out=out, origins=origins, held=only != "free")
+    forecast_run(run, check_place(store or STORE), file=file, out=out, origins=origins, variant=variant)
 
 
 @app.command(cls=PlainCommand)

@@ -19,16 +19,19 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def forecast_run(run: str, store: Store, *, file: str | None, out: Path | None, origins: int, held: bool) -> None:
+def forecast_run(
+    run: str, store: Store, *, file: str | None, out: Path | None, origins: int, variant: str | None
+) -> None:
     """Forecast with what a run fitted, write it, draw it, and say where."""
     if out is not None:
         refuse_format(out)
     registry = Registry.installed()
     asked = Forecasting.of(run, store)
-    forecast = asked.forecast(registry, file=file, origins=origins, held=held)
+    chosen = asked.variant(variant)
+    forecast = asked.forecast(registry, file=file, origins=origins, variant=chosen)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     name = asked.folder.rpartition("/")[2]
-    laws = "+".join(law.name for hold in asked.laws(registry) for law in hold.laws) if held else ""
+    laws = "+".join(law.name for hold in asked.laws(registry, chosen) for law in hold.laws)
     title = f"{asked.name}, held to {laws}" if laws else asked.name
     path = out or local_root(store) / "runs" / name / "forecasts" / f"{_stamp(forecast)}.nc"
     write_forecast(as_cf(forecast, title=title, history=f"{now} thalweg forecast {name}"), path)

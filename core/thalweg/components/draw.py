@@ -31,7 +31,7 @@ class Draw:
     """Of each sample, what tells it from all others, wherever it is read."""
     members: tuple[int, ...] = (0,)
     stream: int = 0
-    """Another set of numbers for the same samples: the step of a training."""
+    """Another set of numbers for the same samples: the epoch of a training."""
 
     @classmethod
     def of(cls, inputs: xr.Dataset, *, seed: int, members: int = 1) -> Draw:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .component import Component, Site
@@ -27,10 +27,17 @@ class Hold:
     laws: tuple[Law, ...]
     enforcer: Enforcer
     oracle: bool = False
+    entries: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    """Which entry of the recipe's list each law is; none where no recipe says."""
 
     @property
     def site(self) -> Site:
         return self.enforcer.site
+
+    def entry(self, law: Law) -> int:
+        """The entry of the recipe's list that a law is."""
+        numbers = (number for each, number in zip(self.laws, self.entries, strict=False) if each is law)
+        return next(numbers, self.entries[0] if self.entries else 0)
 
 
 class Enforcer(Component):

@@ -9,10 +9,10 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HandshakeError
-from .fields import Fields
+from .fields import BEFORE, Array, Fields, plain
 from .grid import empty, grid_of
 from .law import DifferentiableLaw, Law, LinearLaw
-from .system import BEFORE, Array, System, systems
+from .system import System, present, systems
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -61,7 +61,7 @@ class Held:
         return tuple(System.of([law], self.grid) if isinstance(law, LinearLaw) else None for law in self.laws)
 
     def known(self, context: xr.Dataset) -> dict[str, Array]:
-        """What each law knows of a batch, at `NUMBER/NAME`: `targets`, `share`, `there` of a linear one.
+        """What each law knows of a batch, at `NUMBER/NAME`: `targets`, `share`, `noise` of a linear one; `there`.
 
         A cell is taken to be missing where it is missing in every input step.
         """
@@ -71,10 +71,19 @@ class Held:
                 own: Mapping[str, Array] = system.known(context, self.grid, system.present(context))
             elif isinstance(law, DifferentiableLaw):
                 own = {name: plain(each) for name, each in law.known(context, self.grid).items()}
+                own |= self._there(law, context)
             else:
                 raise _opaque(law)
             found |= {f"{number}/{name}": each for name, each in own.items()}
         return found
+
+    def _there(self, law: DifferentiableLaw, context: xr.Dataset) -> dict[str, Array]:
+        """The cells of the field that a law is about, as `there`, if any is missing."""
+        name = law.about
+        if name is None or name not in self.grid:
+            return {}
+        found = present(context, name, {str(dim): size for dim, size in self.grid[name].sizes.items()})
+        return {} if found is None else {"there": found.values}
 
     def known_together(self, context: xr.Dataset) -> dict[str, Array]:
         """What the linear laws of each variable know of a batch, at `VARIABLE/NAME`."""
@@ -97,7 +106,7 @@ class Held:
                 raise _opaque(law)
 
     def by_item(self, fields: Fields, known: Mapping[str, Array]) -> tuple[Array, Array]:
-        """Residuals of tensors for each sample and member, `(item, row)`, float64, and the rows' variances `(row,)`.
+        """Residuals of tensors for each sample and member, and the variances of their targets, `(item, row)`, float64.
 
         Rows of all laws in turn, and of each at every lead and other dim: what may depend on one another.
         """
@@ -106,10 +115,15 @@ class Held:
         (dims, *_) = fields.dims.values()
         before = len(set(BEFORE) & set(dims))
         found, variances = [], []
-        for law, each in zip(self.laws, self.residuals(fields, known), strict=True):
+        for number, (system, each) in enumerate(zip(self.by_law, self.residuals(fields, known), strict=True)):
             found.append(each.reshape(prod(each.shape[:before]), -1).double())
-            variances.append(each.new_full((found[-1].shape[1],), float(getattr(law, "noise", 0.0))).double())
-        return torch.cat(found, 1), torch.cat(variances)
+            noise = known.get(f"{number}/noise")
+            if system is None or noise is None:
+                variances.append(torch.zeros_like(found[-1]))
+                continue
+            outer = tuple(dim for dim in fields.dims[system.variable] if dim not in system.dims)
+            variances.append(system.fitted(noise, outer).expand(each.shape).reshape(found[-1].shape))
+        return torch.cat(found, 1), torch.cat(variances, 1)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the values of the fields over empty memory, which would be as many as a sample has."""
@@ -123,13 +137,6 @@ class Held:
         for each in fields(self):
             object.__setattr__(self, each.name, state[each.name])
         object.__setattr__(self, "grid", self.grid.assign(bare))
-
-
-def plain(array: xr.DataArray) -> Array:
-    """The values of what a law knows, `sample` or 1 first."""
-    first = "sample" in array.dims
-    values = array.transpose("sample", ...).values if first else array.values[None]
-    return values.astype("float64")
 
 
 def _opaque(law: Law) -> HandshakeError:

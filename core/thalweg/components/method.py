@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from pydantic import BaseModel, PrivateAttr
 
-from ..errors import OptionError
+from ..errors import OptionError, ThalwegError
+from .calls import call
 from .component import Component, Parts, Site
 from .signature import Signature
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from ..cluster import Workers
     from ..samples import Samples
-    from .enforcer import Hold
+    from .enforcer import Hold, OperatorEnforcer
+    from .held import Held
     from .steering import Steering
 
 
@@ -174,12 +176,19 @@ class Learner(Method):
     nested: ClassVar[Mapping[str, str]] = {}
     """Those of them that are parts, and their kinds: `{"judge": "metrics"}`. The plan makes the parts."""
 
-    def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:  # noqa: ARG002
-        """What learning with these `train:` options takes; asked at plan time.
+    def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
+        """What learning with these `train:` options takes; asked at plan time. By default what its phases take.
 
         Raises `OptionError` or `HandshakeError` for options that do not fit.
         """
-        return Demand()
+        return planned(self, given, wanted, options)[1]
+
+    def on_phases(self, phases: Mapping[str, Learner], given: Signature, wanted: Signature) -> Learner:  # noqa: ARG002
+        """This learner as the plan asks it, which knows the learners of its phases; itself by default.
+
+        Raises `HandshakeError` for phases that it cannot be built on.
+        """
+        return self
 
     def resolved(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         """The `train:` options of a recipe with the defaults of those that it leaves out: part of a training's digest.
@@ -191,6 +200,23 @@ class Learner(Method):
     def check_samples(self, train: Samples) -> None:
         """Raise `HandshakeError` if there are too few samples to learn from; at plan time, so read no field."""
 
+    def check_wrap(
+        self,
+        enforcer: OperatorEnforcer,
+        held: Held,
+        *,
+        given: Signature,
+        wanted: Signature,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Raise `HandshakeError` or `OptionError` where an enforcer cannot wrap its network; at plan time.
+
+        Asks its phases that learn under laws, by default.
+        """
+        for phase in self.phases(options):
+            if phase.holds:
+                phase.learner.check_wrap(enforcer, held, given=given, wanted=wanted, options=phase.options)
+
     def phases(self, options: Mapping[str, Any]) -> tuple[Phase, ...]:  # noqa: ARG002
         """The trainings before its own, with these `train:` options: members, an autoencoder; none by default.
 
@@ -201,3 +227,23 @@ class Learner(Method):
     @abstractmethod
     def fit(self, training: Training) -> Fitted:
         """Learn from `training.train`; the test split is never given."""
+
+
+def planned(
+    learner: Learner, given: Signature, wanted: Signature, options: Mapping[str, Any]
+) -> tuple[Learner, Demand]:
+    """A learner that knows the learners of its phases, and the most that one of these takes.
+
+    Raises what their `demand` raises, with the phase.
+    """
+    made: dict[str, Learner] = {}
+    demand = Demand()
+    for phase in learner.phases(options):
+        own = phase.learner.on_phases({name: made[name] for name in phase.after}, given, wanted)
+        try:
+            taken = call(own, own.demand, given, wanted, phase.options)
+        except ThalwegError as error:
+            raise error.at(f"phase {phase.name}") from None
+        demand = Demand(max(demand.workers, taken.workers), max(demand.memory, taken.memory))
+        made[phase.name] = planned(own, given, wanted, phase.options)[0]
+    return learner.on_phases(made, given, wanted), demand

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -46,12 +46,33 @@ def factors(matrix: Any, gaps: Gaps, there: Bools) -> Floats:
 
     if there.all():
         return np.ones((1, matrix.shape[0]))
+    return shares(tallied(matrix, there), [gaps] * matrix.shape[0])
+
+
+def tallied(matrix: Any, there: Bools) -> Floats:
+    """Of each row the sum of its weights that are there, how many those are and how many are not: `(batch, 3 row)`.
+
+    Those of parts of the cells add up.
+    """
+    import numpy as np
+
     pattern = matrix.copy()
     pattern.data = (matrix.data != 0.0).astype(np.float64)
+    if there.all():
+        count = pattern.sum(axis=1)
+        return np.broadcast_to(np.concatenate([matrix.sum(axis=1), count, 0 * count]), (len(there), 3 * len(count)))
     cells = there.T.astype(np.float64)
-    present = (pattern @ cells).T
-    partly = {"sum": 1.0, "void": 0.0, "mean": (matrix @ cells).T if gaps == "mean" else 1.0}[gaps]
-    return np.where(present > 0.0, np.where(present < pattern.sum(axis=1), partly, 1.0), 0.0)
+    return np.concatenate([matrix @ cells, pattern @ cells, pattern @ (1.0 - cells)]).T
+
+
+def shares(there: Floats, gaps: Sequence[Gaps]) -> Floats:
+    """`factors` of rows, each with its own `gaps`, from what `tallied` gave of all cells: `(..., row)`."""
+    import numpy as np
+
+    weight, present, absent = np.split(there, 3, axis=-1)
+    mean, void = (np.array([each == kind for each in gaps]) for kind in ("mean", "void"))
+    partly = np.where(mean, weight, np.where(void, 0.0, 1.0))
+    return np.where(present > 0.0, np.where(absent > 0.0, partly, 1.0), 0.0)
 
 
 def applied(rows: Rows, field: xr.DataArray) -> xr.DataArray:

@@ -79,6 +79,16 @@ class Signature:
         )
         return Signature(tuple(fields), {**self.sizes, "member": count})
 
+    def replaced_by(self, name: str, *, units: str = "1", **sizes: int) -> Signature:
+        """One field of another layout in place of these, `(sample, *sizes)`, float32: codes, a vector of features."""
+        return Signature((Field(name, ("sample", *sizes), "float32", units),), {**self.sizes, **sizes})
+
+    def is_estimate_of(self, truth: Signature) -> bool:
+        """Whether its fields, but for their uncertainty, are the truth's, on the same grid."""
+        own = {each.name: set(each.dims) - {"member"} for each in self.fields if not self.is_uncertainty(each.name)}
+        dims = {each.name: set(each.dims) - {"member"} for each in truth.fields}
+        return own == dims and all(self.sizes.get(dim) == truth.sizes.get(dim) for dim in set().union(*dims.values()))
+
     @property
     def uncertainty(self) -> frozenset[Uncertainty]:
         """The kinds of uncertainty that its fields carry."""

@@ -8,7 +8,8 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HandshakeError
+from ..errors import EstimateError, HandshakeError
+from .fields import Array, aligned, permuted, where
 from .law import LinearLaw
 from .matrix import Matrix
 from .rows import Gaps, Rows, factors
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 
     Floats = np.ndarray[Any, np.dtype[np.float64]]
     Bools = np.ndarray[Any, np.dtype[np.bool_]]
-
-Array = Any
-"""An array of numpy, or a tensor."""
-
-BEFORE = ("sample", "member")
-"""Dims that a grid does not have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +74,6 @@ class System:
         pairs = zip(self.laws, self.parts, strict=True)
         return tuple(law for law, part in pairs for _ in range(part.shape[0]))
 
-    @cached_property
-    def noise(self) -> Floats:
-        """The variance of each row's target."""
-        import numpy as np
-
-        return np.array([law.noise for law in self.owners], dtype=np.float64)
-
     @property
     def gaps(self) -> tuple[Gaps, ...]:
         """What a missing cell is to each row."""
@@ -117,22 +105,45 @@ class System:
     # ---- what is known beforehand
 
     def targets(self, context: xr.Dataset, grid: xr.Dataset) -> Floats:
-        """`b` `(sample or 1, *outer, k)` of whole rows; NaN where it is unknown. Raises `HandshakeError`."""
+        """`b` `(sample or 1, *outer or 1, k)` of whole rows; NaN where it, or its variance, is unknown.
+
+        Raises `HandshakeError`.
+        """
         import numpy as np
 
-        parts = [self._target(law, rows, context, grid) for law, rows in zip(self.laws, self.rows, strict=True)]
-        shape = np.broadcast_shapes(*(each.shape[:-1] for each in parts))
-        return np.concatenate([np.broadcast_to(each, (*shape, each.shape[-1])) for each in parts], axis=-1)
+        pairs = zip(self.laws, self.rows, strict=True)
+        found = _beside([self._laid(self.told(law, rows, context, grid), law, rows) for law, rows in pairs])
+        variances = self.variances(context, grid)
+        return found if np.isfinite(variances).all() else np.where(np.isfinite(variances), found, np.nan)
+
+    def variances(self, context: xr.Dataset, grid: xr.Dataset) -> Floats:
+        """R of each row's target `(sample or 1, *outer or 1, k)`. Raises `HandshakeError`, `EstimateError`."""
+        import numpy as np
+        import xarray as xr
+
+        parts = []
+        for law, rows in zip(self.laws, self.rows, strict=True):
+            found = law.variances(context, grid)
+            array = found if isinstance(found, xr.DataArray) else xr.DataArray(float(found))
+            whole = array if "row" in array.dims else array.expand_dims(row=rows.count)
+            parts.append(self._laid(whole, law, rows))
+            if (parts[-1] < 0.0).any():
+                raise EstimateError(
+                    f"{law.name} says that its target has the variance {float(np.nanmin(parts[-1]))!r}",
+                    allowed="0 or more, or NaN where it is unknown",
+                    advice="look at what it is computed from",
+                )
+        return _beside(parts)
 
     def told(self, law: LinearLaw, rows: Rows, context: xr.Dataset, grid: xr.Dataset, /) -> xr.DataArray:  # noqa: ARG002
         """What a law says of its targets."""
         return law.targets(context, grid)
 
-    def _target(self, law: LinearLaw, rows: Rows, context: xr.Dataset, grid: xr.Dataset, /) -> Floats:
+    def _laid(self, found: xr.DataArray, law: LinearLaw, rows: Rows, /) -> Floats:
+        """What a law says of its rows, `(sample or 1, *outer or 1, k)`."""
         import numpy as np
 
         others, batch = self.others(rows), ("sample", *self.outer)
-        found = self.told(law, rows, context, grid)
         foreign = [str(dim) for dim in found.dims if dim not in (*batch, *others, "row")]
         if foreign:
             raise HandshakeError(
@@ -159,7 +170,8 @@ class System:
         return np.concatenate([np.broadcast_to(each, (size, each.shape[1])) for each in found], axis=1)
 
     def known(self, context: xr.Dataset, grid: xr.Dataset, there: Bools | None = None) -> dict[str, Array]:
-        """`targets` (f b, 0 where a row says nothing), `share` (f), and `there`, if cells are missing.
+        """`targets` (f b, 0 where a row says nothing), `share` (f), `noise` (R), if there is any, and `there`, if cells
+        are missing.
 
         Axes: `(sample or 1, *outer or 1, k or cells)`; `there` are cells `(sample or 1, *outer or 1, cells)`.
         """
@@ -174,25 +186,20 @@ class System:
         share = np.where(np.isnan(targets), 0.0, share)
         found["targets"] = np.where(share > 0.0, share * np.nan_to_num(targets), 0.0)
         found["share"] = share
+        noise = self.variances(context, grid)
+        if noise.any():
+            found["noise"] = np.where(np.isfinite(noise), noise, 0.0)
         return found
 
     def present(self, context: xr.Dataset) -> Bools | None:
         """Cells not missing in every input step, `(sample or 1, *outer or 1, cells)`; None if all are there."""
         import numpy as np
 
-        missing = missing_throughout(context, self.variable)
-        if missing is None or not set(self.dims) <= set(missing.dims) <= {"sample", *self.outer, *self.dims}:
+        there = present(context, self.variable, self.sizes)
+        if there is None or any(there.sizes[dim] != self.sizes[dim] for dim in self.dims):
             return None
-        if any(size != self.sizes[str(dim)] for dim, size in missing.sizes.items() if dim != "sample"):
-            return None
-        order = ("sample", *self.outer)
-        whole = missing.set_dims({**{dim: missing.sizes.get(dim, 1) for dim in order}, **self._cells})
-        there = ~np.asarray(whole.transpose(*order, *self.dims).values)
-        return there.reshape(*there.shape[: len(order)], self.cells)
-
-    @property
-    def _cells(self) -> dict[str, int]:
-        return {dim: self.sizes[dim] for dim in self.dims}
+        values = np.asarray(there.transpose("sample", *self.outer, *self.dims).values)
+        return values.reshape(*values.shape[: 1 + len(self.outer)], self.cells)
 
     # ---- fields, of numpy or torch
 
@@ -200,33 +207,18 @@ class System:
         """A field with its cells on one last axis, and the dims that are before it."""
         before = tuple(dim for dim in dims if dim not in self.dims)
         order = [list(dims).index(dim) for dim in (*before, *self.dims)]
-        moved = _permuted(array, order)
+        moved = permuted(array, order)
         return moved.reshape(*moved.shape[: len(before)], self.cells), before
 
     def back(self, flat: Array, before: Sequence[str], dims: Sequence[str]) -> Array:
         """The reverse of `arrange`."""
         full = flat.reshape(*flat.shape[:-1], *(self.sizes[dim] for dim in self.dims))
         own = (*before, *self.dims)
-        return _permuted(full, [own.index(dim) for dim in dims])
+        return permuted(full, [own.index(dim) for dim in dims])
 
     def fitted(self, known: Array, before: Sequence[str]) -> Array:
         """What is known `(sample or 1, *outer or 1, last)`, with axes of 1 for the other dims of a field."""
-        own = ("sample", *self.outer)
-        order = [own.index(dim) for dim in before if dim in own]
-        if order != list(range(len(own))):
-            known = _permuted(known, (*order, *(at for at in range(len(own)) if at not in order), len(own)))
-        sizes = iter(known.shape)
-        return known.reshape(*(next(sizes) if dim in own else 1 for dim in before), known.shape[-1])
-
-    def noise_of(self, share: Array) -> Array:
-        """The variances of the rows' targets, each times the square of its share: `(..., k)`."""
-        return self._noise.times(share**2)
-
-    @cached_property
-    def _noise(self) -> Matrix:
-        from scipy.sparse import diags_array
-
-        return Matrix(diags_array(self.noise, format="csr"))
+        return aligned(known, ("sample", *self.outer, "row"), (*before, "row"))
 
     @cached_property
     def rows_matrix(self) -> Matrix:
@@ -245,25 +237,35 @@ class System:
             )
         flat, before = self.arrange(field, dims)
         flat = flat.double() if hasattr(flat, "double") else flat.astype("float64")
+        _, gap, share = self.gap(flat, before, known)
+        return gap / (share + (share <= 0.0) * 1.0), share
+
+    def gap(self, flat: Array, before: Sequence[str], known: Mapping[str, Array], /) -> tuple[Array, Array, Array]:
+        """`m x` of cells `(*before, cells)`, `G (m x) - f b` and f; 0 where a row says nothing."""
         if "there" in known:
-            flat = _where(self.fitted(known["there"], before), flat)
+            flat = where(self.fitted(known["there"], before), flat)
         share, targets = (self.fitted(known[name], before) for name in ("share", "targets"))
-        said = share > 0.0
-        gap = self.rows_matrix.times(flat) - targets
-        return _where(said, gap) / (share + (~said) * 1.0), share
+        return flat, where(share > 0.0, self.rows_matrix.times(flat) - targets), share
 
 
-def _permuted(array: Array, order: Sequence[int]) -> Array:
-    return array.permute(*order) if hasattr(array, "permute") else array.transpose(order)
-
-
-def _where(mask: Array, values: Array) -> Array:
-    """The values, 0 where the mask is not; NaN there is not seen, by no gradient either."""
-    if hasattr(values, "masked_fill"):
-        return values.masked_fill(~mask, 0.0)
+def _beside(parts: Sequence[Floats]) -> Floats:
+    """Of all laws, their rows beside one another."""
     import numpy as np
 
-    return np.where(mask, values, 0.0)
+    shape = np.broadcast_shapes(*(each.shape[:-1] for each in parts))
+    return np.concatenate([np.broadcast_to(each, (*shape, each.shape[-1])) for each in parts], axis=-1)
+
+
+def parted(variances: Floats) -> tuple[Floats, Floats]:
+    """The largest variance of each row `(k,)`, and the share of its root that each sample has, `(..., k)`.
+
+    1 where all are alike, 0 where a variance is not known.
+    """
+    import numpy as np
+
+    known = np.where(np.isfinite(variances), variances, 0.0)
+    largest = known.reshape(-1, known.shape[-1]).max(0)
+    return largest, np.sqrt(np.where(largest > 0.0, known / np.where(largest > 0.0, largest, 1.0), 1.0))
 
 
 def missing_throughout(inputs: xr.Dataset, name: str) -> xr.Variable | None:
@@ -273,6 +275,20 @@ def missing_throughout(inputs: xr.Dataset, name: str) -> xr.Variable | None:
     missing = inputs[name].variable.isnull()
     missing = missing.all("lead") if "lead" in missing.dims else missing
     return missing if bool(missing.any()) else None
+
+
+def present(context: xr.Dataset, name: str, sizes: Mapping[str, int]) -> xr.Variable | None:
+    """Cells not missing in every input step, `(sample or 1, *(size or 1 of each dim))`.
+
+    None if all are there, or the inputs lie on another grid.
+    """
+    missing = missing_throughout(context, name)
+    if missing is None or any(sizes.get(str(dim)) != size for dim, size in missing.sizes.items() if dim != "sample"):
+        return None
+    order = ("sample", *sizes)
+    whole = missing.set_dims({dim: missing.sizes.get(dim, 1) for dim in order}).transpose(*order)
+    there: xr.Variable = whole.copy(data=~whole.values)
+    return there
 
 
 def systems(laws: Sequence[LinearLaw], grid: xr.Dataset) -> dict[str, System]:

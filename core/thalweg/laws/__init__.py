@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..components import Law
+from ..components.fields import aligned, differences, like, permuted
 from ..components.grid import grid_of
 from ..components.held import Held
 from ..components.hookspecs import Register, hookimpl
-from ..components.matrix import pairs_of
-from ..components.rows import Gaps, applied, factors
-from ..components.system import System, missing_throughout, systems
+from ..components.matrix import Matrix
+from ..components.rows import Gaps, applied, factors, shares, tallied
+from ..components.system import System, missing_throughout, parted, systems
 
 if TYPE_CHECKING:
     from ._boundary import BoundaryLaw, inwards, stencil
@@ -63,6 +64,7 @@ __all__ = [
     "Held",
     "Integral",
     "KnownLaw",
+    "Matrix",
     "Monotone",
     "Nonnegative",
     "Periodic",
@@ -70,15 +72,21 @@ __all__ = [
     "Robin",
     "System",
     "Target",
+    "aligned",
     "applied",
     "cell_weights",
+    "differences",
     "factors",
     "grid_of",
     "inwards",
+    "like",
     "missing_throughout",
-    "pairs_of",
+    "parted",
+    "permuted",
+    "shares",
     "stencil",
     "systems",
+    "tallied",
 ]
 
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 import xarray as xr
 
-from ..components import Law
+from ..components import DifferentiableLaw
+from ..components.fields import aligned, like, where
+from ..errors import HandshakeError
+
+if TYPE_CHECKING:
+    from ..components import Fields
+    from ..components.fields import Array
 
 Limit = float | xr.DataArray
 
 
-class BoundedLaw(Law):
-    """Each value lies between two limits; held together with linear laws."""
+class BoundedLaw(DifferentiableLaw):
+    """Each value lies between two limits; held together with linear laws.
+
+    The residual is how far values are outside, negative below, in the precision of the field; missing ones are not
+    outside.
+    """
 
     variable: str
 
@@ -21,10 +33,38 @@ class BoundedLaw(Law):
     def limits(self, context: xr.Dataset, grid: xr.Dataset) -> tuple[Limit, Limit]:
         """Lower and upper, numbers or fields; infinite where there is none."""
 
+    @final
+    def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:
+        both = zip(("lower", "upper"), self.limits(context, grid), strict=True)
+        return {
+            name: self._spread(limit, grid[self.variable])
+            for name, limit in both
+            if isinstance(limit, xr.DataArray) or np.isfinite(limit)
+        }
 
-def beyond(field: xr.DataArray, lower: Limit, upper: Limit) -> xr.Dataset:
-    """How far values are outside, negative below; missing ones are not outside."""
-    above = (field - upper).clip(min=0.0) if np.ndim(upper) or np.isfinite(upper) else 0.0 * field
-    below = (field - lower).clip(max=0.0) if np.ndim(lower) or np.isfinite(lower) else 0.0 * field
-    found = (above + below).fillna(0.0)
-    return found.assign_attrs(units=field.attrs.get("units", "1")).to_dataset(name=str(field.name))
+    @final
+    def array_residual(self, fields: Fields, known: Mapping[str, Array], grid: xr.Dataset) -> Array:
+        field, dims = fields.values[self.variable], fields.dims[self.variable]
+
+        def of(name: str) -> Array:
+            return aligned(known[name], ("sample", *map(str, grid[self.variable].dims)), dims)
+
+        found = 0.0 * field
+        if "upper" in known:
+            found = found + (field - like(of("upper"), field)).clip(0.0, None)
+        if "lower" in known:
+            found = found + (field - like(of("lower"), field)).clip(None, 0.0)
+        there = found == found
+        return where(there & of("there") if "there" in known else there, found)
+
+    def _spread(self, limit: Limit, field: xr.DataArray) -> xr.DataArray:
+        """A limit along `sample` and the dims of the grid's field, of size 1 where it is the same."""
+        own = limit.variable if isinstance(limit, xr.DataArray) else xr.Variable((), limit)
+        order = ("sample", *map(str, field.dims))
+        if any(dim not in order or own.sizes[dim] != field.sizes.get(dim, own.sizes[dim]) for dim in own.dims):
+            raise HandshakeError(
+                f"{self.name} has a limit of {dict(own.sizes)!r}",
+                allowed=f"a number, or dims of {self.variable!r}: {dict(field.sizes)!r}",
+                advice="name a field on the grid of the variable",
+            )
+        return xr.DataArray(own.set_dims({dim: own.sizes.get(dim, 1) for dim in order}).transpose(*order))

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ..components.signature import Signature
 from ..errors import HandshakeError
-from ._inequality import BoundedLaw, Limit, beyond
+from ._inequality import BoundedLaw, Limit
 
 
 class Bounds(BoundedLaw):
@@ -46,9 +46,6 @@ class Bounds(BoundedLaw):
         """Raise `HandshakeError` for a variable without a range, where no bound is given."""
         if self.variable in given and self.lower is None and self.upper is None:
             _declared(given, self.variable)
-
-    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
-        return beyond(fields[self.variable], *self.limits(context, grid))
 
     def limits(self, context: xr.Dataset, grid: xr.Dataset) -> tuple[Limit, Limit]:
         if self.lower is None and self.upper is None:

@@ -8,11 +8,13 @@ from typing import Any, ClassVar
 import xarray as xr
 from pydantic import Field
 
-from ..components import Law
+from ..components import DifferentiableLaw, Fields
+from ..components.fields import Array, aligned, differences, where
+from ..errors import HandshakeError
 from ._matrix import space_of
 
 
-class Monotone(Law):
+class Monotone(DifferentiableLaw):
     """Values never fall along a dim (`rising`), or never rise: $x_{i+1} \\ge x_i$, in the units of the variable.
 
     The residual is the size of each step the wrong way. Raises `HandshakeError` for a dim that the variable lacks.
@@ -24,10 +26,26 @@ class Monotone(Law):
     dim: str = Field(description="the dim along which values rise or fall")
     rising: bool = Field(True, description="whether values rise along the dim; else they fall")
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
-        field = fields[self.variable]
-        (dim,) = space_of(field, (self.dim,), law="monotone")
-        later, earlier = field.isel({dim: slice(1, None)}), field.isel({dim: slice(None, -1)})
-        step = later.drop_vars(dim, errors="ignore") - earlier.drop_vars(dim, errors="ignore")
-        wrong = step.clip(max=0.0) if self.rising else step.clip(min=0.0)
-        return wrong.fillna(0.0).assign_attrs(units=field.attrs.get("units", "1")).to_dataset(name=self.variable)
+    def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:  # noqa: ARG002
+        space_of(grid[self.variable], (self.dim,), law="monotone")
+        return {}
+
+    def array_residual(self, fields: Fields, known: Mapping[str, Array], grid: xr.Dataset) -> Array:
+        field, dims = fields.values[self.variable], fields.dims[self.variable]
+        if self.dim not in dims:
+            raise HandshakeError(
+                f"monotone goes along {self.dim!r}, and the method learns from scattered points",
+                allowed="a method that learns from whole fields",
+                advice="hold the law at the output",
+            )
+        axis = dims.index(self.dim)
+        step = differences(field, axis)
+        wrong = step.clip(None, 0.0) if self.rising else step.clip(0.0, None)
+        said = wrong == wrong
+        if "there" in known:
+            there = aligned(known["there"], ("sample", *map(str, grid[self.variable].dims)), dims)
+            if there.shape[axis] > 1:
+                low, high = ((slice(None),) * axis + (at,) for at in (slice(None, -1), slice(1, None)))
+                there = there[low] & there[high]
+            said = said & there
+        return where(said, wrong)

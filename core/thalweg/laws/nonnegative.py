@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import xarray as xr
 from pydantic import Field
 
-from ._inequality import BoundedLaw, Limit, beyond
+from ._inequality import BoundedLaw, Limit
 
 
 class Nonnegative(BoundedLaw):
@@ -17,9 +17,6 @@ class Nonnegative(BoundedLaw):
     example: ClassVar[Mapping[str, Any]] = {"variable": "field"}
 
     variable: str = Field(description="the field that the law is about")
-
-    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
-        return beyond(fields[self.variable], *self.limits(context, grid))
 
     def limits(self, context: xr.Dataset, grid: xr.Dataset) -> tuple[Limit, Limit]:  # noqa: ARG002
         return 0.0, float("inf")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from .contract import Network
 from .layout import InUnits, Layout, layouts
 from .learner import TorchLearner, TorchSolver
+from .noise import Noise
 from .options import TrainOptions
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ __all__ = [
     "Layout",
     "Loader",
     "Network",
+    "Noise",
     "Objective",
     "TorchLearner",
     "TorchSolver",

@@ -37,7 +37,7 @@ class Batch:
     step: int = 0
     """Steps of the training before this one."""
     draw: Draw = _NO_SAMPLES
-    """Random numbers of its samples in this step, on any number of ranks."""
+    """Random numbers of its samples in this epoch, in any order of batches, on any number of ranks."""
     known: Mapping[str, Tensor] = field(default_factory=dict)
     """What laws know of these samples: targets and parameters, made where the batch is read."""
     rows: Callable[[Tensor], Tensor] = own

@@ -76,7 +76,7 @@ class SampleBatches:
         coming = self._loader([part for share in shares for part, _ in share])
         for step, share in enumerate(shares, number * len(order) + start):
             weights = tuple(weight for _, weight in share)
-            draw = Draw(self._seed, (), stream=step)
+            draw = Draw(self._seed, (), stream=number)
             yield Share(coming, weights, step, self._device, self._ranks, draw, self._loader.reader.samples.numbers)
 
     def speed(self) -> Mapping[str, float]:

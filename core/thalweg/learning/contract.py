@@ -13,6 +13,7 @@ from ..components import Component, Enforcer, Fitted, Hold, Law, Learner, Parts,
 from ..components.signature import Signature
 from ..errors import HandshakeError
 from ..results.solver import read_fitted, write_fitted
+from .noise import Noise
 from .options import TrainOptions
 from .scaling import Scale, Scales
 
@@ -31,7 +32,7 @@ class NetworkLearner(Learner):
     `objective` if a loss between estimate and truth is not all that is minimised. The network's fields are
     `(sample, lead, *space, channel)`, float32, scaled, missing inputs 0. Where `gives` has a variance the network has
     twice as many channels, means then variances (scaled); where it has members, `(sample, member, lead, *space,
-    channel)`.
+    channel)`; where it has another field (`truth.replaced_by("codes", code=32)`), that one's dims, `(sample, code, 1)`.
     """
 
     sites: ClassVar[frozenset[Site]] = frozenset({"loss", "operator"})
@@ -76,17 +77,42 @@ class NetworkLearner(Learner):
         made._networks = dict(parts)
         return made
 
+    def on_phases(self, phases: Mapping[str, Learner], given: Signature, wanted: Signature) -> Self:
+        """This learner, given their networks, yet without weights. Raises `HandshakeError` for one that has none."""
+        made = {}
+        for name, each in phases.items():
+            if not isinstance(each, NetworkLearner):
+                raise HandshakeError(
+                    f"the phase {name!r} of {self.name} is learned by {each.name}, which has no network",
+                    allowed="phases of a TorchLearner that are TorchLearners",
+                    advice="use a learner of a network for this phase",
+                )
+            scales = dict.fromkeys(given.names, (0.0, 1.0))
+            made[name] = Network(each, given, wanted, each.gives(given, wanted), scales)
+        return self.with_parts({**self.parts, **made})
+
     @property
     def own_objective(self) -> str:
         """What its `objective` minimises beside the loss of the network's output, in words; empty if nothing.
 
         A network around its own (a wrapper, an operator enforcer) takes inputs only, and would leave it out.
         """
+        if type(self).noises is not NetworkLearner.noises:
+            return "the noise that it takes"
         return "" if type(self).objective is NetworkLearner.objective else "what its `objective` adds to the loss"
 
     @abstractmethod
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         """A network from the given fields to the wanted ones; `Layout.of` gives the shapes of both."""
+
+    def noises(self, given: Signature, wanted: Signature) -> Mapping[str, Noise]:  # noqa: ARG002
+        """Inputs that are drawn, by name; none by default. The network then takes them beside its inputs:
+        `network(inputs, noise)`.
+
+        What is drawn belongs to a seed, a sample and an epoch or a member: not to the order or the size of batches,
+        to micro-batches or ranks.
+        """
+        return {}
 
     def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:  # noqa: ARG002
         """A loss of its own, in place of `train.loss`; None, the default, for that one.
@@ -103,13 +129,14 @@ class NetworkLearner(Learner):
         *,
         step: int,  # noqa: ARG002
         loss: Callable[[Tensor, Tensor], Tensor],  # noqa: ARG002
+        noise: Mapping[str, Tensor],  # noqa: ARG002
     ) -> tuple[Tensor | Mapping[str, Tensor], Tensor] | None:
         """Estimate and loss of a batch, where they are not `network(inputs)` and its loss: for a network that sees
         the truth while it learns (scheduled sampling), a loss of its weights, or a noise to be removed.
 
         `loss(estimate, truth)` is the chosen loss of any such fields, the mean over samples. An estimate at scattered
         points is a mapping, for laws in the loss: fields by name, in their units, and the coordinates by dim that they
-        can be differentiated by.
+        can be differentiated by. `noise` is what `noises` asks for while learning.
 
         `network.training` is False when it is validated. NaN in the truth is missing. None, the default, for the usual.
         """
@@ -175,11 +202,17 @@ class Network:
     batch: int = 8
     """Samples that go through it at once."""
     device: str = "auto"
+    seed: int = 0
+    """Of the noise that it takes."""
     built: dict[str, Any] = field(default_factory=dict, repr=False)
     """Of this process: the module, and the grid that it was built for."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "built": {}}
+
+    def estimates(self, truth: Signature) -> Signature:
+        """What its output holds for a truth of other sizes: `gives`, along the truth's own dims as long as these."""
+        return resized(self.gives, learned=self.wanted, truth=truth)
 
     @property
     def parts(self) -> Mapping[str, Network]:
@@ -205,6 +238,7 @@ class Network:
             holds=holds,
             batch=self.batch,
             device=self.device,
+            seed=self.seed,
         )
         made._network = self
         made.with_parts({name: each.solver() for name, each in self.parts.items()})
@@ -238,12 +272,14 @@ class LearnedNetwork(Fitted):
     batch: int = 8
     """Samples that go through the network at once."""
     device: str = "auto"
+    seed: int = 0
+    """Of the noise that the network takes."""
 
     _network: Network | None = PrivateAttr(None)
 
     def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
         """What its learner said."""
-        return Signature(self.output.fields, {**self.output.sizes, **truth.sizes})
+        return resized(self.output, learned=self.wanted, truth=truth)
 
     @property
     def network(self) -> Network:
@@ -260,6 +296,7 @@ class LearnedNetwork(Fitted):
                 tuple(self._hold(each) for each in self.holds),
                 self.batch,
                 self.device,
+                self.seed,
             )
         return self._network
 
@@ -268,6 +305,12 @@ class LearnedNetwork(Fitted):
         enforcer = self.registry.make("enforcers", said["by"])
         assert isinstance(enforcer, Enforcer)
         return Hold(tuple(law for law in laws if isinstance(law, Law)), enforcer)
+
+
+def resized(gives: Signature, *, learned: Signature, truth: Signature) -> Signature:
+    """What was given beside the truth `learned`, for a truth of other sizes; sizes that were not its own stay."""
+    own = {dim: size for dim, size in gives.sizes.items() if learned.sizes.get(dim) != size}
+    return Signature(gives.fields, {**truth.sizes, **own})
 
 
 def network_of(solver: Fitted, *, name: str) -> Network:

@@ -8,6 +8,7 @@ that are left, and begins again with the last checkpoint, at most `restarts` tim
 from __future__ import annotations
 
 import logging
+import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -149,10 +150,21 @@ def _workers(client: Any, count: int) -> list[str]:
 
 
 def _restart(client: Any, addresses: Sequence[str]) -> None:
-    """New processes for the workers that are left: a rank that waits for a lost one cannot be interrupted."""
-    left = [address for address in addresses if address in client.nthreads()]
+    """New processes for the workers that are left: a rank that waits for a lost one cannot be interrupted.
+
+    They end themselves, and who watches them starts others. Asked to restart one, its nanny starts two at once, and
+    may take the new one for the old.
+    """
+    known = client.scheduler_info(n_workers=-1)["workers"]
+    left = [address for address in addresses if known.get(address, {}).get("nanny")]
     with suppress(Exception):
-        client.restart_workers(left, timeout=WAIT, raise_for_error=False)
+        client.run(os._exit, 1, workers=left, on_error="ignore")
+    end = time.monotonic() + WAIT
+    while (left := [each for each in left if each in client.nthreads()]) and time.monotonic() < end:
+        time.sleep(POLL)
+    if left:
+        with suppress(Exception):
+            client.restart_workers(left, timeout=WAIT, raise_for_error=False)
 
 
 class _Heard:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..components import Fitted, Training
-from ..errors import HandshakeError, OptionError
+from ..errors import OptionError
 from .arrays import arrays
 from .contract import NetworkLearner, network_of
 from .initial import weights_at
@@ -21,15 +21,13 @@ from .training import train
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..components.signature import Signature
-
 
 def fit(learner: NetworkLearner, training: Training) -> Fitted:
     """Learn, here or on the workers, and return the network as a solver. Raises `EstimateError`, `ClusterError`."""
     learner = learner.with_parts({name: network_of(each, name=name) for name, each in training.parts.items()})
     options = learner.check_options(training.options)
     given, wanted = training.train.given, training.wanted
-    _one_shape(wanted)
+    Layout.of_output(wanted)
     if options.accumulate * options.ranks > 1:
         # Whoever calls it without a plan is not to learn something else.
         checked(learner, given, wanted, options)
@@ -75,13 +73,3 @@ def fit(learner: NetworkLearner, training: Training) -> Fitted:
 def _trained(job: Job, ranks: Ranks, report: Report) -> dict[str, np.ndarray[Any, Any]]:
     """The weights of a training, as a file holds them."""
     return arrays(train(job, ranks, report))
-
-
-def _one_shape(wanted: Signature) -> None:
-    dims = {each.dims for each in wanted.fields}
-    if len(dims) > 1:
-        raise HandshakeError(
-            f"a network estimates fields of one shape, and {wanted} have {len(dims)}",
-            advice="name fields with the same dims in `predict` of windows",
-        )
-    Layout.of(wanted)

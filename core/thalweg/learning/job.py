@@ -64,4 +64,5 @@ class Job:
             tuple(hold for hold in self.holds if hold.site == "operator"),
             self.piece,
             self.options.device,
+            self.options.seed,
         )

@@ -11,6 +11,7 @@ from ..components import Hold, LossEnforcer, OperatorEnforcer
 from ..components.calls import call
 from ..components.held import Held
 from ..components.holding import handed_on
+from .drawn import among
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,13 +54,13 @@ def under(prefix: str, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class Bound:
-    """A network under laws, as an author's code calls it: with inputs only."""
+    """A network under laws, as an author's code calls it: with inputs, and noise where it takes some."""
 
     def __init__(self, network: nn.Module, known: Mapping[str, Tensor]) -> None:
         self._network, self._known = network, known
 
-    def __call__(self, inputs: Any) -> Tensor:
-        output: Tensor = self._network(inputs, self._known)
+    def __call__(self, inputs: Any, noise: Mapping[str, Tensor] | None = None) -> Tensor:
+        output: Tensor = self._network(inputs, {**self._known, **among(noise or {})})
         return output
 
     def __getattr__(self, name: str) -> Any:

@@ -48,6 +48,25 @@ class Layout:
         dims = [*lead, *dims]
         return cls(tuple(each.name for each in fields), tuple(dims), tuple(signature.sizes[dim] for dim in dims))
 
+    @classmethod
+    def of_output(cls, gives: Signature) -> Layout:
+        """The layout of what a network gives, `(sample, [member,] [lead,] *space, channel)`: fields, then variances.
+
+        Raises `HandshakeError` for fields with other dims than each other's, which no tensor holds.
+        """
+        kinds = {frozenset(each.dims) for each in gives.fields}
+        if len(kinds) > 1:
+            raise HandshakeError(
+                f"a network gives fields of one shape, and {str(gives)!r} have {len(kinds)}",
+                allowed="fields with the same dims; variances and members of them",
+                advice="name fields with the same dims in `gives`, or in `predict` of windows",
+            )
+        whole = cls.of(gives)
+        if "member" not in whole.dims:
+            return whole
+        dims = ("member", *(dim for dim in whole.dims if dim != "member"))
+        return cls(whole.names, dims, tuple(gives.sizes[dim] for dim in dims))
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample, channels last."""
@@ -58,7 +77,8 @@ class Layout:
 class InUnits(Protocol):
     """A network on fields in their units: `(sample, *given.dims, channel)` to `(sample, *wanted.dims, channel)`.
 
-    A module; `known` is what laws know of the samples, by name, and is handed to the network inside.
+    A module; `known` is what laws know of the samples, by name, and the noise that the network takes (`noise/NAME`). It
+    is handed to the network inside.
     """
 
     given: Layout

@@ -6,9 +6,11 @@ import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
-from ..components import Demand, Fitted, Training
+from ..components import Demand, Fitted, OperatorEnforcer, Training
+from ..components.held import Held
+from ..components.method import planned
 from ..components.signature import Signature, shake
-from ..recipes.handshakes import at
+from ..recipes.handshakes import at, scored
 from .contract import LearnedNetwork, NetworkLearner
 
 if TYPE_CHECKING:
@@ -33,15 +35,33 @@ class TorchLearner(NetworkLearner):
     def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
         """As many workers as ranks, and what each needs as far as can be known before; loads torch."""
         chosen = self.check_options(options)
-        judge = chosen.judge
-        if judge is not None:
-            at("train.judge", shake, wanted, judge.needs(), giver=self.name, taker=judge.name)
-            at("train.judge", judge.check, wanted)
-        from .planning import demanded, planned
+        from .planning import demanded
 
         learner, before = planned(self, given, wanted, options)
+        assert isinstance(learner, NetworkLearner)
+        judge = chosen.judge
+        if judge is not None:
+            gives = learner.gives(given, wanted)
+            at("train.judge", shake, gives, scored(judge, wanted), giver=self.name, taker=judge.name)
+            at("train.judge", judge.check, gives)
         memory = demanded(learner, given, wanted, chosen)
         return Demand(max(chosen.ranks, before.workers), max(memory, before.memory))
+
+    def check_wrap(
+        self,
+        enforcer: OperatorEnforcer,
+        held: Held,
+        *,
+        given: Signature,
+        wanted: Signature,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Tries it on the network's outline; loads torch."""
+        from .planning import wrapped
+
+        learner, _ = planned(self, given, wanted, options)
+        assert isinstance(learner, NetworkLearner)
+        wrapped(learner, enforcer, held, given=given, wanted=wanted)
 
     @final
     def fit(self, training: Training) -> Fitted:

@@ -23,7 +23,7 @@ def peak(outline: Outline | None, given: Signature, wanted: Signature, options: 
     piece = -(-options.batch // (options.ranks * options.accumulate))
     # Gradient and two moments of each weight; the running mean and the best weights; the buckets of other ranks.
     copies = 4 + (options.ema is not None) + (options.choose == "best") + (options.ranks > 1)
-    weights = _nbytes(outline.network)
+    weights = _nbytes(outline.network) + _nbytes(outline.helpers)
     # No gradient and no moments of the frozen networks of earlier phases.
     parts = sum(_nbytes(each) for each in parts_in(outline.network))
     half = 1 if options.precision == "fp32" else 2

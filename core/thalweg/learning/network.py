@@ -14,6 +14,8 @@ from ..components.held import Held
 from ..components.signature import Signature
 from ..errors import HandshakeError
 from .checkpoint import load_weights
+from .drawn import PREFIX
+from .knowing import under
 from .layout import Layout
 from .randomness import aside
 from .scaling import Scales
@@ -27,18 +29,22 @@ class Unscaled(nn.Module):
     """A network that takes and gives fields in their units, for an enforcer to wrap.
 
     `given` and `wanted` say which variable is which channel, and along which dims they lie; `scales` how the network
-    inside has them.
+    inside has them. With `noisy` the network takes noise, which is among what laws know.
     """
 
-    def __init__(self, network: nn.Module, given: Layout, wanted: Layout, scales: Scales) -> None:
+    def __init__(
+        self, network: nn.Module, given: Layout, wanted: Layout, scales: Scales, *, noisy: bool = False
+    ) -> None:
         super().__init__()
         self.network, self.given, self.wanted, self.scales = network, given, wanted, scales
+        self._noisy = noisy
         self._given, self._wanted = Scaler(given, scales), Scaler(wanted, scales)
 
-    def forward(self, inputs: Tensor, known: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG002
+    def forward(self, inputs: Tensor, known: Mapping[str, Tensor]) -> Tensor:
         self._given.to(inputs.device)
         self._wanted.to(inputs.device)
-        return self._wanted.unscale(self.network(self._given.scale(inputs)))
+        noise = (under(PREFIX, known),) if self._noisy else ()
+        return self._wanted.unscale(self.network(self._given.scale(inputs), *noise))
 
 
 class Scaled(nn.Module):
@@ -70,8 +76,16 @@ def built(
     network = learner.build(given, wanted)
     if not wrappers:
         return network
+    gives = learner.gives(given, wanted)
+    if gives.uncertainty or not gives.is_estimate_of(wanted):
+        raise HandshakeError(
+            f"{wrappers[min(wrappers)][0].name} holds the fields of the truth in a network, and that of {learner.name} "
+            f"gives {str(gives)!r}",
+            allowed="a network that gives the truth's fields alone",
+            advice="hold the law at another site",
+        )
     inputs, outputs = Layout.of(given), Layout.of(wanted)
-    wrapped: Any = Unscaled(network, inputs, outputs, scales)
+    wrapped: Any = Unscaled(network, inputs, outputs, scales, noisy=bool(learner.noises(given, wanted)))
     for prefix, (enforcer, held) in wrappers.items():
         wrapped = enforcer.wrap(wrapped, held, prefix)
     return Scaled(wrapped, inputs, outputs, scales)

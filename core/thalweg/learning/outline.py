@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ..components.signature import Signature
+from ..errors import RecipeError
+from .drawn import Noises
 from .feeding import Feeding
 from .network import parts_in
 
@@ -30,10 +32,15 @@ class Outline:
     """Bytes of that output."""
     activations: int
     """Bytes of what is kept of one sample for the gradient, without the weights."""
+    helpers: nn.ModuleDict = field(default_factory=nn.ModuleDict)
+    """What is learned beside it."""
 
 
 def outlined(learner: NetworkLearner, given: Signature, wanted: Signature) -> Outline | None:
-    """The outline of what a learner builds; None if an operation of it has no shapes without values."""
+    """The outline of what a learner builds; None if an operation of it has no shapes without values.
+
+    Raises what `build` refuses.
+    """
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -46,10 +53,16 @@ def outlined(learner: NetworkLearner, given: Signature, wanted: Signature) -> Ou
             network = learner.build(given, wanted)
             scales = dict.fromkeys(given.names, (0.0, 1.0))
             inputs = Feeding(learner, given=given, wanted=wanted, scales=scales).example(wanted)
+            learning, solving = (
+                noises.beside(noises.example(), None)
+                for noises in (Noises(learner, when, given=given, wanted=wanted) for when in ("learning", "solving"))
+            )
             with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-                output = network.train()(inputs)
+                output = network.train()(inputs, *learning)
             with torch.no_grad():
-                solved = network.eval()(inputs)
+                solved = network.eval()(inputs, *solving)
+    except RecipeError:
+        raise
     except (NotImplementedError, RuntimeError, ValueError) as error:
         log.info("the shapes of %s's network are not known before: %s", learner.name, error)
         return None

@@ -43,17 +43,20 @@ def statistics_of(network: nn.Module) -> list[str]:
     return [name for name, each in network.named_modules() if isinstance(each, _BatchNorm)]
 
 
-def is_mean_over_samples(value: Value, shape: Sequence[int]) -> bool:
-    """Whether a loss of four samples `(sample, *shape)` is the weighted mean of those of one and of three of them."""
+def is_mean_over_samples(value: Value, shape: Sequence[int], *, truth: Sequence[int]) -> bool:
+    """Whether a loss of four estimates `(sample, *shape)` and truths `(sample, *truth)` is the weighted mean of those
+    of one and of three of them."""
     draw = torch.Generator().manual_seed(0)
     # Samples of unlike size, so that a mean of roots is not the root of a mean.
-    size = torch.tensor([1.0, 2.0, 4.0, 0.5]).view(4, *[1] * len(shape))
-    estimate, truth = (size * torch.rand((4, *shape), generator=draw) for _ in range(2))
+    size = torch.tensor([1.0, 2.0, 4.0, 0.5])
+    estimate, known = (
+        size.view(4, *[1] * len(each)) * torch.rand((4, *each), generator=draw) for each in (shape, truth)
+    )
     with torch.no_grad():
-        whole, one, three = (value(estimate[at], truth[at]) for at in (slice(None), slice(1), slice(1, None)))
+        whole, one, three = (value(estimate[at], known[at]) for at in (slice(None), slice(1), slice(1, None)))
     if whole is None or one is None or three is None:
         return True
-    return bool(torch.isclose((one + 3 * three) / 4, whole, rtol=1e-3))
+    return bool(torch.isclose((one.mean() + 3 * three.mean()) / 4, whole.mean(), rtol=1e-3))
 
 
 def refuse_pieces(turns: Sequence[Turn], *, accumulate: int) -> None:

@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ..components import Demand
+import torch
+from torch import nn
+
+from ..components import OperatorEnforcer
+from ..components.held import Held
 from ..components.signature import Signature
-from ..errors import HandshakeError, OptionError
+from ..errors import HandshakeError, OptionError, RecipeError
 from ..losses.mean_squared import MeanSquared
 from ..recipes.handshakes import at
-from .contract import Network, NetworkLearner
+from .contract import NetworkLearner
 from .initial import begin_with, weights_at
 from .layout import Layout
 from .memory import peak
+from .network import built
 from .outline import Outline, outlined
-from .pieces import is_mean_over_samples, refuse_statistics
+from .pieces import is_mean_over_samples, refuse_pieces, refuse_statistics
+from .supervised import NETWORK, Supervised, usual_turn
 
 if TYPE_CHECKING:
     from .options import TrainOptions
 
-
-def planned(
-    learner: NetworkLearner, given: Signature, wanted: Signature, options: Mapping[str, Any]
-) -> tuple[NetworkLearner, Demand]:
-    """A learner that is given the networks of its phases, yet without weights, and what the phases take.
-
-    Raises `HandshakeError` for a phase that gives no network.
-    """
-    made: dict[str, Network] = {}
-    demand = Demand()
-    for phase in learner.phases(options):
-        if not isinstance(phase.learner, NetworkLearner):
-            raise HandshakeError(
-                f"the phase {phase.name!r} of {learner.name} is learned by {phase.learner.name}, which has no network",
-                allowed="phases of a TorchLearner that are TorchLearners",
-                advice="use a learner of a network for this phase",
-            )
-        own = phase.learner.with_parts({name: made[name] for name in phase.after})
-        taken = at(f"phase {phase.name}", own.demand, given, wanted, phase.options)
-        demand = Demand(max(demand.workers, taken.workers), max(demand.memory, taken.memory))
-        inner, _ = planned(own, given, wanted, phase.options)
-        gives = inner.gives(given, wanted)
-        made[phase.name] = Network(inner, given, wanted, gives, scales=dict.fromkeys(given.names, (0.0, 1.0)))
-    return learner.with_parts({**learner.parts, **made}), demand
+log = logging.getLogger("thalweg")
 
 
 def demanded(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> int:
@@ -57,22 +41,62 @@ def checked(learner: NetworkLearner, given: Signature, wanted: Signature, option
     Raises `HandshakeError` for a network whose output has another shape than the estimate, `OptionError` for a batch
     that may not be cut as the options say.
     """
-    _check_loss(learner, given, wanted, options)
+    Layout.of_output(wanted)
+    gives = learner.gives(given, wanted)
+    layout = Layout.of_output(gives)
+    _check_loss(learner, gives, wanted, options)
+    _check_pieces(learner, layout.shape, options, truth=Layout.of(wanted).shape)
     outline = outlined(learner, given, wanted)
-    if outline is not None:
-        _check_output(learner, outline, given, wanted)
-        refuse_statistics(outline.network, options)
-        if options.initial is not None:
-            at("train.initial", begin_with, outline.network, weights_at(options.initial), source=options.initial)
-    _check_pieces(learner, Layout.of(wanted).shape if outline is None else outline.output[1:], options)
-    return outline
+    if outline is None:
+        return None
+    _check_output(learner, outline, layout)
+    refuse_statistics(outline.network, options)
+    if options.initial is not None:
+        at("train.initial", begin_with, outline.network, weights_at(options.initial), source=options.initial)
+    return replace(outline, helpers=_helpers(learner, outline, given, wanted, options))
 
 
-def _check_output(learner: NetworkLearner, outline: Outline, given: Signature, wanted: Signature) -> None:
-    layout, gives = Layout.of(wanted), learner.gives(given, wanted)
-    channels = len(layout.names) * (2 if "variance" in gives.uncertainty else 1)
-    member = {"member": gives.sizes["member"]} if "member" in gives.uncertainty else {}
-    expected = {"sample": 1, **member, **dict(zip(layout.dims, layout.sizes, strict=True)), "channel": channels}
+def _helpers(
+    learner: NetworkLearner, outline: Outline, given: Signature, wanted: Signature, options: TrainOptions, /
+) -> nn.ModuleDict:
+    """What is learned beside the network, without values.
+
+    Raises `OptionError` for turns of the learner's own whose batch may not be cut as the options say.
+    """
+    try:
+        with torch.device("meta"):
+            helpers = nn.ModuleDict(dict(learner.helpers(given, wanted)))
+            modules = nn.ModuleDict({NETWORK: outline.network, **helpers})
+            turns = learner.turns(modules, usual_turn(Unread(outline.network, learner, options), options, steps=1))
+    except RecipeError:
+        raise
+    except (NotImplementedError, RuntimeError, ValueError) as error:
+        log.info("the turns of %s are not known before: %s", learner.name, error)
+        return nn.ModuleDict()
+    refuse_statistics(helpers, options)
+    refuse_pieces(turns, accumulate=options.accumulate)
+    return helpers
+
+
+class Unread(Supervised):
+    """The usual objective before there are samples: it is made, and not yet asked."""
+
+    def __init__(self, network: nn.Module, learner: NetworkLearner, options: TrainOptions) -> None:
+        super(Supervised, self).__init__()
+        self.declare(network, learner, options)
+
+
+def wrapped(
+    learner: NetworkLearner, enforcer: OperatorEnforcer, held: Held, *, given: Signature, wanted: Signature
+) -> None:
+    """Wrap the network's outline. Raises what the enforcer refuses."""
+    scales = dict.fromkeys((*given.names, *wanted.names), (0.0, 1.0))
+    with torch.device("meta"):
+        built(learner, given=given, wanted=wanted, scales=scales, wrappers={"operator-0": (enforcer, held)})
+
+
+def _check_output(learner: NetworkLearner, outline: Outline, layout: Layout) -> None:
+    expected = {"sample": 1, **dict(zip(layout.dims, layout.sizes, strict=True)), "channel": len(layout.names)}
     if outline.output != tuple(expected.values()):
         raise HandshakeError(
             f"the network of {learner.name} makes {outline.output!r} of one sample",
@@ -81,7 +105,7 @@ def _check_output(learner: NetworkLearner, outline: Outline, given: Signature, w
         )
 
 
-def _check_loss(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> None:
+def _check_loss(learner: NetworkLearner, gives: Signature, wanted: Signature, options: TrainOptions) -> None:
     """Refuse a loss that the learner would not read, or that does not fit what it gives."""
     own = type(learner).loss is not NetworkLearner.loss or learner.own_loss
     if own and options.loss is not None:
@@ -91,11 +115,23 @@ def _check_loss(learner: NetworkLearner, given: Signature, wanted: Signature, op
             advice="leave `loss` out",
             where="train.loss",
         )
-    if not own:
-        at("train.loss", (options.loss or MeanSquared()).fits, learner.gives(given, wanted), wanted)
+    loss = options.loss or MeanSquared()
+    if own:
+        return
+    if gives.is_estimate_of(wanted):
+        at("train.loss", loss.fits, gives, wanted)
+    elif loss.takes != "embedding" and type(learner).objective is NetworkLearner.objective:
+        raise HandshakeError(
+            f"{loss.name} compares what {learner.name} gives, {str(gives)!r}, with a truth of {str(wanted)!r}",
+            allowed="the fields of the truth, with or without variances or members",
+            advice="define `loss`, or an `objective` that makes the truth's fields of it",
+            where="train.loss",
+        )
 
 
-def _check_pieces(learner: NetworkLearner, shape: tuple[int, ...], options: TrainOptions) -> None:
+def _check_pieces(
+    learner: NetworkLearner, shape: tuple[int, ...], options: TrainOptions, *, truth: tuple[int, ...]
+) -> None:
     """Refuse to cut a batch whose samples the learner compares, whether it says so or its own loss shows it."""
     pieces = options.accumulate * options.ranks
     own = type(learner).loss is not NetworkLearner.loss or learner.own_loss
@@ -106,7 +142,7 @@ def _check_pieces(learner: NetworkLearner, shape: tuple[int, ...], options: Trai
         allowed = "accumulate: 1 and ranks: 1" if own else "accumulate: 1"
     else:
         own = type(learner).loss is not NetworkLearner.loss
-        cut = pieces > 1 and own and not is_mean_over_samples(learner.loss, shape)
+        cut = pieces > 1 and own and not is_mean_over_samples(learner.loss, shape, truth=truth)
         allowed = 'accumulate: 1 and ranks: 1, or ranks for a method that says `over = "batch"`'
     if cut:
         option = "accumulate" if options.accumulate > 1 else "ranks"

@@ -68,6 +68,19 @@ def scales_of(choice: Scale | Mapping[str, Scale], samples: Samples, given: Sign
     return scales | (_measured(measured, samples) if measured else {})
 
 
+def scales_beside(scales: Scales, gives: Signature) -> Scales:
+    """Those of what a network gives: of a variance the square, without an offset; what has none is not scaled."""
+    found = {}
+    for name in gives.names:
+        own = name.removesuffix("_variance")
+        if gives.is_uncertainty(name) and own in scales:
+            by = np.float32(scales[own][1])
+            found[name] = (0.0, float(by * by))
+        else:
+            found[name] = scales.get(name, (0.0, 1.0))
+    return found
+
+
 def _measured(names: list[str], samples: Samples) -> Scales:
     """Mean and standard deviation over samples that do not overlap, in two passes: a large mean costs no digits."""
     at = samples.index.apart(samples.numbers)

@@ -11,15 +11,18 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from ..components.context import context_of
+from ..components.draw import Draw
 from ..components.grid import grid_of
 from ..components.signature import Signature, shake
 from ..errors import EstimateError
-from ..results.estimates import context_of
 from .devices import device_of
+from .drawn import Noises
 from .feeding import Feeding
 from .knowing import Holding
 from .layout import Layout
 from .network import filled
+from .scaling import scales_beside
 from .tensors import Scaler, described, to_dataset
 
 if TYPE_CHECKING:
@@ -35,29 +38,26 @@ def solve(network: Network, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset
     holding = Holding(holds, grid_of(described(wanted, inputs=inputs), inputs)) if holds else None
     module = _module(network, device, holding)
     known = {} if holding is None else _tensors(holding, context_of(inputs, wanted))
-    layout = Layout.of(wanted)
-    scale_out = Scaler(layout, network.scales).to(device)
+    gives = network.estimates(wanted)
+    layout = Layout.of_output(gives)
+    sizes = {**network.given.sizes, **{str(dim): size for dim, size in inputs.sizes.items()}}
+    scale_out = Scaler(layout, scales_beside(network.scales, gives)).to(device)
     feeding = Feeding(network.learner, given=network.given, wanted=network.wanted, scales=network.scales)
     fields = _same_order(network.given, inputs, feeding.names)
     arrays = {name: torch.from_numpy(np.ascontiguousarray(fields[name].values)) for name in map(str, fields)}
     places = feeding.places(dict(inputs.coords), device)
-    means, variances = [], []
+    noises = Noises(network.learner, "solving", given=Signature(network.given.fields, sizes), wanted=wanted)
+    draw = Draw.of(inputs, seed=network.seed) if noises.asked else None
+    estimates = []
     with torch.inference_mode():
         for start, piece in _pieces(arrays, fields, network.batch):
             fed = feeding({name: each.to(device) for name, each in piece.items()}, places)
-            output = module(fed, *_piece(holding, known, start, network.batch, device)).float()
-            if "variance" in network.gives.uncertainty:
-                output, variance = output.chunk(2, dim=-1)
-                variances.append((variance * scale_out.by.square()).cpu())
+            at = slice(start, start + network.batch)
+            noise = {} if draw is None else noises(draw.of_samples(at), device)
+            output = module(fed, *noises.beside(noise, _piece(holding, known, at, device))).float()
             count = max((len(piece[str(n)]) for n, each in fields.items() if "sample" in each.dims), default=1)
-            means.append(_checked(scale_out.unscale(output), count, layout, network).cpu())
-    return to_dataset(
-        torch.cat(means),
-        wanted=wanted,
-        inputs=inputs,
-        variance=torch.cat(variances) if variances else None,
-        member="member" in network.gives.uncertainty,
-    )
+            estimates.append(_checked(scale_out.unscale(output), count, layout, network).cpu())
+    return to_dataset(torch.cat(estimates), gives=gives, inputs=inputs)
 
 
 def _pieces(arrays: dict[str, Tensor], fields: xr.Dataset, batch: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
@@ -72,12 +72,12 @@ def _tensors(holding: Holding, context: xr.Dataset) -> dict[str, Tensor]:
 
 
 def _piece(
-    holding: Holding | None, known: dict[str, Tensor], start: int, batch: int, device: torch.device, /
-) -> tuple[dict[str, Tensor], ...]:
-    """What laws in the network know of these samples; nothing, if there are none."""
+    holding: Holding | None, known: dict[str, Tensor], at: slice, device: torch.device, /
+) -> dict[str, Tensor] | None:
+    """What laws in the network know of these samples; None, if there are none."""
     if holding is None:
-        return ()
-    return ({n: (each if len(each) == 1 else each[start : start + batch]).to(device) for n, each in known.items()},)
+        return None
+    return {name: (each if len(each) == 1 else each[at]).to(device) for name, each in known.items()}
 
 
 def _module(network: Network, device: torch.device, holding: Holding | None) -> nn.Module:
@@ -105,8 +105,7 @@ def _same_order(given: Signature, inputs: xr.Dataset, names: tuple[str, ...]) ->
 
 
 def _checked(output: Tensor, count: int, layout: Layout, network: Network) -> Tensor:
-    member = (network.gives.sizes["member"],) if "member" in network.gives.uncertainty else ()
-    wanted = (count, *member, *layout.shape)
+    wanted = (count, *layout.shape)
     if tuple(output.shape) != wanted:
         raise EstimateError(
             f"the network of {network.title} gives {tuple(output.shape)}",

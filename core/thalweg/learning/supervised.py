@@ -12,13 +12,18 @@ from ..components import Fields
 from ..losses.mean_squared import MeanSquared
 from .batch import Batch, own
 from .contract import NetworkLearner
+from .drawn import Noises
 from .feeding import Fed, Feeding
 from .job import Job
 from .knowing import Bound, under
 from .layout import Layout
 from .objective import Objective
+from .options import TrainOptions
 from .tensors import Scaler, stacked
+from .turn import Turn, decayed
 
+NETWORK = "network"
+"""The module that is solved with."""
 LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -27,21 +32,30 @@ class Supervised(Objective):
 
     def __init__(self, network: nn.Module, job: Job, device: torch.device) -> None:
         super().__init__()
-        self.network, self.learner, self._job, self._device = network, job.learner, job, device
-        self._loss = job.options.loss or MeanSquared()
-        written = type(job.learner).loss is not NetworkLearner.loss or job.learner.own_loss
-        self.over = job.learner.over if written else self._loss.over
+        self.declare(network, job.learner, job.options)
+        self._job, self._device = job, device
         self._wanted = Scaler(Layout.of(job.wanted), job.scales).to(device)
         self._feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
         self._places = self._feeding.places(dict(job.train.data.coords), device)
+        self._noises = Noises(job.learner, "learning", given=job.given, wanted=job.wanted)
         self._holding = job.holding
+
+    def declare(self, network: nn.Module, learner: NetworkLearner, options: TrainOptions) -> None:
+        """What is known of it before there are samples."""
+        self.network, self.learner = network, learner
+        self._loss = options.loss or MeanSquared()
+        written = type(learner).loss is not NetworkLearner.loss or learner.own_loss
+        self.over = learner.over if written else self._loss.over
 
     def terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """The loss."""
         fed, target = self.scaled(batch)
+        noise = self.noise(batch)
         lower = LOWER.get(self._job.options.precision)
         with torch.autocast(self._device.type, lower, enabled=lower is not None):
-            estimate, loss = self.learned_from(fed, target, step=batch.step, rows=_shared(batch), known=batch.known)
+            estimate, loss = self.learned_from(
+                fed, target, step=batch.step, rows=_shared(batch), known=batch.known, noise=noise
+            )
         for prefix, (enforcer, held) in self._holding.penalties.items():
             loss = loss + enforcer.penalty(self._fields(estimate), held, under(prefix, batch.known))
         return {"loss": loss}
@@ -49,6 +63,10 @@ class Supervised(Objective):
     def scaled(self, batch: Batch) -> tuple[Fed, Tensor]:
         """What the network is fed, and what it is compared with."""
         return self._feeding(batch.inputs, self._places), self._wanted.scale(stacked(batch.truth, self._job.wanted))
+
+    def noise(self, batch: Batch) -> dict[str, Tensor]:
+        """The noise that the network takes beside what it is fed, on the device of the batch."""
+        return self._noises(batch.draw, self._device)
 
     def _fields(self, estimate: Tensor | Mapping[str, Tensor]) -> Fields:
         """The fields in their units; of a mean and a variance, the mean."""
@@ -72,9 +90,11 @@ class Supervised(Objective):
         step: int,
         rows: Callable[[Tensor], Tensor] = own,
         known: Mapping[str, Tensor] | None = None,
+        noise: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor | Mapping[str, Tensor], Tensor]:
         """Estimate and loss of scaled fields, without penalties; `rows` of them on all ranks, for a loss over the
         batch; `known` is what laws in the network know."""
+        noise = noise or {}
         network: Any = Bound(self.network, known or {}) if self._holding.wrappers else self.network
 
         def loss(estimate: Tensor, truth: Tensor) -> Tensor:
@@ -83,11 +103,23 @@ class Supervised(Objective):
             value = self.learner.loss(estimate, truth)
             return (self._loss.value(estimate, truth) if value is None else value).mean()
 
-        found = self.learner.objective(network, inputs, truth, step=step, loss=loss)
+        found = self.learner.objective(network, inputs, truth, step=step, loss=loss, noise=noise)
         if found is not None:
             return found
-        estimate = network(inputs)
+        estimate = network(inputs, noise) if self._noises.asked else network(inputs)
         return estimate, loss(estimate, truth)
+
+
+def usual_turn(objective: Supervised, options: TrainOptions, *, steps: int) -> Turn:
+    """The turn that learns the network by the chosen loss, with the optimizer and the rate of `train:`."""
+    return Turn(
+        NETWORK,
+        objective,
+        learns=(NETWORK,),
+        optimizer=decayed(options.optimizer, learning_rate=options.learning_rate, weight_decay=options.weight_decay),
+        rate=lambda step: options.learning_rate_at(step, steps=steps),
+        clip=options.clip,
+    )
 
 
 def _shared(batch: Batch) -> Callable[[Tensor], Tensor]:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ..components.signature import Signature
 from ..components.system import missing_throughout
-from ..quantities import squared
 from .layout import Layout
 
 if TYPE_CHECKING:
@@ -67,30 +66,23 @@ class Scaler:
         return tensor.float() * self.by + self.offset
 
 
-def to_dataset(
-    tensor: Tensor, *, wanted: Signature, inputs: xr.Dataset, variance: Tensor | None = None, member: bool = False
-) -> xr.Dataset:
-    """An estimate of the `wanted` fields from a tensor `(sample, [member,] lead, *space, channel)` in their units.
+def to_dataset(tensor: Tensor, *, gives: Signature, inputs: xr.Dataset) -> xr.Dataset:
+    """An estimate that holds `gives` from a tensor `(sample, [member,] lead, *space, channel)` in their units.
 
     Coordinates are those of `inputs`; a cell that is missing in all inputs of a variable (land) is missing in its
     estimate.
     """
-    layout = Layout.of(wanted)
-    dims = ("sample", *(("member",) if member else ()), *layout.dims)
+    layout = Layout.of_output(gives)
+    dims = ("sample", *layout.dims)
     fields: dict[str, xr.DataArray] = {}
     for number, name in enumerate(layout.names):
-        for suffix, source in (("", tensor), ("_variance", variance)):
-            if source is None:
-                continue
-            values = source[..., number].float().cpu().numpy()
-            array = xr.DataArray(values, dims=dims, attrs=_attributes(inputs, wanted, name))
-            if suffix:
-                array.attrs = {"units": squared(wanted[name].units or "1")}
-            order = (*(dim for dim in ("sample", "member") if dim in dims), *layout.dims)
-            own = [dim for dim in wanted[name].dims if dim in layout.dims]
-            fields[name + suffix] = _unmasked(array, inputs, name).transpose(*order[: len(order) - len(own)], *own)
-    estimate = xr.Dataset(fields, _coordinates(inputs, wanted, dims))
-    return estimate if "sample" in wanted[layout.names[0]].dims else estimate.isel(sample=0, drop=True)
+        of = name.removesuffix("_variance") if gives.is_uncertainty(name) else name
+        array = xr.DataArray(tensor[..., number].float().cpu().numpy(), dims=dims)
+        array.attrs = {"units": gives[name].units or "1"} if of != name else _attributes(inputs, gives, name)
+        own = [dim for dim in gives[name].dims if dim != "sample"]
+        fields[name] = _unmasked(array, inputs, of).transpose("sample", *own)
+    estimate = xr.Dataset(fields, _coordinates(inputs, gives, dims))
+    return estimate if "sample" in gives[layout.names[0]].dims else estimate.isel(sample=0, drop=True)
 
 
 def described(wanted: Signature, *, inputs: xr.Dataset) -> xr.Dataset:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ..components.calls import call
-from ..results.estimates import context_of
+from ..components.context import context_of
 from ..stores.files import writing
 from .batches import SampleBatches
 from .broken import broken
 from .devices import device_of
+from .drawn import Noises
 from .feeding import Feeding
 from .initial import begin_with
 from .job import Job
@@ -27,8 +28,8 @@ from .pieces import refuse_statistics
 from .randomness import aside, reproducible
 from .ranks import Ranks
 from .reader import reader_of
-from .supervised import Supervised
-from .turn import Turn, decayed
+from .supervised import NETWORK, Supervised, usual_turn
+from .turn import Turn
 from .validation import Validation
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
     from ..samples import Samples
     from .chunk_files import Array
-
-NETWORK = "network"
-"""The module that is solved with."""
 
 
 def train(job: Job, ranks: Ranks, report: Report) -> dict[str, Tensor]:
@@ -108,21 +106,15 @@ def _network(job: Job, device: torch.device) -> nn.Module:
         # After a sample went through: what a network finds once for a shape is then there, and need not be traced.
         feeding = Feeding(job.learner, given=job.given, wanted=job.wanted, scales=job.scales)
         with torch.no_grad(), aside(0, device), device:
-            made.eval()(feeding.example(job.wanted), *_example(job, device))
+            noises = Noises(job.learner, "solving", given=job.given, wanted=job.wanted)
+            made.eval()(feeding.example(job.wanted), *noises.beside(noises.example(), _example(job, device)))
         made.train().compile()
     return made
 
 
 def _turns(job: Job, modules: nn.ModuleDict, device: torch.device) -> Sequence[Turn]:
-    options = job.options
-    steps = options.epochs * job.steps_per_epoch
-    usual = Turn(
-        NETWORK,
-        Supervised(modules[NETWORK], job, device),
-        learns=(NETWORK,),
-        optimizer=decayed(options.optimizer, learning_rate=options.learning_rate, weight_decay=options.weight_decay),
-        rate=lambda step: options.learning_rate_at(step, steps=steps),
-        clip=options.clip,
+    usual = usual_turn(
+        Supervised(modules[NETWORK], job, device), job.options, steps=job.options.epochs * job.steps_per_epoch
     )
     return job.learner.turns(modules, usual)
 
@@ -158,13 +150,13 @@ def _reading(job: Job, samples: Samples, device: torch.device, *, batch: int) ->
         reader.close()
 
 
-def _example(job: Job, device: torch.device) -> tuple[dict[str, Tensor], ...]:
-    """What laws in the network know of one sample."""
+def _example(job: Job, device: torch.device) -> dict[str, Tensor] | None:
+    """What laws in the network know of one sample; None, if there are none."""
     if not job.holding.wrappers:
-        return ()
+        return None
     inputs, truth = job.train.inputs([0]), job.train.truth([0])
     known = job.holding.known(context_of(inputs, job.wanted, truth))
-    return ({name: torch.from_numpy(each).to(device) for name, each in known.items()},)
+    return {name: torch.from_numpy(each).to(device) for name, each in known.items()}
 
 
 class _Context:

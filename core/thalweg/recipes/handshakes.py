@@ -19,6 +19,7 @@ def shake_hands(
     *,
     given: Signature,
     gives: Signature,
+    truth: Signature,
 ) -> None:
     """Raise `HandshakeError` or `OptionError`, with the place in the recipe, unless all parts fit.
 
@@ -30,16 +31,23 @@ def shake_hands(
     for name, holds in variants.items():
         _shake_laws(method, holds, "constrain" if list(variants) == ["held"] else f"constrain.{name}", given, gives)
     for i, (label, metric) in enumerate(metrics.items()):
-        at(f"evaluate[{i}].{label}", shake, gives, metric.needs(), giver=method.name, taker=metric.name)
+        at(f"evaluate[{i}].{label}", shake, gives, scored(metric, truth), giver=method.name, taker=metric.name)
         at(f"evaluate[{i}].{label}", metric.check, gives)
 
 
+def scored(metric: Component, truth: Signature) -> Signature:
+    """What a metric needs: the variables that it names, or, where it names none, those of the truth."""
+    needs = metric.needs()
+    return needs if needs.fields else Signature(tuple(Field(each.name) for each in truth.fields))
+
+
 def _shake_laws(method: Method, holds: Sequence[Hold], place: str, given: Signature, gives: Signature, /) -> None:
-    for i, hold in enumerate(holds):
+    for hold in holds:
         for law in hold.laws:
-            _law(hold, law, method, given=given, gives=gives, where=f"{place}[{i}]")
-        at(f"{place}[{i}].by.{hold.enforcer.name}", hold.enforcer.check, gives)
-        _site(hold, method, gives, where=f"{place}[{i}]")
+            _law(hold, law, method, given=given, gives=gives, where=f"{place}[{hold.entry(law)}]")
+        where = f"{place}[{hold.entry(hold.laws[0])}]"
+        at(f"{where}.by.{hold.enforcer.name}", hold.enforcer.check, gives)
+        _site(hold, method, gives, where=where)
     _kept(holds, place)
 
 
@@ -79,7 +87,7 @@ def _kept(holds: Sequence[Hold], place: str) -> None:
                     "which cannot hold it too",
                     allowed="an enforcer that takes the laws of the one before it, about the same variable",
                     advice="hold both laws by one enforcer, or at other sites in the other order",
-                    where=f"{place}[{list(holds).index(hold)}].by.{hold.enforcer.name}",
+                    where=f"{place}[{hold.entry(hold.laws[0])}].by.{hold.enforcer.name}",
                 )
         earlier += [(law, hold) for law in hold.laws]
 

@@ -60,10 +60,10 @@ def holds_of(constraints: Sequence[Constraint], registry: Registry, *, where: st
         enforcer = cast(Enforcer, registry.make("enforcers", constraint.by, where=f"{where}[{i}].by"))
         for j, hold in enumerate(grouped):
             if hold.enforcer == enforcer and hold.oracle == constraint.oracle:
-                grouped[j] = replace(hold, laws=(*hold.laws, law))
+                grouped[j] = replace(hold, laws=(*hold.laws, law), entries=(*hold.entries, i))
                 break
         else:
-            grouped.append(Hold((law,), enforcer, constraint.oracle))
+            grouped.append(Hold((law,), enforcer, constraint.oracle, (i,)))
     return tuple(grouped)
 
 

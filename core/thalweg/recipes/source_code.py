@@ -41,6 +41,7 @@ NEUTRAL = (
     "thalweg.recipes.provenance",
     "thalweg.recipes.recipe",
     "thalweg.recipes.registry",
+    "thalweg.recipes.rehearsal",
     "thalweg.recipes.source_code",
     "thalweg.results.figures",
     "thalweg.results.folders",

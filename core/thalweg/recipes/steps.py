@@ -22,6 +22,7 @@ from .handshakes import at, shake_hands
 from .limits import check_space, check_task, demand_of, human
 from .plan import NOTHING, UNTESTED, Plan, Step
 from .provenance import digest, record, stage_code
+from .rehearsal import rehearse
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,7 +43,7 @@ def complete(plan: Plan, data: xr.Dataset, *, first: Mapping[str, Step], source_
     wanted, given = shown.wanted, shown.given
     _splits_are_apart(plan, data, test)
     gives = at(f"train.method.{plan.method.name}", plan.method.gives, given, wanted)
-    shake_hands(plan.method, plan.variants, plan.metrics, given=given, gives=gives)
+    shake_hands(plan.method, plan.variants, plan.metrics, given=given, gives=gives, truth=wanted)
     if isinstance(plan.method, Learner):
         at(f"train.method.{plan.method.name}", plan.method.check_samples, Samples.of(data, "train"))
     _whole_metrics_fit(plan, _all(gives, test) + _all(wanted, test))
@@ -50,6 +51,7 @@ def complete(plan: Plan, data: xr.Dataset, *, first: Mapping[str, Step], source_
     tested = len(test) > 0
     plan = replace(plan, steps=first, batch=max(1, min(len(test), BATCH // max(1, one))), tested=tested)
     train = _train(plan, data, given=given, wanted=wanted)
+    rehearse(plan, test, gives=gives, learned=_learned(plan))
     constrain = _constrain(plan, gives, test, peak=PEAK * plan.batch * one)
     later = [constrain, _evaluate(plan, constrain)]
     if not tested:
@@ -143,6 +145,12 @@ def _train(plan: Plan, data: xr.Dataset, *, given: Signature, wanted: Signature)
         note=note,
         broken=broken,
     )
+
+
+def _learned(plan: Plan) -> set[str]:
+    """The variants that learn under their laws and have learned."""
+    views = {name: plan.under(name) for name in plan.variants if plan.under(name).learning_holds}
+    return {name for name, view in views.items() if known(view.store, "train", view.solver_digest(held=True))[0]}
 
 
 def _twin(view: Plan) -> tuple[bool, str, str]:

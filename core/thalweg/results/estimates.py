@@ -1,4 +1,4 @@
-"""Estimates: whether one holds what is wanted, what a law may know that is held on it, and reading those stored."""
+"""Estimates: whether one holds what is wanted, and reading those stored."""
 
 from __future__ import annotations
 
@@ -14,17 +14,6 @@ from ..stores.arrays import read, reading
 
 if TYPE_CHECKING:
     import xarray as xr
-
-
-def context_of(inputs: xr.Dataset, wanted: Signature, truth: xr.Dataset | None = None) -> xr.Dataset:
-    """What a law may know: the inputs, the leads that are estimated (`target_lead`), and for an oracle `truth_NAME`."""
-    context = inputs
-    if "lead" in wanted.sizes:
-        context = context.assign_coords(target_lead=range(1, wanted.sizes["lead"] + 1))
-    if truth is None:
-        return context
-    known = truth.rename(lead="target_lead") if "lead" in truth.dims else truth
-    return context.assign({f"truth_{name}": known[name].variable for name in truth.data_vars})
 
 
 def estimate_at(url: str, at: slice | Sequence[int]) -> xr.Dataset:

@@ -28,7 +28,7 @@ from ..stores.store import Store
 from . import report
 from .description import Description
 from .folders import publish
-from .solved import Solved, load, write_alone
+from .solved import load, write_alone
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -119,19 +119,36 @@ class Forecasting:
         holds = one["holds"] if isinstance(one["holds"], Mapping) else {"held": one["holds"]}
         return cls(one["name"], f"{folder}/{each}", solvers, one["dataset"], holds)
 
-    def solved(self, registry: Registry, *, held: bool) -> Solved:
-        """The solver, of the training under laws if there is one and it is asked for."""
-        known = self.solvers.get(self._variant if held else "free", next(iter(self.solvers.values())))
-        return load(known, registry)
-
     @property
-    def _variant(self) -> str:
-        """The one that is forecast: the first."""
-        return next(iter(self.holds), "free")
+    def variants(self) -> tuple[str, ...]:
+        """What can be forecast: `free`, and the run's variants."""
+        held = [name for name, holds in self.holds.items() if holds]
+        return tuple(each for each in ("free", *held) if each in self.solvers or "free" in self.solvers)
 
-    def laws(self, registry: Registry) -> tuple[Hold, ...]:
-        """The laws of the run's first variant."""
-        return holds_of([Constraint(**each) for each in self.holds.get(self._variant, ())], registry)
+    def variant(self, name: str | None) -> str:
+        """The variant of a name; without one the only one that there is, or `free` in a run without laws.
+
+        Raises `OptionError` for another name, and for none where there are several.
+        """
+        held = [each for each in self.variants if each != "free"]
+        if name is None and len(held) <= 1:
+            return held[0] if held else "free"
+        if name not in self.variants:
+            raise OptionError(
+                f"{self.name} has no variant {name!r}" if name else f"{self.name} has {len(held)} variants",
+                allowed=", ".join(self.variants),
+                advice="name one of these as `variant`",
+                where="variant",
+            )
+        return str(name)
+
+    def solver(self, variant: str) -> str:
+        """The URL of a variant's solver: that of `free` where no law takes part in the training."""
+        return self.solvers.get(variant) or self.solvers["free"]
+
+    def laws(self, registry: Registry, variant: str) -> tuple[Hold, ...]:
+        """The laws of a variant."""
+        return holds_of([Constraint(**each) for each in self.holds.get(variant, ())], registry)
 
     def source(self, registry: Registry, *, file: str | None = None) -> xr.Dataset:
         """The run's source as it is now, or another file read in the same way. Raises `SourceError`."""
@@ -146,11 +163,12 @@ class Forecasting:
         return cast("xr.Dataset", call(part, asked, part.open, part.name, kind=SourceError))
 
     def forecast(
-        self, registry: Registry, *, file: str | None = None, origins: int = 1, held: bool = True
+        self, registry: Registry, *, file: str | None = None, origins: int = 1, variant: str | None = None
     ) -> xr.Dataset:
-        """A forecast from the newest origins, in the units of the source, held to the run's laws."""
-        solved = self.solved(registry, held=held)
-        holds = self.laws(registry) if held else ()
+        """A forecast from the newest origins, in the units of the source, held to the laws of a variant."""
+        chosen = self.variant(variant)
+        solved = load(self.solver(chosen), registry)
+        holds = self.laws(registry, chosen)
         return solved.forecast(self.source(registry, file=file), origins=origins, holds=holds)
 
 

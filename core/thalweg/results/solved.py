@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..boundaries.options import in_yaml
 from ..components import Hold, Learner, Method, OutputEnforcer, Solver, Steered
 from ..components.calls import call
+from ..components.context import context_of
 from ..components.grid import fields_of, grid_of
 from ..components.holding import handed_on
 from ..components.signature import Signature, shake
@@ -21,7 +22,7 @@ from ..samples.origins import Origins
 from ..stores.arrays import lay_out, read
 from ..stores.files import filesystem
 from .description import FILE, Description
-from .estimates import checked, context_of
+from .estimates import checked
 from .solver import read_fitted
 
 if TYPE_CHECKING:

@@ -94,10 +94,16 @@ class Samples:
         Reads no other field, and has no mask: cells may be missing in one sample and not in another.
         """
         one = Batch.of(self.data, self.index, self.numbers[:1], side="truth").dataset(read=False)
+        return grid_of(one, self.still.load())
+
+    @property
+    def still(self) -> xr.Dataset:
+        """The static fields, lazy: what lies along no step, no series and no elements."""
         moving = {self.index.dim, self.index.series, self.index.along, *self.index.ragged}
         fields = fields_of(self.data)
-        still = [name for name, each in fields.data_vars.items() if self.index.dim and not moving & set(each.dims)]
-        return grid_of(one, fields[still].load())
+        return fields[
+            [name for name, each in fields.data_vars.items() if self.index.dim and not moving & set(each.dims)]
+        ]
 
     @property
     def common_coordinates(self) -> xr.Dataset:

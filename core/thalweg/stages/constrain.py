@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from ..components import Hold, Method, OutputEnforcer, Steered
 from ..components.calls import call
+from ..components.context import context_of
 from ..components.holding import handed_on
 from ..components.signature import Signature
 from ..components.steering import Steering
 from ..recipes.plan import Plan
 from ..recipes.registry import Registry
-from ..results.estimates import checked, context_of, estimate_at, with_owners
+from ..results.estimates import checked, estimate_at, with_owners
 from ..results.run import Stage
 from ..results.solver import solver_of
 from ..samples import Prepared

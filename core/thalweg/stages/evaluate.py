@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..components import Hold, Metric, WholeMetric
 from ..components.calls import call
+from ..components.context import context_of
 from ..components.signature import Signature
 from ..errors import EstimateError
 from ..results import answered, figures, report, scoring
-from ..results.estimates import context_of, estimate_at
+from ..results.estimates import estimate_at
 from ..results.records import Record, to_parquet
 from ..results.run import Stage
 from ..results.scored import VIOLATION, Scores, TestWindows, violation

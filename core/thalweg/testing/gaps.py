@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 
 from ..components import LinearLaw
+from ..components.context import context_of
 from ..components.grid import grid_of
 from ..components.signature import Signature
-from ..results.estimates import context_of
 
 EPS = float(np.finfo(np.float32).eps)
 

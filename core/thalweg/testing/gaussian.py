@@ -4,7 +4,8 @@ Of $x \sim N(m, C)$ and $z = a x + s n$, $n \sim N(0, N)$,
 
 $$ E[x \mid z] = m + a C (a^2 C + s^2 N)^{-1} (z - a m), $$
 
-and under $H x = b$ the mean is $m - C H^T (H C H^T)^{-1} (H m - b)$, the covariance $C - C H^T (H C H^T)^{-1} H C$.
+and under $H x = b$ up to noise of covariance R the mean is $m - C H^T S^{-1} (H m - b)$, $S = H C H^T + R$, the
+covariance $C - C H^T S^{-1} H C$.
 """
 
 from __future__ import annotations
@@ -71,12 +72,12 @@ class Gaussian:
         found: Tensor = self.mean + (state - signal * self.mean) @ gain
         return found
 
-    def given(self, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and covariance under $H x = b$."""
+    def given(self, rows: Tensor, targets: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Mean and covariance under $H x = b + e$, $e \sim N(0, R)$, R of the variances `noise`."""
         import torch
 
         product = rows @ self.covariance
-        gain = torch.linalg.solve(product @ rows.T, product)
+        gain = torch.linalg.solve(product @ rows.T + torch.diag(noise), product)
         return self.mean - (rows @ self.mean - targets) @ gain, self.covariance - product.T @ gain
 
     @cached_property

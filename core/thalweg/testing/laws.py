@@ -190,11 +190,11 @@ def tensors_have_the_same_residual(case: Case) -> None:
         held = Held((case.law,), case.grid)
         known = {name: torch.from_numpy(each) for name, each in held.known(case.context).items()}
         (gap,) = held.residuals(fields_of(values, case.fields), known)
-        found = gap.square().mean()
+        found = float(gap.square().mean())
         squares = [np.square(each.values) for each in case.residual().data_vars.values()]
         wanted = float(np.mean([square.mean() for square in squares]))
-        close = np.isclose(float(found), wanted, rtol=1e-4)
-        ensure(close, f"the mean square of the residual is {float(found):.6g} of tensors and {wanted:.6g} of fields")
+        close = np.isclose(found, wanted, rtol=1e-4)
+        ensure(close, f"the mean square of the residual is {found:.6g} of tensors and {wanted:.6g} of fields")
 
 
 def _whole(law: LinearLaw, grid: xr.Dataset) -> tuple[Rows, Any]:

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from ..components import Law, OperatorEnforcer
+from ..components.context import context_of
 from ..components.held import Held
-from ..results.estimates import context_of
 from ..samples import Samples
 from .candidates import broken, obeyed
 from .report import Check, ensure
@@ -109,7 +109,7 @@ class Case:
 
         with torch.no_grad():
             output = network(self.tensor(seed), self.known(seed))
-        return to_dataset(output, wanted=self.samples.wanted, inputs=self.inputs(seed))
+        return to_dataset(output, gives=self.samples.wanted, inputs=self.inputs(seed))
 
 
 def output_obeys_for_any_weights_and_inputs(case: Case) -> None:

@@ -76,10 +76,11 @@ def _objective(case: Any) -> Supervised:
     return Supervised(network.train(), job, torch.device("cpu"))
 
 
-def _fed(case: Any, objective: Supervised, at: slice) -> tuple[Any, Tensor]:
-    """Scaled inputs and truth of some samples."""
+def _fed(case: Any, objective: Supervised, at: slice) -> Any:
+    """Scaled inputs and truth of some samples, and their noise."""
     import torch
 
+    from ..components import Draw
     from ..learning import Batch
     from ..samples import Samples
 
@@ -92,10 +93,12 @@ def _fed(case: Any, objective: Supervised, at: slice) -> tuple[Any, Tensor]:
         }
         for data in (train.inputs(at), train.truth(at))
     )
-    return objective.scaled(Batch(train.numbers[at], inputs, truth))
+    draw = Draw(0, tuple(map(str, train.numbers[at].tolist())))
+    batch = Batch(train.numbers[at], inputs, truth, draw=draw)
+    return *objective.scaled(batch), objective.noise(batch)
 
 
-def _precise(objective: Supervised, fed: tuple[Any, Tensor]) -> tuple[dict[str, Tensor], float]:
+def _precise(objective: Supervised, fed: Any) -> tuple[dict[str, Tensor], float]:
     """The gradient in double precision, or as the network is, and what may be rounding."""
     objective.network.double()
     try:
@@ -106,15 +109,15 @@ def _precise(objective: Supervised, fed: tuple[Any, Tensor]) -> tuple[dict[str, 
         return _gradient(objective, fed, seed=0), 1e-3
 
 
-def _gradient(objective: Supervised, fed: tuple[Any, Tensor], *, seed: int) -> dict[str, Tensor]:
+def _gradient(objective: Supervised, fed: Any, *, seed: int) -> dict[str, Tensor]:
     import torch
 
     kind = _kind(objective.network)
-    inputs, truth = (_cast(each, kind) for each in fed)
+    inputs, truth, noise = (_cast(each, kind) for each in fed)
     learned = {name: each for name, each in objective.network.named_parameters() if each.requires_grad}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        loss = objective.learned_from(inputs, truth, step=LATE)[1]
+        loss = objective.learned_from(inputs, truth, step=LATE, noise=noise)[1]
     found = torch.autograd.grad(loss, list(learned.values()), allow_unused=True)
     return {name: each for name, each in zip(learned, found, strict=True) if each is not None}
 

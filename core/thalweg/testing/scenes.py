@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from ..components.context import context_of
 from ..components.signature import Field, Signature
-from ..results.estimates import context_of
 from ..samples import Samples, Windows
 
 if TYPE_CHECKING:

@@ -6,8 +6,10 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from unittest.mock import patch
 
 from pydantic import Field
 
@@ -86,6 +88,29 @@ def learn(
         return fitted(
             learner, Training(train, validate, train.wanted, options, folder, report, workers or here, holds, registry)
         )
+
+
+def learn_in_two(learner: TorchLearner, data: xr.Dataset, folder: Path, *, at: int, **options: Any) -> Fitted:
+    """What it learns when it is interrupted before its `at`-th step, and called again; a checkpoint after each step.
+
+    Raises `RuntimeError` for a training that has not so many.
+    """
+    from ..learning.loop import Loop
+
+    step, steps = Loop._step, 0
+
+    def interrupted(*arguments: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == at:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    options["checkpoint_steps"] = 1
+    with patch.object(Loop, "_step", interrupted), suppress(KeyboardInterrupt):
+        learn(learner, data, folder, **options)
+        raise RuntimeError(f"it took {steps} steps, and was to be interrupted before step {at}")
+    return learn(learner, data, folder, **options)
 
 
 def learn_and_die(learner: TorchLearner, url: str, folder: Path, *, at: int, **options: Any) -> bool:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg import HandshakeError, Held, Signature
+from thalweg.components.context import context_of
 from thalweg.laws import grid_of
-from thalweg.results.estimates import context_of
 from thalweg.testing import check_law
 from thalweg_earth.laws.advection_budget import AdvectionBudget
 from thalweg_earth.methods.advection import Advection

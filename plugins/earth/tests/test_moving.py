@@ -13,7 +13,17 @@ from thalweg import Field, Registry, Signature
 from thalweg.errors import HandshakeError, OptionError
 from thalweg.learning import TorchLearner
 from thalweg.testing import check_method
-from thalweg_earth.methods._moving_network import Moving, blurred, carried, displacements, optical_flow
+from thalweg_earth.methods import _motion
+from thalweg_earth.methods._moving_network import (
+    ITERATIONS,
+    STIFFNESS,
+    WIDTH,
+    Moving,
+    blurred,
+    carried,
+    displacements,
+    optical_flow,
+)
 from torch import nn
 
 SIZE = 40
@@ -61,6 +71,16 @@ def test_a_steady_motion_is_found_and_its_fields_stand_still(down: float, along:
     assert (seen - seen[:, -1:]).square().mean().sqrt() < 0.03
     error = (made - frames[:, 6:])[:, :, inner, inner]
     assert error.square().mean().sqrt() < 0.04
+
+
+@pytest.mark.parametrize("motion", [(0.3, -0.8), (1.1, 0.4)])
+def test_the_flow_of_tensors_is_that_of_arrays(motion: tuple[float, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One algorithm: in double precision, and after as many iterations, both say the same."""
+    frames = echoes(5, velocity=motion)[..., 0].double()
+    monkeypatch.setattr(_motion, "_ITERATIONS", ITERATIONS)
+    expected = _motion.optical_flow(frames[0].numpy(), window=WIDTH, stiffness=STIFFNESS)
+    np.testing.assert_allclose(optical_flow(frames)[0], expected, atol=2e-5)
+    assert abs(expected[0] - motion[0]).mean() < 0.3
 
 
 def test_a_field_that_nothing_moves_stays_as_it_is() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import Field
-from thalweg import Demand, Fitted, Learner, Method, Named, Phase, Samples, Signature, Site, Training, shake
+from thalweg import Fitted, Learner, Method, Named, Phase, Samples, Signature, Site, Training, shake
 
 from .mixture import Mixture, mixed
 
@@ -44,11 +44,6 @@ class MultiModel(Learner):
         for each in self.of:
             shake(given, each.needs(), giver="preprocess", taker=each.name)
             each.check(given)
-
-    def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
-        """The largest of theirs: they learn one after the other."""
-        each = [learner.demand(given, wanted, _read(learner, options)) for learner in self._learners]
-        return Demand(max((one.workers for one in each), default=1), max((one.memory for one in each), default=0))
 
     def resolved(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         """As each of them resolves those that it reads."""

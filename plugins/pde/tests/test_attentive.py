@@ -10,11 +10,11 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import Fitted, HandshakeError, Held, Hold, Law, OptionError, Registry, Samples, Signature
+from thalweg.components.context import context_of
 from thalweg.components.signature import Field
 from thalweg.laws import grid_of
-from thalweg.results.estimates import context_of
 from thalweg.testing import check_method
-from thalweg.testing.toy_learner import learn
+from thalweg.testing.toy_learner import learn, learn_in_two
 from thalweg_pde.attentive import AttentiveNeuralProcess as Process
 from thalweg_pde.datasets.porous_medium import PorousMedium
 from thalweg_pde.datasets.stefan import Stefan
@@ -207,3 +207,25 @@ def test_what_has_no_context_is_refused() -> None:
     renamed = Signature((Field("w", ("sample", "time", "x"), "float64"),), samples.wanted.sizes)
     with pytest.raises(HandshakeError, match="the context lacks context_w"):
         AttentiveNeuralProcess().build(samples.given, renamed)
+
+
+TINY: dict[str, Any] = {"width": 8, "latent": 4, "heads": 2, "draws": 2}
+OPTIONS: dict[str, Any] = {"epochs": 2, "batch": 6, "learning_rate": 1e-3}
+
+
+def test_an_interrupted_training_ends_bit_equal(tmp_path: Path) -> None:
+    """Targets, latents and dropout are drawn: the generator goes on where it was."""
+    data, learner = medium(sizes=(12, 0, 6)), AttentiveNeuralProcess(**TINY, targets=20)
+    whole = learn(learner, data, tmp_path / "whole", **OPTIONS)
+    cut = learn_in_two(learner, data, tmp_path / "cut", at=4, **OPTIONS)
+    for name, weights in whole.state.items():
+        np.testing.assert_array_equal(cut.state[name], weights)
+
+
+def test_micro_batches_learn_the_same_where_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All points are targets, and latents are their means."""
+    monkeypatch.setattr(torch.distributions.Normal, "rsample", lambda self, *_: self.loc)
+    data, learner = medium(sizes=(12, 0, 6)), AttentiveNeuralProcess(**TINY, targets=3 * 41, dropout=0)
+    whole, cut = (learn(learner, data, tmp_path / str(each), **{**OPTIONS, "accumulate": each}) for each in (1, 2))
+    for name, weights in whole.state.items():
+        np.testing.assert_allclose(cut.state[name], weights, atol=1e-5)

@@ -12,8 +12,8 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import Fields, HandshakeError, Held, Hold, LinearLaw, Registry, RunError, Samples
+from thalweg.components.context import context_of
 from thalweg.laws import BoundaryFlux, BoundaryValue, Integral, Periodic, grid_of
-from thalweg.results.estimates import context_of
 from thalweg.testing import check_enforcer, series, windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
 from thalweg_probconserv.enforcers.additive import Additive

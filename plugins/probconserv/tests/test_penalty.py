@@ -11,9 +11,9 @@ import pytest
 import torch
 import xarray as xr
 from thalweg import DifferentiableLaw, Fields, HandshakeError, Held, Hold, Law, LinearLaw, Samples
+from thalweg.components.context import context_of
 from thalweg.laws import AreaMean, BoundaryFlux, Integral, Periodic, PointObservations, grid_of
 from thalweg.learning import to_tensor
-from thalweg.results.estimates import context_of
 from thalweg.testing import penalties, series, windowed
 from thalweg.testing.scenes import guess
 from thalweg.testing.toy_learner import ToyLearner, learn
@@ -102,12 +102,6 @@ class Excess(DifferentiableLaw):
     example: ClassVar[Mapping[str, Any]] = {"variable": "field", "level": 1.0}
     variable: str
     level: float
-
-    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:  # noqa: ARG002
-        return fields[[self.variable]] - self.level
-
-    def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:  # noqa: ARG002
-        return {}
 
     def array_residual(self, fields: Fields, known: Mapping[str, Tensor], grid: xr.Dataset) -> Tensor:  # noqa: ARG002
         gap: Tensor = fields.values[self.variable] - self.level

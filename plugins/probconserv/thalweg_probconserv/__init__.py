@@ -49,10 +49,10 @@ def _lazily(mean: Any, variance: Any, rows: Any, targets: Any, noise: Any) -> An
     from ._arrays import is_sparse
     from ._checks import check_shapes
     from .chunked import update_chunks
-    from .rows import Columns, Sparse
+    from .rows import Columns, sparse
 
     check_shapes(mean, variance, rows, targets, None)
-    diagonal = is_sparse(rows) and Sparse(rows).disjoint
+    diagonal = is_sparse(rows) and sparse(rows).disjoint
     if is_sparse(rows):
         rows = rows.tocsr()
     found = update_chunks(

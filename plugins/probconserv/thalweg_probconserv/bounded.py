@@ -18,7 +18,7 @@ from thalweg import HandshakeError, RunError
 from ._arrays import Array, Plain, double, is_tensor, namespace, plain
 from ._checks import check_laws, check_shapes, check_values, named, row_covariance
 from .engine import masked
-from .rows import Dense, Operator, Sparse, operator
+from .rows import Dense, Operator, operator, sparse
 
 TOLERANCE = 1e-14
 """Of `sum |g x| + |b|`, at which a row is held."""
@@ -77,11 +77,8 @@ def update_within(
 
 def alone(rows: Operator) -> Operator:
     """The operator, if no cell is in two of its rows. Raises `HandshakeError`."""
-    if isinstance(rows, Dense) and (rows.matrix.ndim > 2 or rows.count > 1):
-        from scipy.sparse import csr_array
-
-        if rows.matrix.ndim == 2:
-            rows = Sparse(csr_array(plain(rows.matrix)))
+    if isinstance(rows, Dense) and rows.matrix.ndim == 2 and rows.count > 1:
+        rows = sparse(plain(rows.matrix))
     if rows.count > 1 and not rows.disjoint:
         raise HandshakeError(
             "bounds are held together with laws that share cells",

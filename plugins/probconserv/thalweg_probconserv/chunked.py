@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from thalweg.laws import Gaps
+from thalweg.laws import Gaps, shares, tallied
 
 from ._arrays import Plain
 from ._checks import check_laws, check_values, row_covariance
@@ -80,6 +80,7 @@ def update_chunks(
     count: int,
     targets: Any,
     noise: Any = 0.0,
+    weights: Any = None,
     factor: Any | None = None,
     outer: int,
     diagonal: bool = False,
@@ -89,8 +90,8 @@ def update_chunks(
 
     `variance` is an array like the mean, None where there is only a `factor` (with one more axis, in one chunk), or 1.0
     for the identity. `targets` are (..., k) over the batch. `diagonal` says that no two of the `count` rows share a
-    cell, in any chunk; `gaps` what a missing cell is to each row, if it is more than nothing. Raises, when computed,
-    what `engine.update` raises.
+    cell, in any chunk; `gaps` what a missing cell is to each row, if it is more than nothing; `weights` (..., k) what
+    the root of a row's noise counts with, if that is not 1. Raises, when computed, what `engine.update` raises.
     """
     import dask.array as da
     from dask.delayed import delayed
@@ -133,16 +134,22 @@ def update_chunks(
         meta=np.empty((0,) * (mean.ndim + 1)),
     )
     total = partial_sums.sum(axis=space, split_every=8)
-    wanted = da.broadcast_to(da.asarray(targets), (*mean.shape[:outer], count)).rechunk(
-        (*mean.chunks[:outer], (count,))
+
+    def by_row(values: Any) -> Any:
+        whole = da.broadcast_to(da.asarray(values), (*mean.shape[:outer], count))
+        return whole.rechunk((*mean.chunks[:outer], (count,)))
+
+    asked = (
+        [by_row(targets)]
+        if weights is None or (np.asarray(weights) == 1.0).all()
+        else list(map(by_row, (targets, weights)))
     )
     multipliers = da.blockwise(
         partial(_solved, layout=layout, noise=covariance),
         (*batch, rest),
         total,
         (*batch, extra),
-        wanted,
-        (*batch, extra + 1),
+        *(each for one in asked for each in (one, (*batch, extra + 1))),
         new_axes={rest: size + (count * count if _rooted(covariance, layout) else 0)},
         concatenate=True,
         dtype=np.float64,
@@ -242,39 +249,20 @@ def _sums(*arrays: Plain, ways: Callable[..., tuple[_Part, list[Plain]]], layout
         (found.product, 1), (found.magnitude, 1), (gram, 1 if layout.diagonal else 2), (cross, 2), outer=outer
     )
     if layout.gaps:
-        packed = np.concatenate([packed, _there(part.matrix, part.there)], -1)
+        there = tallied(part.matrix, part.there.reshape(-1, part.there.shape[-1]))
+        packed = np.concatenate([packed, there.reshape(*outer, -1)], -1)
     cells = arrays[0].ndim - len(outer)
     return packed.reshape(*outer, *(1,) * cells, -1)
 
 
-def _there(matrix: Any, there: Plain) -> Plain:
-    """Of each row `(..., 3 k)`: the sum of its weights that are there, how many those are, and how many are not."""
-    pattern = matrix.copy()
-    pattern.data = (matrix.data != 0.0).astype(np.float64)
-    if there.all():
-        count = pattern.sum(axis=1)
-        return np.broadcast_to(
-            np.concatenate([matrix.sum(axis=1), count, 0 * count]), (*there.shape[:-1], 3 * matrix.shape[0])
-        )
-    flat = there.reshape(-1, there.shape[-1]).T.astype(np.float64)
-    found = np.concatenate([matrix @ flat, pattern @ flat, pattern @ (1.0 - flat)])
-    return np.asarray(found.T.reshape(*there.shape[:-1], -1))
-
-
-def _shares(there: Plain, gaps: tuple[Gaps, ...]) -> Plain:
-    """The same as `thalweg.laws.factors`, from what `_there` gave of all chunks."""
-    weight, present, absent = np.split(there, 3, axis=-1)
-    mean, void = (np.array([each == kind for each in gaps]) for kind in ("mean", "void"))
-    partly = np.where(mean, weight, np.where(void, 0.0, 1.0))
-    return np.where(present > 0.0, np.where(absent > 0.0, partly, 1.0), 0.0)
-
-
-def _solved(total: Plain, targets: Plain, *, layout: _Layout, noise: Plain) -> Plain:
+def _solved(total: Plain, targets: Plain, weights: Plain | None = None, /, *, layout: _Layout, noise: Plain) -> Plain:
     share = None
     if layout.gaps:
         total, there = np.split(total, [-3 * layout.count], -1)
-        share = _shares(there, layout.gaps)
+        share = shares(there, layout.gaps)
         targets = np.where(share > 0.0, share * targets, np.nan)
+    if weights is not None:
+        share = weights if share is None else share * weights
     check_laws(np.zeros(1), targets)
     held, magnitude, gram, cross = layout.unpack(total)
     parts = Sums(held, gram, magnitude, cross if layout.rank else None)

@@ -106,7 +106,7 @@ def _held(field: xr.DataArray, prior: Prior, joint: Joint) -> dict[str, xr.DataA
 
 @dataclass(frozen=True)
 class _Asked:
-    """Of a part of the batch: what rows over the cells that are there must be, and the share of them that is there."""
+    """Of a part of the batch: what rows over the cells that are there must be, and what their noise counts with."""
 
     targets: Array
     share: Array

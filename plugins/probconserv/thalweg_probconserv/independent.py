@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from thalweg import Held
-from thalweg.laws import System
+from thalweg.laws import System, parted
 
 from ._solving import Sums, solve
 
@@ -23,13 +23,15 @@ def independent(held: Held, known: Mapping[str, Array]) -> dict[str, Array]:
     """
     found = dict(known)
     for name, system in held.systems.items():
-        if not system.rows_matrix.disjoint and not system.noise.all():
-            share = known[f"{name}/share"]
-            found[f"{name}/share"] = share * _kept(system, share, known[f"{name}/targets"], known.get(f"{name}/there"))
+        own = {key.removeprefix(f"{name}/"): each for key, each in known.items() if key.startswith(f"{name}/")}
+        if not system.rows_matrix.disjoint and not ("noise" in own and own["noise"].all()):
+            found[f"{name}/share"] = own["share"] * _kept(system, **own)
     return found
 
 
-def _kept(system: System, share: Array, targets: Array, there: Array | None, /) -> Array:
+def _kept(
+    system: System, /, share: Array, targets: Array, *, there: Array | None = None, noise: Array | None = None
+) -> Array:
     """Whether each row is kept, `(sample or 1, *outer or 1, k)`."""
     rows = system.rows_matrix
     cells = np.ones((1,) * (share.ndim - 1) + (rows.cells,)) if there is None else there.astype(np.float64)
@@ -39,6 +41,7 @@ def _kept(system: System, share: Array, targets: Array, there: Array | None, /) 
     # Of a field of zeros: what is asked for is then all that can contradict.
     nothing = np.zeros((*shape, rows.count))
     sums = Sums(nothing, np.broadcast_to(gram, (*shape, *gram.shape[-2:])), nothing)
-    solved = solve(sums, wanted, noise=system.noise, diagonal=False, share=np.broadcast_to(share, wanted.shape))
+    largest, weights = parted(np.zeros(wanted.shape[-1:]) if noise is None else noise)
+    solved = solve(sums, wanted, noise=largest, diagonal=False, share=np.broadcast_to(share * weights, wanted.shape))
     # A row that was left out has no part in the inverse.
     return np.asarray(np.abs(solved.root).sum(-2) > 0.0)

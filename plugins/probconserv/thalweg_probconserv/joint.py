@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from thalweg import HandshakeError, Held, Law, LinearLaw
-from thalweg.laws import BoundedLaw, Monotone, System
+from thalweg.laws import BoundedLaw, Monotone, System, parted
 
 Array = NDArray[Any]
 
@@ -94,9 +94,22 @@ class Joint:
         """The law of each row."""
         return () if self.system is None else self.system.owners
 
-    @property
+    @cached_property
     def noise(self) -> Array:
-        return np.empty(0) if self.system is None else self.system.noise
+        """The largest variance of each row's target `(k,)`."""
+        return self._noise[0]
+
+    @cached_property
+    def weights(self) -> Array:
+        """The share of its root that the noise of each row has, `(*batch, k)`."""
+        return np.broadcast_to(self._noise[1], (*self.batch, self.count))
+
+    @cached_property
+    def _noise(self) -> tuple[Array, Array]:
+        if self.system is None:
+            return np.empty(0), np.empty(0)
+        largest, weights = parted(self.system.variances(self.context, self.grid))
+        return largest, self.system.fitted(weights, self.outer)
 
     def targets(self) -> Array:
         """`(*batch, k)` of whole rows; NaN where they are unknown."""
@@ -106,16 +119,16 @@ class Joint:
         return np.broadcast_to(found, (*self.batch, self.count))
 
     def asked(self, mean: Array) -> tuple[Array, Array]:
-        """Targets `(batch, k)` of the rows over the cells of a field that are there, and the share of each that is.
+        """Targets `(batch, k)` of the rows over the cells of a field that are there, and what their noise counts with.
 
-        NaN where a row says nothing.
+        This is the share of each row that is there, times `weights`. NaN where a row says nothing.
         """
         targets = self.targets().reshape(len(mean), -1)
         if self.system is None:
             return targets, targets
         there = np.isfinite(mean) if mean.ndim == 2 else np.isfinite(mean).all(-1)
         share = np.broadcast_to(self.system.shares(np.asarray(there)), targets.shape)
-        return np.where(share > 0.0, share * targets, np.nan), share
+        return np.where(share > 0.0, share * targets, np.nan), share * self.weights.reshape(targets.shape)
 
     def limits(self) -> tuple[Array, Array] | None:
         """The tightest lower and upper bound, (batch, cells) or numbers; None if there is none."""

@@ -46,18 +46,15 @@ def nearest(field: Tensor, dims: tuple[str, ...], system: System, known: Mapping
     Rows that say nothing, or that no cell can move, are left out: their `share` is 0.
     """
     flat, before = system.arrange(field.double(), dims)
-    mean, there = flat, None
-    if "there" in known:
-        there = system.fitted(known["there"], before)
-        mean = flat.masked_fill(~there, 0.0)
-    share, targets = (system.fitted(known[key], before) for key in ("share", "targets"))
+    mean, gap, share = system.gap(flat, before, known)
+    there = system.fitted(known["there"], before) if "there" in known else None
     if by == "multiplicative":
         variance = mean.abs()
     else:
         variance = torch.ones_like(mean[(slice(0, 1),) * (mean.ndim - 1)]) if there is None else there.double()
     rows = system.rows_matrix
-    gap = (rows.times(mean) - targets).masked_fill(share == 0.0, 0.0)
-    multiplier = _solved(rows.gram(variance), gap, share, noise=system.noise_of(share), disjoint=rows.disjoint)
+    noise = share**2 * system.fitted(known["noise"], before) if "noise" in known else torch.zeros_like(share)
+    multiplier = _solved(rows.gram(variance), gap, share, noise=noise, disjoint=rows.disjoint)
     moved: Tensor = system.back((flat - variance * rows.back(multiplier)).to(field.dtype), before, dims)
     return moved
 

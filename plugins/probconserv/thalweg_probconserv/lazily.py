@@ -12,7 +12,7 @@ from thalweg.laws import System
 
 from .chunked import update_chunks
 from .joint import Joint
-from .rows import Sparse
+from .rows import sparse
 
 if TYPE_CHECKING:
     from .holding import Prior
@@ -61,6 +61,7 @@ def hold_lazily(field: xr.DataArray, prior: Prior, joint: Joint) -> dict[str, xr
         count=joint.count,
         targets=joint.targets(),
         noise=joint.noise,
+        weights=joint.weights,
         gaps=joint.system.gaps,
         factor=_or_none(prior.factor, laid),
         outer=outer,
@@ -93,7 +94,7 @@ def _disjoint(blocks: _Blocks, chunks: tuple[tuple[int, ...], ...]) -> bool:
 
     ends = [np.cumsum((0, *each)) for each in chunks]
     regions = product(*(list(map(slice, each[:-1], each[1:])) for each in ends))
-    return all(Sparse(blocks(region)).disjoint for region in regions)
+    return all(sparse(blocks(region)).disjoint for region in regions)
 
 
 def _or_none(array: xr.DataArray | None, laid: Any) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-from thalweg.laws import pairs_of
+from thalweg.laws import Matrix
 
-from ._arrays import Array, double, is_sparse, is_tensor, namespace, product, transposed
+from ._arrays import Array, double, is_sparse, namespace, product, transposed
 
 
 class Operator(Protocol):
@@ -16,14 +15,16 @@ class Operator(Protocol):
 
     count: int
     cells: int
-    disjoint: bool
-    """Whether no cell is in two rows, so that `G diag(v) G^T` is diagonal and given as such, (..., k)."""
+
+    @property
+    def disjoint(self) -> bool:
+        """Whether no cell is in two rows, so that `G diag(v) G^T` is diagonal and given as such, (..., k)."""
 
     def times(self, field: Array) -> Array:
         """`G x`: (..., n) -> (..., k)."""
 
     def sizes(self, field: Array) -> Array:
-        """`|G| x`, without gradients."""
+        """`|G| x`."""
 
     def back(self, multiplier: Array) -> Array:
         """`G^T l`: (..., k) -> (..., n)."""
@@ -48,12 +49,12 @@ def operator(rows: Any, *, like: Array, tied: bool = False, apart: bool = False)
     matrix all the same; `apart` for a part of rows that share no cell anywhere.
     """
     if apart and rows.shape[-2] > 1:
-        return Sparse(rows)
+        return sparse(rows)
     if not is_sparse(rows):
         return Dense(double(rows, like=like), tied=tied)
     # An index and a value for each entry is more than a value for each cell.
     full = rows.nnz * 12 >= rows.shape[0] * rows.shape[1] * 8
-    return Dense(double(rows.toarray(), like=like), tied=tied) if full else Sparse(rows, tied=tied)
+    return Dense(double(rows.toarray(), like=like), tied=tied) if full else sparse(rows, tied=tied)
 
 
 class Columns:
@@ -104,65 +105,11 @@ class Dense:
         return total
 
 
-class Sparse:
-    """Rows as a scipy matrix in CSR, whose pairs of entries in one column are found once."""
+def sparse(rows: Any, *, tied: bool = False) -> Matrix:
+    """The operator of a scipy sparse matrix."""
+    from scipy.sparse import csr_array
 
-    def __init__(self, matrix: Any, *, tied: bool = False) -> None:
-        from scipy.sparse import csr_array
-
-        self.matrix = csr_array(matrix, dtype=np.float64)
-        self.matrix.sum_duplicates()
-        self.matrix.eliminate_zeros()
-        self.count, self.cells = self.matrix.shape
-        self.disjoint = not tied and bool((np.bincount(self.matrix.indices, minlength=self.cells) <= 1).all())
-
-    def times(self, field: Array) -> Array:
-        return _apply(self.matrix, field)
-
-    def sizes(self, field: Array) -> Array:
-        return _apply(abs(self.matrix), field)
-
-    def back(self, multiplier: Array) -> Array:
-        return _apply(self._transposed, multiplier)
-
-    def times_factor(self, factor: Array) -> Array:
-        return transposed(_apply(self.matrix, transposed(factor)))
-
-    def back_factor(self, multipliers: Array) -> Array:
-        return transposed(_apply(self._transposed, transposed(multipliers)))
-
-    def gram(self, variance: Array) -> Array:
-        flat = _apply(self._pairs, variance)
-        return flat if self.disjoint else flat.reshape(*flat.shape[:-1], self.count, self.count)
-
-    def reduction(self, variance: Array, root: Array) -> Array:
-        inverse = root**2 if self.disjoint else (transposed(root) @ root).reshape(*root.shape[:-2], -1)
-        return variance**2 * _apply(self._pairs_transposed, inverse)
-
-    @cached_property
-    def _transposed(self) -> Any:
-        return self.matrix.T.tocsr()
-
-    @cached_property
-    def _pairs_transposed(self) -> Any:
-        return self._pairs.T.tocsr()
-
-    @cached_property
-    def _pairs(self) -> Any:
-        """`P` (k k, n) with `P v = vec(G diag(v) G^T)`; the squares (k, n) if disjoint."""
-        return self.matrix.power(2) if self.disjoint else pairs_of(self.matrix)
-
-
-def _apply(matrix: Any, vectors: Array) -> Array:
-    """A sparse matrix (p, q) times vectors (..., q), as (..., p)."""
-    flat = vectors.reshape(-1, vectors.shape[-1]).T
-    if is_tensor(vectors):
-        import torch
-
-        entries = matrix.tocoo()
-        at = torch.as_tensor(np.stack([entries.row, entries.col]).astype(np.int64), device=vectors.device)
-        values = torch.as_tensor(entries.data, device=vectors.device)
-        found = torch.sparse.mm(torch.sparse_coo_tensor(at, values, matrix.shape, check_invariants=False), flat)
-    else:
-        found = matrix @ np.ascontiguousarray(flat)
-    return found.T.reshape(*vectors.shape[:-1], matrix.shape[0])
+    matrix = csr_array(rows, dtype=np.float64)
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return Matrix(matrix, traced=False, tied=tied)

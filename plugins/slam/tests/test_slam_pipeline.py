@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg import Finished, HandshakeError, Held, scalars
+from thalweg.components.context import context_of
 from thalweg.components.signature import Signature
 from thalweg.errors import EstimateError, OptionError, SourceError
 from thalweg.laws import grid_of
@@ -21,7 +22,6 @@ from thalweg.recipes import steps
 from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
 from thalweg.recipes.registry import Registry
-from thalweg.results.estimates import context_of
 from thalweg.samples import Samples
 from thalweg.stores.arrays import read
 from thalweg.testing import (

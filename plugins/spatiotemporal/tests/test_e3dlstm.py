@@ -1,9 +1,16 @@
-"""What E3D-LSTM recalls."""
+"""What E3D-LSTM recalls, and that its training goes on where it was."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
+from thalweg.testing import series, windowed
+from thalweg.testing.toy_learner import learn, learn_in_two
+from thalweg_spatiotemporal import e3dlstm
 from thalweg_spatiotemporal.networks.e3dlstm import E3DLSTM, Recall, recall
 
 both = pytest.mark.parametrize("over", ["states", "positions"])
@@ -80,3 +87,16 @@ def test_the_window_holds_the_frame_before() -> None:
     _, memory = network.step(first, memory)
     _, memory = network.step(second, memory)
     assert torch.equal(torch.stack(memory[:2]), torch.stack([first, second]))
+
+
+DATA = windowed(series()).load()
+SMALL: dict[str, Any] = {"hidden": 4, "layers": 1, "kernel": 3, "patch": 2}
+OPTIONS: dict[str, Any] = {"epochs": 1, "batch": 8, "learning_rate": 1e-3}
+
+
+def test_an_interrupted_training_ends_bit_equal_also_under_a_teacher(tmp_path: Path) -> None:
+    """What the teacher shows is drawn: the generator goes on where it was."""
+    whole = learn(e3dlstm.E3DLSTM(**SMALL), DATA, tmp_path / "whole", **OPTIONS)
+    cut = learn_in_two(e3dlstm.E3DLSTM(**SMALL), DATA, tmp_path / "cut", at=3, **OPTIONS)
+    for name, weights in whole.state.items():
+        np.testing.assert_array_equal(cut.state[name], weights)

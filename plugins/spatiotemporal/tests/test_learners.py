@@ -68,7 +68,7 @@ def test_small_learns(name: str) -> None:
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     losses = []
     for step in range(10):
-        own = learner.objective(network, fields[:, :5], fields[:, 5:], step=step, loss=mean_squared_error)
+        own = learner.objective(network, fields[:, :5], fields[:, 5:], step=step, loss=mean_squared_error, noise={})
         loss = (network(fields[:, :5]) - fields[:, 5:]).square().mean() if own is None else own[1]
         optimizer.zero_grad()
         loss.backward()
@@ -154,9 +154,9 @@ def test_the_teacher_withdraws(step: int, share: float, monkeypatch: pytest.Monk
         network, "forward", lambda frames, forcing: seen.append(forcing.shown) or inner(frames, forcing)
     )
     learner = ConvLSTM(hidden=4, layers=1, kernel=3, patch=1, teacher_steps=100)
-    assert learner.objective(network.train(), inputs, truth, step=step, loss=mean_squared_error) is not None
+    assert learner.objective(network.train(), inputs, truth, step=step, loss=mean_squared_error, noise={}) is not None
     assert float(seen[0].float().mean()) == pytest.approx(share, abs=0.1 if 0 < share < 1 else 0)
-    assert learner.objective(network.eval(), inputs, truth, step=step, loss=mean_squared_error) is None
+    assert learner.objective(network.eval(), inputs, truth, step=step, loss=mean_squared_error, noise={}) is None
 
 
 def test_phydnet_decides_once_for_a_batch() -> None:
@@ -173,7 +173,7 @@ def test_phydnet_decides_once_for_a_batch() -> None:
     for seed in range(6):
         torch.manual_seed(seed)
         learner.objective(
-            network, torch.randn(4, 3, 8, 8, 1), torch.randn(4, 4, 8, 8, 1), step=0, loss=mean_squared_error
+            network, torch.randn(4, 3, 8, 8, 1), torch.randn(4, 4, 8, 8, 1), step=0, loss=mean_squared_error, noise={}
         )
     assert shares == {0.0, 1.0}
 
@@ -186,7 +186,7 @@ def test_the_moment_loss_is_added() -> None:
         torch.manual_seed(0)
         learner = PhyDNet(width=16, residual=(16,), kernel=3, moment=weight)
         network = learner.build(given, wanted).train()
-        found = learner.objective(network, inputs, truth, step=0, loss=mean_squared_error)
+        found = learner.objective(network, inputs, truth, step=0, loss=mean_squared_error, noise={})
         assert found is not None
         losses.append(found[1].item())
     assert losses[1] - losses[0] == pytest.approx(2 * float(network.moment_loss().detach()), rel=1e-4)

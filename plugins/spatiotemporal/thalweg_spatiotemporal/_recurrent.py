@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, PositiveInt
@@ -82,6 +82,7 @@ class RecurrentLearner(FrameLearner):
         *,
         step: int,
         loss: Callable[[Tensor, Tensor], Tensor],
+        noise: Mapping[str, Tensor],  # noqa: ARG002
     ) -> tuple[Tensor, Tensor] | None:
         from ._sampling import next_frames
         from .networks._recurrent import Recurrent

@@ -329,6 +329,25 @@ def test_two_processes_may_make_one_database(store: Path, tmp_path: Path) -> Non
     assert all(len(_history(store, run, "free/loss/train")) == 20 for run in runs)
 
 
+@pytest.mark.fault("command line", "a run is killed while MLflow makes its database: the next one makes a whole one")
+def test_a_database_is_whole_or_not_there(
+    store: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (store / "mlflow.db").unlink()
+
+    def dies(*_: object) -> None:
+        raise OSError("killed after the first tables")
+
+    monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", dies)
+    _whole(_run(store))
+    assert "killed after the first tables" in caplog.text
+    assert not (store / "mlflow.db").exists()
+    monkeypatch.undo()
+    monkeypatch.setenv("THALWEG_TRACKING", "on")
+    _whole(_run(store))
+    assert [run.info.status for run in _runs(store)] == ["FINISHED"]
+
+
 def test_the_link_opens_the_charts(store: Path) -> None:
     run = _run(store)
     _whole(run)

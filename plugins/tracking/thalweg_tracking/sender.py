@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from thalweg import tracker_uri
+
 from .courier import Watch
 from .events import Event
 from .journal import State, locked
@@ -222,10 +224,25 @@ def _client(uri: str, file: Path | None, watch: Watch) -> MlflowClient:
     if file is None:
         return MlflowClient(tracking_uri=uri)
     file.parent.mkdir(parents=True, exist_ok=True)
-    watch.opening = not file.exists() or not file.stat().st_size
+    watch.opening = _empty(file)
     try:
         # The first to open a database makes its tables; two at once would make them twice.
         with locked(file.with_name(f"{file.name}.lock"), seconds=60):
+            if _empty(file):
+                _create(file)
             return MlflowClient(tracking_uri=uri)
     finally:
         watch.opening = False
+
+
+def _empty(file: Path) -> bool:
+    return not file.exists() or not file.stat().st_size
+
+
+def _create(file: Path) -> None:
+    """Make a database elsewhere, and put it in its place when it is whole: MLflow never mends half of one."""
+    from mlflow import MlflowClient
+
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}-") as draft:
+        MlflowClient(tracking_uri=tracker_uri(Path(draft))).search_experiments(max_results=1)
+        (Path(draft) / "mlflow.db").replace(file)

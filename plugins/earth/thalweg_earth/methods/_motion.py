@@ -5,19 +5,18 @@ Fields are `(y, x)` in float64, NaN where nothing was observed; motion is `(2, y
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from ._optical_flow import SCALES
+from ._optical_flow import optical_flow as flow_of
 from ._smoothing import gaussian_mean
 
 Array = NDArray[Any]
 
-_SCALES = (4.0, 2.0, 1.0)
-"""Widths (cells) of the filters from coarse to fine: the coarsest bounds the displacement that can be found."""
 _ITERATIONS = 4
 _PEAK = 1.5
 """Width (cells) of the peak of the phase correlation."""
@@ -44,13 +43,10 @@ def _successive(frames: Array) -> tuple[Array, int]:
 
 
 def optical_flow(frames: Array, *, window: float, stiffness: float) -> Array:
-    r"""Lucas-Kanade motion common to all pairs of successive `frames` (frame, y, x), coarse to fine.
+    """The motion common to all pairs of successive `frames` (frame, y, x): see `_optical_flow`.
 
-    At each cell the increment minimises $\sum w (g \cdot \delta + r)^2 + \lambda |v + \delta - \bar v|^2$: `r` is the
-    difference of the two frames, both moved half way, `g` their gradient, `w` a Gaussian of width `window`, and
-    $\bar v$ the motion that fits the whole field, which alone speaks where there is no echo. Frames are smoothed over
-    the cells that are there, and a cell weighs by the share of those around it that are. Where every other frame is
-    missing the pairs are of those that are nearest.
+    Frames are smoothed over the cells that are there, and a cell weighs by the share of those around it that are. Where
+    every other frame is missing the pairs are of those that are nearest.
     """
     frames, apart = _successive(frames)
     there = np.isfinite(frames)
@@ -58,54 +54,44 @@ def optical_flow(frames: Array, *, window: float, stiffness: float) -> Array:
     spread = float(frames.std() if there.all() else frames[there].std() if there.any() else 0.0)
     if spread == 0.0:
         return motion
-    for scale in _SCALES:
-        width = (0.0, scale, scale)
-        share = None
+    found = flow_of(
+        frames / spread, motion, _Planes(frames.shape[1:]), window=window, stiffness=stiffness, iterations=_ITERATIONS
+    )
+    return np.asarray(found / apart)
+
+
+class _Planes:
+    """Operations of the optical flow on numpy's arrays, NaN where nothing was observed."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._grid = np.indices(shape, dtype=np.float64)
+        self._limit = np.array(shape)[:, None, None] - 1
+
+    def smoothed(self, frames: Array, width: float) -> tuple[Array, Array | None]:
+        there = np.isfinite(frames)
         if there.all():
-            smooth = ndimage.gaussian_filter(frames / spread, width, mode="nearest")
-        else:
-            smooth, share = gaussian_mean(frames / spread, width, there)
-        for _ in range(_ITERATIONS):
-            tensor, vector = _normal_equations(smooth, motion, share)
-            common = np.linalg.lstsq(tensor.sum((-2, -1)), vector.sum((-2, -1)), rcond=1e-6)[0]
-            # The increment of the whole field is added to its present mean motion, weighted as the equations are.
-            weight = tensor[0, 0] + tensor[1, 1]
-            common = common + (motion * weight).sum((1, 2)) / max(float(weight.sum()), 1e-30)
-            around = (0.0, 0.0, window, window)
-            local = ndimage.gaussian_filter(tensor, around, mode="constant")
-            right = ndimage.gaussian_filter(vector, around[1:], mode="constant")
-            penalty = stiffness * float(weight.mean()) + 1e-30
-            right += penalty * (common[:, None, None] - motion)
-            yy, xx, xy = local[0, 0] + penalty, local[1, 1] + penalty, local[0, 1]
-            determinant = yy * xx - xy * xy
-            motion = motion + np.stack([xx * right[0] - xy * right[1], yy * right[1] - xy * right[0]]) / determinant
-    return motion / apart
+            return ndimage.gaussian_filter(frames, (0.0, width, width), mode="nearest"), None
+        return gaussian_mean(frames, (0.0, width, width), there)
 
+    def blurred(self, fields: Array, width: float) -> Array:
+        return np.asarray(ndimage.gaussian_filter(fields, (0.0, width, width), mode="constant"))
 
-def _normal_equations(frames: Array, motion: Array, share: Array | None) -> tuple[Array, Array]:
-    """`g g^T` (2, 2, y, x) and `-g r` (2, y, x), added up over the pairs; what comes from outside weighs nothing.
+    def carried(self, frames: Array, by: Array) -> Array:
+        return _moved(frames, self._grid - by)
 
-    With the `share` (frame, y, x) of the smoothing that was there, a cell weighs by it: nothing where it is a half, as
-    on the edge of what was observed.
-    """
-    tensor = np.zeros((2, 2, *frames.shape[1:]))
-    vector = np.zeros((2, *frames.shape[1:]))
-    grid = np.indices(frames.shape[1:], dtype=np.float64)
-    back, forth = grid - motion / 2, grid + motion / 2
-    limit = np.array(frames.shape[1:])[:, None, None] - 1
-    inside = ((back >= 0) & (back <= limit) & (forth >= 0) & (forth <= limit)).all(0)
-    for number, (earlier, later) in enumerate(pairwise(frames)):
-        first = ndimage.map_coordinates(earlier, back, order=1, mode="nearest")
-        second = ndimage.map_coordinates(later, forth, order=1, mode="nearest")
-        gradient = np.array(np.gradient((first + second) / 2)) * inside
-        weighted = gradient
-        if share is not None:
-            before = ndimage.map_coordinates(share[number], back, order=1, mode="nearest")
-            after = ndimage.map_coordinates(share[number + 1], forth, order=1, mode="nearest")
-            weighted = gradient * (2 * np.minimum(before, after) - 1).clip(0.0, 1.0)
-        vector -= weighted * (second - first)
-        tensor += weighted[:, None] * gradient[None]
-    return tensor, vector
+    def inside(self, by: Array) -> Array:
+        at = self._grid - by
+        return np.asarray(((at >= 0) & (at <= self._limit)).all(0))
+
+    def gradient(self, fields: Array) -> tuple[Array, Array]:
+        down, along = np.gradient(fields)
+        return down, along
+
+    def stack(self, parts: list[Array]) -> Array:
+        return np.stack(parts)
+
+    def minimum(self, one: Array, other: Array) -> Array:
+        return np.asarray(np.minimum(one, other))
 
 
 def phase_correlation(frames: Array) -> Array:
@@ -123,7 +109,7 @@ def phase_correlation(frames: Array) -> Array:
         return np.zeros((2, *frames.shape[1:]))
     share = None
     if not there.all():
-        width = (0.0, *[_SCALES[0] / 2] * 2)
+        width = (0.0, *[SCALES[0] / 2] * 2)
         share = (2 * gaussian_mean(frames, width, there)[1] - 1).clip(0.0, 1.0) * there
         frames = np.where(there, frames, frames[there].mean())
     for _ in range(_ITERATIONS):

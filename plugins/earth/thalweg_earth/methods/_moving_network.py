@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from contextlib import AbstractContextManager, nullcontext
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,14 +15,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ._optical_flow import optical_flow as flow_of
+
 FRAMES = 5
 """Last inputs from which the motion is found."""
 WIDTH = 4.0
 """Cells within which motion is alike."""
 STIFFNESS = 0.3
 """Pull towards the motion of the whole field."""
-SCALES = (4.0, 2.0, 1.0)
-"""Widths (cells) of the filters from coarse to fine: the coarsest bounds the displacement that can be found."""
 ITERATIONS = 2
 
 Fields = Float[Tensor, "field row column"]
@@ -59,55 +58,49 @@ def in_full(like: Tensor) -> AbstractContextManager[Any]:
 
 
 def optical_flow(frames: Float[Tensor, "sample time row column"]) -> Motion:
-    r"""Lucas-Kanade motion common to all pairs of successive frames, in cells per step, coarse to fine.
-
-    At each cell the increment minimises $\sum w (g \cdot \delta + r)^2 + \lambda |v + \delta - \bar v|^2$: `r` is the
-    difference of two frames, both moved half way, `g` their gradient, `w` a Gaussian, and $\bar v$ the motion that fits
-    the whole field, which alone speaks where there is nothing to follow.
-    """
+    """The motion common to all pairs of successive frames, in cells per step: see `_optical_flow`."""
+    if frames.is_meta:
+        # Where only shapes are computed, the hundreds of steps to a motion would take seconds.
+        return frames.new_empty(len(frames), 2, *frames.shape[2:])
     spread = frames.flatten(1).std(1, correction=0)[:, None, None, None]
     frames = frames / torch.where(spread > 0, spread, 1.0)
-    motion = frames.new_zeros(len(frames), 2, *frames.shape[2:])
-    for scale in SCALES:
-        smooth = blurred(frames, scale, edge=True)
-        for _ in range(ITERATIONS):
-            tensor, vector = _normal_equations(smooth, motion)
-            weight = tensor[:, 0] + tensor[:, 2]
-            total = weight.sum((1, 2)).clamp(min=1e-20)
-            common = _solved(tensor.sum((2, 3)), vector.sum((2, 3)), ridge=1e-6 * total)
-            common = common + (motion * weight[:, None]).sum((2, 3)) / total[:, None]
-            local, right = blurred(tensor, WIDTH), blurred(vector, WIDTH)
-            pull = STIFFNESS * weight.mean((1, 2))[:, None, None] + 1e-12
-            right = right + pull[:, None] * (common[:, :, None, None] - motion)
-            motion = motion + _solved(local, right, ridge=pull)
+    still = frames.new_zeros(len(frames), 2, *frames.shape[2:])
+    motion = flow_of(frames, still, _Planes(), window=WIDTH, stiffness=STIFFNESS, iterations=ITERATIONS)
     return torch.where(spread > 0, motion, 0.0)
 
 
-def _normal_equations(frames: Tensor, motion: Motion) -> tuple[Tensor, Tensor]:
-    """`g g^T` as (rr, rc, cc) and `-g r`, added up over the pairs; what comes from outside weighs nothing."""
-    half = motion[:, None] / 2
-    inside = (_inside(half) & _inside(-half))[:, 0]
-    tensor, vector = frames.new_zeros(len(frames), 3, *frames.shape[2:]), torch.zeros_like(motion)
-    back = carried(frames[..., None], half.expand(-1, frames.shape[1], -1, -1, -1), edge=True)[..., 0]
-    forth = carried(frames[..., None], -half.expand(-1, frames.shape[1], -1, -1, -1), edge=True)[..., 0]
-    for earlier, later in pairwise(range(frames.shape[1])):
-        first, second = back[:, earlier], forth[:, later]
-        down, along = (each * inside for each in torch.gradient((first + second) / 2, dim=(1, 2)))
-        tensor = tensor + torch.stack([down * down, down * along, along * along], dim=1)
-        vector = vector - torch.stack([down, along], dim=1) * (second - first)[:, None]
-    return tensor, vector
+class _Planes:
+    """Operations of the optical flow on tensors, a sample each row."""
 
+    def smoothed(self, frames: Tensor, width: float) -> tuple[Tensor, None]:
+        return blurred(frames, width, edge=True), None
 
-def _solved(tensor: Tensor, vector: Tensor, *, ridge: Tensor) -> Tensor:
-    rr, rc, cc = tensor.unbind(1)
-    rr, cc = rr + ridge, cc + ridge
-    determinant = (rr * cc - rc * rc).clamp(min=1e-30)
-    one, other = vector.unbind(1)
-    return torch.stack([cc * one - rc * other, rr * other - rc * one], dim=1) / determinant[:, None]
+    def blurred(self, fields: Tensor, width: float) -> Tensor:
+        return blurred(fields, width)
+
+    def carried(self, frames: Tensor, by: Tensor) -> Tensor:
+        each = by[:, None].expand(-1, frames.shape[1], -1, -1, -1)
+        return carried(frames[..., None], each, edge=True)[..., 0]
+
+    def inside(self, by: Tensor) -> Tensor:
+        at = _grid(by) - by
+        return ((at >= 0) & (at <= by.new_tensor(by.shape[-2:])[:, None, None] - 1)).all(-3)
+
+    def gradient(self, fields: Tensor) -> tuple[Tensor, Tensor]:
+        down, along = torch.gradient(fields, dim=(-2, -1))
+        return down, along
+
+    def stack(self, parts: list[Tensor]) -> Tensor:
+        return torch.stack(parts, dim=-3)
+
+    def minimum(self, one: Tensor, other: Tensor) -> Tensor:
+        return torch.minimum(one, other)
 
 
 def displacements(motion: Motion, steps: int) -> Float[Tensor, "sample step 2 row column"]:
     """How far a cell has come after 1 .. `steps` of a steady motion: semi-Lagrangian, by the midpoint rule."""
+    if motion.is_meta:
+        return motion.new_empty(len(motion), steps, *motion.shape[1:])
     velocity = motion.permute(0, 2, 3, 1)[:, None]
     gone, found = torch.zeros_like(motion)[:, None], []
     for _ in range(steps):
@@ -132,11 +125,6 @@ def carried(
     moved = functional.grid_sample(planes, where.to(planes.dtype), padding_mode=mode, align_corners=True)
     found: Tensor = moved.permute(0, 2, 3, 1).unflatten(0, (count, times))
     return found
-
-
-def _inside(by: Tensor) -> Tensor:
-    at = _grid(by) - by
-    return ((at >= 0) & (at <= by.new_tensor(by.shape[-2:])[:, None, None] - 1)).all(-3)
 
 
 def _grid(like: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field, model_validator
 from thalweg import DifferentiableLaw, Fields, HandshakeError, OptionError, Signature
+from thalweg.laws import like, permuted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,28 +63,19 @@ class NonlinearDiffusion(DifferentiableLaw):
                 advice="name its dims in `time` and `space`",
             )
 
-    def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
-        field = fields[self.variable].transpose(..., self.time, self.space)
-        parameter = self._parameter(context)
-        if parameter.ndim:
-            parameter = parameter.reshape([-1 if dim == "sample" else 1 for dim in field.dims])
-        found = self._differences(field.values.astype(np.float64), parameter, grid)
-        inner = field.isel({self.time: slice(1, -1), self.space: slice(1, -1)})
-        units, per = field.attrs.get("units", "1"), grid[self.time].attrs.get("units", "1")
-        residual = inner.copy(data=found).assign_attrs(units=units if per == "1" else f"{units} ({per})-1")
-        return residual.to_dataset(name=self.variable)
-
     def known(self, context: xr.Dataset, grid: xr.Dataset) -> Mapping[str, xr.DataArray]:  # noqa: ARG002
         parameter = self._parameter(context)
         return {"parameter": xr.DataArray(parameter, dims=("sample",)[: parameter.ndim])}
 
     def array_residual(self, fields: Fields, known: Mapping[str, Array], grid: xr.Dataset) -> Array:
-        field, parameter = fields.values[self.variable], known["parameter"]
-        parameter = parameter.to(field.dtype).reshape(-1, *(1,) * (field.ndim - 1))
+        field: Array = fields.values[self.variable]
+        field = field.astype(np.float64) if isinstance(field, np.ndarray) else field
+        parameter = like(known["parameter"], field).reshape(-1, *(1,) * (field.ndim - 1))
         if self.time not in fields.points:
             dims = fields.dims[self.variable]
-            last = [dims.index(dim) for dim in (self.time, self.space)]
-            return self._differences(field.movedim(last, (-2, -1)), parameter, grid)
+            order = [*(dim for dim in dims if dim not in (self.time, self.space)), self.time, self.space]
+            found = self._differences(permuted(field, [dims.index(dim) for dim in order]), parameter, grid)
+            return permuted(found, [order.index(dim) for dim in dims])
         import torch
 
         time, space = fields.points[self.time], fields.points[self.space]
@@ -94,6 +86,14 @@ class NonlinearDiffusion(DifferentiableLaw):
 
         with torch.enable_grad():  # A validation asks for none.
             return by(field, time) - by(self._conductivity(field, parameter) * by(field, space), space)
+
+    def labelled(self, residual: Array, fields: xr.Dataset, context: xr.Dataset, /) -> xr.Dataset:  # noqa: ARG002
+        """At the inner points."""
+        field = fields[self.variable]
+        inner = field.isel({self.time: slice(1, -1), self.space: slice(1, -1)})
+        units, per = field.attrs.get("units", "1"), fields[self.time].attrs.get("units", "1")
+        named = inner.copy(data=residual).assign_attrs(units=units if per == "1" else f"{units} ({per})-1")
+        return named.to_dataset(name=self.variable)
 
     def _differences(self, field: Array, parameter: Array, grid: xr.Dataset) -> Array:
         """At the inner points `(..., time, space)`: of the flux between cells, and a parabola through three times."""

@@ -112,6 +112,7 @@ class AttentiveNeuralProcess(TorchLearner):
         *,
         step: int,  # noqa: ARG002
         loss: Any,  # noqa: ARG002
+        noise: Mapping[str, Tensor],  # noqa: ARG002
     ) -> tuple[Mapping[str, Tensor], Tensor]:
         from .points import PointsToField
 
