@@ -47,7 +47,7 @@ class Autoencoder:
             raise OptionError(
                 f"frames of {height} x {width} cells, halved {len(self.units) - 1} times",
                 allowed=f"multiples of {by}",
-                advice="pad or cut the fields in preprocess, or take fewer levels",
+                advice="take fewer levels, or pad or cut the fields in preprocess",
             )
         return time, height // by, width // by, self.latent
 

@@ -74,7 +74,7 @@ class PlaneUNet(nn.Module):
             raise OptionError(
                 f"fields of {fields.shape[-2]} x {fields.shape[-1]} cells",
                 allowed=f"multiples of {by}",
-                advice="pad or cut the fields in preprocess, or take fewer levels",
+                advice="take fewer levels, or pad or cut the fields in preprocess",
             )
         told = self.level(level)
         if self.vector is not None and vector is not None:

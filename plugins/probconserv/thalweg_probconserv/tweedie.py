@@ -63,7 +63,8 @@ def conditioned(
     passes: int = 3,
     tolerance: float = 0.0,
 ) -> Tensor:
-    """The estimate that obeys, without a graph; `variance` (row,) is the laws' noise, 0 to hold them exactly.
+    """The estimate that obeys, without a graph; `variance` (item, row), or (row,), is the laws' noise, 0 to hold
+    them exactly.
 
     At most `passes` times, until no residual is larger than `tolerance`. A row without a gradient (a law that is
     saturated) is left out, and so are all rows at a level without signal. Raises `RunError` for an estimate that is not
@@ -78,7 +79,7 @@ def conditioned(
     if unknown or not bool((h.detach() != 0.0).any()):
         return start
     spread = _spread(given, h, covariance)
-    newton = _Newton(start, spread.flatten(2).double(), residual, said, variance.double())
+    newton = _Newton(start, spread.flatten(2).double(), residual, said, variance.double().expand(said.shape))
     return newton.solved(passes, tolerance)
 
 
@@ -159,7 +160,7 @@ def _of_members(given: Given, h: Tensor) -> Tensor:
 
 
 def _diagonal(given: Given, probes: int = 8) -> Tensor:
-    r"""$\mathrm{diag}\, N J^T$, $J = \partial \hat x / \partial z$, at least 0: the mean of $v \odot N J^T v$ over signs $v$."""
+    r"""$\mathrm{diag}\, N J^T$, at least 0: the mean of $v \odot N J^T v$ over signs $v$."""
     generator = torch.Generator(device="cpu").manual_seed(0)
     total = torch.zeros_like(given.noisy)
     for _ in range(probes):
@@ -184,7 +185,7 @@ def _rows(h: Tensor, by: Tensor, *, keep: bool = False) -> Tensor:
 
 def _solved(product: Tensor, variance: Tensor, h: Tensor) -> Tensor:
     r"""$(H S H^T + R)^{+} h$ for each item, in float64, rows scaled to one another first."""
-    system = (product + product.transpose(1, 2)) / 2 + torch.diag(variance.double())
+    system = (product + product.transpose(1, 2)) / 2 + torch.diag_embed(variance)
     size = system.diagonal(dim1=1, dim2=2).clamp(min=0.0).sqrt()
     by = torch.where(size > 0.0, 1.0 / torch.where(size > 0.0, size, 1.0), 0.0)
     values, vectors = torch.linalg.eigh(by[:, :, None] * system * by[:, None])

@@ -21,13 +21,13 @@ AT_LAST = 30
 class ConditionedSampling(SamplingEnforcer):
     r"""Each denoised estimate, conditioned on the laws as `probconserv` conditions a finished one; exact at the end.
 
-    $\hat x' = \hat x - S H^T (H S H^T + R)^{-1} h$, where $S = \mathrm{Cov}[x \mid z]$ is what the denoiser implies by
-    Tweedie's formula, $\frac{s^2}{a} N J^T$: no weight and no trained network. Of a Gaussian, under linear laws, what is
-    drawn then has the conditional distribution. It costs a vector-Jacobian product of the denoiser for each row of the
-    laws, at each step. All laws of the variant are solved jointly, through the decoder where the sampler's states are
-    latent; laws that are not linear by Newton's method. A row without a gradient (rain asked of a dry estimate, beyond
-    the reach of the decoder) is left as it is. Raises `RunError` for an estimate that is not finite, `OptionError` for
-    covariance `ensemble` of one member.
+    $\hat x' = \hat x - S H^T (H S H^T + R)^{-1} h$, where $S = \mathrm{Cov}[x \mid z]$ is what the denoiser implies
+    by Tweedie's formula, $\frac{s^2}{a} N J^T$: no weight and no trained network. Of a Gaussian, under linear laws,
+    what is drawn then has the conditional distribution. It costs a vector-Jacobian product of the denoiser for each
+    row of the laws, at each step. All laws of the variant are solved jointly, through the decoder where the sampler's
+    states are latent; laws that are not linear by Newton's method. A row without a gradient (rain asked of a dry
+    estimate, beyond the reach of the decoder) is left as it is. Raises `RunError` for an estimate that is not finite,
+    `OptionError` for covariance `ensemble` of one member.
     """
 
     cite: ClassVar[str] = "10.48550/arXiv.2310.06721"
@@ -35,8 +35,9 @@ class ConditionedSampling(SamplingEnforcer):
 
     covariance: Covariance = Field(
         "vjp",
-        description="what moves with what: vjp, the denoiser's own; diagonal, its diagonal alone; ensemble, that of the "
-        "members; identity, all cells alike (the nearest estimate). Only vjp draws from the conditional distribution",
+        description="what moves with what: vjp, the denoiser's own; diagonal, its diagonal alone; ensemble, that of "
+        "the members; identity, all cells alike (the nearest estimate). Only vjp draws from the conditional "
+        "distribution",
     )
     passes: PositiveInt = Field(
         3, description="passes of Newton's method at a step before the last, for laws that are not linear"
