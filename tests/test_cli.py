@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,6 +49,9 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "two-names": {"evaluate": [{"rmse": {}, "mae": {}}]},
     "unknown-cluster": {"cluster": "slrum"},
     "too-large": {"cluster": {"local": {"workers": 1, "memory": "20kB"}}},
+    "variant-that-is-no-list": {
+        "constrain": {"mass": {"hold": {"integral": {"variable": "temperature"}}, "by": "additive"}}
+    },
     "threshold-out-of-range": {"PREPROCESS": [1, 2], "evaluate": [{"csi": {"thresholds": [1, 40]}}]},
 }
 
@@ -108,6 +112,7 @@ def test_a_run_ends_with_its_scores_and_what_to_do_next(recipe: Recipes, tmp_pat
     done = fresh.command("run", str(recipe()), "--store", store, environment=plain)
     assert done.returncode == 0, done.stderr
     assert "violation/area-mean" in done.stdout
+    assert re.search(r"^cost      train \S+ s; estimate free \S+ s, held \S+ s$", done.stdout, re.MULTILINE)
     assert "\x1b[" not in done.stdout
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("compare")]
     again = here(*line.split()[2:])

@@ -244,7 +244,11 @@ def test_of_several_variants_one_is_named(
     assert CliRunner().invoke(app, command).exit_code == 2
     found = CliRunner().invoke(app, [*command, "--variant", "warm"])
     assert found.exit_code == 0, found.output
-    assert xr.open_dataset(tmp_path / "out.nc", engine="h5netcdf").attrs["title"] == "world, held to area-mean"
+    said = xr.open_dataset(tmp_path / "out.nc", engine="h5netcdf").attrs
+    assert said["title"] == "world, held to area-mean"
+    assert said["history"].endswith(" --variant warm")
+    beside = CliRunner().invoke(app, [*command[:-2], "--variant", "cold"])
+    assert "-cold.nc" in beside.output, "two variants do not lie in one file"
 
 
 def test_a_method_that_learns_nothing_forecasts(archive: xr.Dataset, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
 from thalweg.samples import Samples
 from thalweg.testing import series, windowed
+from thalweg.testing.pieces import gradient_is_the_mean_of_its_pieces
 from thalweg.testing.toy_learner import ToyLearner, learn
 from torch import Tensor, nn
 
@@ -243,6 +245,10 @@ class NoNetwork(Predicts):
     def phases(self, options: Mapping[str, Any]) -> tuple[Phase, ...]:
         part: Any = Registry.installed().make("methods", "damped-persistence")
         return (Phase("codes", part, {}),)
+
+
+def test_the_kit_cuts_the_batch_of_a_network_on_parts() -> None:
+    gradient_is_the_mean_of_its_pieces(SimpleNamespace(method=Above(), data=DATA))
 
 
 def test_a_phase_without_a_network_is_refused() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from thalweg import Dataset, HandshakeError, Metric, Registry, hookimpl
+from thalweg.laws.integral import Integral
 from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
 from thalweg.testing import series, windowed
@@ -44,10 +45,21 @@ class Odd(Metric):
         raise AssertionError
 
 
+class Rowless(Integral):
+    """Its targets have no rows."""
+
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+        return xr.DataArray(0.0)
+
+
 class Plugin:
     @hookimpl
     def register_datasets(self, register: Any) -> None:
         register("waves", Waves)
+
+    @hookimpl
+    def register_laws(self, register: Any) -> None:
+        register("rowless", Rowless)
 
     @hookimpl
     def register_metrics(self, register: Any) -> None:
@@ -102,6 +114,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         },
         "constrain[2].hold.integral",
         "needs an `area`",
+    ),
+    "a law's rows": (
+        {"constrain": [held("rowless", "additive")]},
+        "constrain[0].hold.rowless",
+        "the targets of rowless are {}, of 1 rows",
     ),
     "an output's laws": (
         {"constrain": [held("integral", "additive"), held("monotone", "additive", dim="y")]},

@@ -112,7 +112,7 @@ def run(
     from ..recipes.registry import Registry
     from ..results.folders import links, read_run
     from ..results.scored import options_of
-    from .comparing import comparison, show, titles
+    from .comparing import comparison, costs, show, titles
     from .console import Progress, console, log_to_console
 
     for stage in (each for each in (from_, to) if each):
@@ -156,6 +156,8 @@ def run(
     }
     show(comparison(accounts, registry, intervals=False))
     console.print()
+    for title, execution in zip(columns, finished, strict=True):
+        console.print(f"cost      {costs(execution.stages, '' if len(finished) == 1 else title)}", soft_wrap=True)
     shown = [f"{name:<10}{line}" for each in finished for name, line in links(each.run.folder).items()]
     for link in dict.fromkeys(shown):
         console.print(link, soft_wrap=True)

@@ -11,6 +11,7 @@ from ..components import Parts
 from ..results.comparing import Comparison, compared
 from ..results.differences import Difference
 from ..results.report import cell, counted, table, without_value
+from ..results.run import Stage
 from ..results.shared import Missing
 from ..results.sides import Side, sides_of
 from .console import console, differing, scores
@@ -27,6 +28,18 @@ def comparison(
         side for title, each in accounts.items() for side in sides_of(title, each["records"], each.get("stores", {}))
     ]
     return compared(sides, registry=registry, intervals=intervals, missing=missing)
+
+
+def costs(stages: Mapping[str, Stage], title: str) -> str:
+    """What the training and each estimate of a run took, in a line; as measured when they were made."""
+    found: dict[str, list[str]] = {}
+    for stage in stages.values():
+        for key, value in stage.numbers.items():
+            variant, of_cost, what = key.rpartition("cost/seconds/")
+            if of_cost and what in ("train", "estimate"):
+                found.setdefault(what, []).append(f"{variant.rstrip('/')} {value:.2g} s".strip())
+    parts = [f"{what} {', '.join(each)}" for what, each in found.items()]
+    return f"{f'{title}: ' if title else ''}{'; '.join(parts)}"
 
 
 def show(result: Comparison) -> None:

@@ -33,8 +33,10 @@ def forecast_run(
     name = asked.folder.rpartition("/")[2]
     laws = "+".join(law.name for hold in asked.laws(registry, chosen) for law in hold.laws)
     title = f"{asked.name}, held to {laws}" if laws else asked.name
-    path = out or local_root(store) / "runs" / name / "forecasts" / f"{_stamp(forecast)}.nc"
-    write_forecast(as_cf(forecast, title=title, history=f"{now} thalweg forecast {name}"), path)
+    file_name = f"{_stamp(forecast)}.nc" if variant is None else f"{_stamp(forecast)}-{chosen}.nc"
+    path = out or local_root(store) / "runs" / name / "forecasts" / file_name
+    option = "" if variant is None else f" --variant {chosen}"
+    write_forecast(as_cf(forecast, title=title, history=f"{now} thalweg forecast {name}{option}"), path)
     console.print(f"forecast  {path}", soft_wrap=True)
     figure = forecast_maps(forecast)
     if figure is not None:

@@ -145,9 +145,10 @@ class System:
 
         others, batch = self.others(rows), ("sample", *self.outer)
         foreign = [str(dim) for dim in found.dims if dim not in (*batch, *others, "row")]
-        if foreign:
+        count = found.sizes.get("row")
+        if foreign or count != rows.count:
             raise HandshakeError(
-                f"the targets of {law.name} have dims {found.dims!r}",
+                f"the targets of {law.name} are {dict(found.sizes)!r}, of {rows.count} rows",
                 allowed=f"row and dims of {self.variable!r} that the law does not reduce: "
                 f"{', '.join((*batch, *others))}",
                 advice="give one target for each row of a sample",

@@ -112,7 +112,7 @@ class Recipe(BaseModel):
     def parse(cls, tree: Mapping[str, Any], *, file: str = "") -> Recipe:
         """A recipe from plain data."""
         try:
-            recipe = cls.model_validate({**_apart(tree), "file": file})
+            recipe = cls.model_validate({**_apart(tree, file), "file": file})
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -129,7 +129,7 @@ class Recipe(BaseModel):
                 raise OptionError(
                     f"the section {where!r} is missing", allowed=", ".join(keys), advice=f"add `{where}:`", file=file
                 ) from None
-            raise _renamed(option_error(cls, error, _apart(tree), where="")).at("", file=file) from None
+            raise _renamed(option_error(cls, error, _apart(tree, file), where="")).at("", file=file) from None
         if recipe.train.get("method", []) == []:
             raise OptionError(
                 "the section 'train' names no method",
@@ -237,11 +237,20 @@ def _inside(node: Any, key: str) -> Any:
     return node
 
 
-def _apart(tree: Mapping[str, Any]) -> dict[str, Any]:
+def _apart(tree: Mapping[str, Any], file: str, /) -> dict[str, Any]:
     """Named lists of holds apart from a plain one, so that errors name the place in either."""
     held = tree.get("constrain")
     if not isinstance(held, Mapping):
         return dict(tree)
+    for name, holds in held.items():
+        if not isinstance(holds, list):
+            raise OptionError(
+                f"{shown(holds)} is no list",
+                allowed="[{hold: LAW, by: ENFORCER}, ...]: what one variant is held to",
+                advice="give the variant a list, or `constrain` a list without names",
+                where=f"constrain.{name}",
+                file=file,
+            )
     return {**{key: each for key, each in tree.items() if key != "constrain"}, NAMED: held}
 
 

@@ -30,6 +30,7 @@ from ..components.grid import fields_of, grid_of
 from ..components.held import Held
 from ..components.holding import handed_on
 from ..components.signature import Signature
+from ..components.system import System
 from ..errors import HandshakeError, OptionError
 from ..samples import Samples
 from .plan import Plan
@@ -110,8 +111,7 @@ def _law(law: Law, scene: Scene, *, oracle: bool) -> None:
     """Its rows, and what it knows of a batch."""
     context = scene.context(oracle=oracle)
     if isinstance(law, LinearLaw):
-        law.rows(scene.grid)
-        law.targets(context, scene.grid)
+        System.of([law], scene.grid).targets(context, scene.grid)
     elif isinstance(law, DifferentiableLaw):
         law.known(context, scene.grid)
     else:

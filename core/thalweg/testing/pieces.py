@@ -56,6 +56,7 @@ def gradient_is_the_mean_of_its_pieces(case: Any) -> None:
 def _objective(case: Any) -> Supervised:
     import torch
 
+    from ..components.method import planned
     from ..learning.job import Job
     from ..learning.network import built
     from ..learning.scaling import scales_of
@@ -66,10 +67,12 @@ def _objective(case: Any) -> Supervised:
     given, wanted = train.given, train.wanted
     scales = scales_of(case.method.scale, train, given, wanted)
     options = case.method.check_options({})
-    job = Job(case.method, train, None, given, wanted, scales, options, (), Path())
+    # Its phases with the weights that they begin with.
+    learner: Any = planned(case.method, given, wanted, {})[0]
+    job = Job(learner, train, None, given, wanted, scales, options, (), Path())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = built(case.method, given=given, wanted=wanted, scales=scales, wrappers={})
+        network = built(learner, given=given, wanted=wanted, scales=scales, wrappers={})
     for each in network.modules():
         if isinstance(each, torch.nn.modules.dropout._DropoutNd):
             each.p = 0.0

@@ -241,7 +241,7 @@ def test_targets_of_a_dim_that_the_law_reduces_are_refused(estimate: xr.Dataset,
         def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:  # noqa: ARG002
             return xr.DataArray(np.zeros((5, 1)), dims=("y", "row"))
 
-    with pytest.raises(HandshakeError, match="the targets of Wrong have dims"):
+    with pytest.raises(HandshakeError, match="the targets of Wrong are"):
         hold(Additive(), (Wrong(variable="sst"),), estimate, context)
 
 
