@@ -63,6 +63,10 @@ class Case:
 
     @cached_property
     def solver(self) -> Solver:
+        if isinstance(self.method, Learner):
+            # What a plan refuses is said in its words.
+            train = Samples.of(self.data, "train")
+            self.method.demand(train.given, train.wanted, {})
         return self.solver_of(self.data)
 
     def estimate(self) -> xr.Dataset:
