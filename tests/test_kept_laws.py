@@ -67,3 +67,24 @@ def test_what_would_break_an_earlier_law_is_refused() -> None:
     assert caught.value.given == (
         "area-mean, held by last-layer, would no longer hold after boon, which cannot hold it too"
     )
+
+
+def test_a_noisy_law_is_conditioned_on_once_and_an_oracle_stays_one() -> None:
+    noisy = {"area-mean": {**MEAN["area-mean"], "noise": 2.0}}
+    within = {"bounds": {"variable": "field", "lower": -1e6}}
+    grid = Scene.of(GAPS[1]).grid
+    kept = [held.kept for _, held in handed_on([hold(noisy, "additive"), hold(within, "multiplicative")], grid)]
+    assert kept == [(), ()]
+    told = replace(hold(MEAN, "additive"), oracle=True)
+    found = list(handed_on([told, hold(within, "multiplicative")], grid))
+    assert [(each.oracle, held.oracle, len(held.kept)) for each, held in found] == [(True, True, 0), (True, True, 1)]
+
+
+@pytest.mark.parametrize("by", ["additive", "multiplicative"])
+def test_bounds_that_exclude_each_other_are_refused(by: str) -> None:
+    scene = Scene.of(GAPS[1])
+    low, high = ({"bounds": {"variable": "field", **each}} for each in ({"lower": 4.8}, {"upper": 4.0}))
+    (_, (each, held)) = handed_on([hold(low, "additive"), hold(high, by)], scene.grid)
+    enforcer: Any = each.enforcer
+    with pytest.raises(HandshakeError, match=r"the lower bound 4\.8 is above the upper one, 4"):
+        enforcer.hold(scene.estimate, held, scene.context)

@@ -39,7 +39,7 @@ LAWS: list[tuple[DifferentiableLaw, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("law", "formula"), LAWS, ids=str)
+@pytest.mark.parametrize(("law", "formula"), LAWS, ids=[str(law) for law, _ in LAWS])
 def test_tensors_and_what_is_scored_are_one(law: DifferentiableLaw, formula: Any) -> None:
     """Bit for bit in single precision, in any order of dims, and of members."""
     scored = law.residual(FIELDS.transpose("x", "lead", "sample", "y"), CONTEXT, GRID)["field"]
@@ -56,20 +56,21 @@ def test_tensors_and_what_is_scored_are_one(law: DifferentiableLaw, formula: Any
     assert bool(slope.isfinite().all()) and bool(slope.any())
 
 
-@pytest.mark.parametrize(("law", "formula"), LAWS, ids=str)
-def test_missing_cells_obey(law: DifferentiableLaw, formula: Any) -> None:
+@pytest.mark.parametrize(("law", "formula"), LAWS, ids=[str(law) for law, _ in LAWS])
+def test_missing_cells_are_not_scored_and_pull_at_nothing(law: DifferentiableLaw, formula: Any) -> None:
     gone = np.zeros((2, 3, 4, 5), bool)
     gone[0, :, 1, 2] = True
     values = np.where(gone, np.nan, VALUES).astype(np.float32)
     scored = law.residual(FIELDS.copy(data={"field": values}), CONTEXT, GRID)["field"].values
-    expected = np.nan_to_num(formula(values))
+    expected = formula(values)
+    expected = np.where(gone, np.nan, expected) if expected.shape == gone.shape else expected
     np.testing.assert_array_equal(scored, expected)
     held = Held((law,), GRID)
     context = CONTEXT.assign(field=CONTEXT["field"].where(~gone[:, :1]))
     known = {name: torch.from_numpy(each.copy()) for name, each in held.known(context).items()}
     tensor = torch.from_numpy(np.where(gone, 7.0, VALUES)).requires_grad_()
     (found,) = held.residuals(Fields({"field": tensor}, {"field": DIMS}), known)
-    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.detach().numpy(), np.nan_to_num(expected), rtol=0, atol=1e-6)
     (slope,) = torch.autograd.grad(found.square().sum(), tensor)
     assert slope.shape == tensor.shape and not slope[0, :, 1, 2].any()
 
@@ -84,6 +85,23 @@ def test_numbers_bound_scattered_points_and_fields_of_limits_do_not() -> None:
         else:
             with pytest.raises(HandshakeError, match="along y, x"):
                 next(held.residuals(points, known))
+
+
+def test_what_is_infinite_breaks_a_bound_and_a_limit_that_is_missing_is_none() -> None:
+    values = VALUES.copy()
+    values[0, 0, 0, 0] = np.inf
+    most = Bounds(variable="field", upper=6.0).residual(FIELDS.copy(data={"field": values}), CONTEXT, GRID)["field"]
+    assert np.isinf(most.values[0, 0, 0, 0]) and not most.values[1].any()
+    context = CONTEXT.assign(low=CONTEXT["low"].where(CONTEXT["low"] > -0.9))
+    least = Bounds(variable="field", lower="low", upper=0.2).residual(FIELDS, context, GRID)["field"].values
+    np.testing.assert_array_equal(least[..., 0, 0], np.maximum(VALUES[..., 0, 0] - np.float32(0.2), 0))
+    with pytest.raises(ValueError, match="NaN is no bound"):
+        Bounds(variable="field", lower=float("nan"))
+
+
+def test_a_limit_along_the_steps_of_the_inputs_is_refused() -> None:
+    with pytest.raises(HandshakeError, match="'field' lies along the steps of the inputs"):
+        Bounds(variable="field", upper="field").residual(FIELDS, CONTEXT, GRID)
 
 
 def test_a_limit_on_another_grid_is_refused() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .component import Site
 from .enforcer import Hold
 from .held import Held
-from .law import Law
+from .law import Law, LinearLaw
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,9 +28,16 @@ def handed_on(holds: Sequence[Hold], grid: xr.Dataset) -> Iterator[tuple[Hold, H
 
     The plan has refused those that it does not take.
     """
-    kept: list[Law] = []
+    kept: list[tuple[Law, bool]] = []
     for hold in in_order(holds):
-        mine = tuple(law for law in kept if hold.enforcer.exact and isinstance(law, hold.enforcer.takes))
-        yield hold, Held(hold.laws, grid, mine, hold.oracle)
+        mine = [each for each in kept if hold.enforcer.exact and isinstance(each[0], hold.enforcer.takes)]
+        # A law that knows the truth needs it wherever it is kept.
+        oracle = hold.oracle or any(known for _, known in mine)
+        yield replace(hold, oracle=oracle), Held(hold.laws, grid, tuple(law for law, _ in mine), oracle)
         if hold.enforcer.exact:
-            kept += hold.laws
+            kept += [(law, hold.oracle) for law in hold.laws if not _noisy(law)]
+
+
+def _noisy(law: Law) -> bool:
+    """Whether it is held up to a noise: conditioned on once more, it would count twice."""
+    return isinstance(law, LinearLaw) and (law.noise > 0.0 or type(law).variances is not LinearLaw.variances)

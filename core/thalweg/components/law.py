@@ -38,7 +38,12 @@ class Law(Component):
 class LinearLaw(Law):
     r"""A law $G x = b$, up to noise of variance $R$ in `noise`."""
 
-    noise: float = Field(0.0, description="variance R of the law's targets, in their units squared; 0 holds it exactly")
+    noise: float = Field(
+        0.0,
+        ge=0.0,
+        allow_inf_nan=False,
+        description="variance R of the law's targets, in their units squared; 0 holds it exactly",
+    )
 
     @abstractmethod
     def rows(self, grid: xr.Dataset) -> Rows:
@@ -61,7 +66,9 @@ class LinearLaw(Law):
         """$G x - b$ along `row`, over the cells that are there; NaN where a row says nothing."""
         rows = self.rows(grid)
         held = applied(rows, fields[rows.variable].drop_attrs())
-        targets = self.targets(context, grid)
+        targets, variances = self.targets(context, grid), self.variances(context, grid)
+        if not isinstance(variances, float):
+            targets = targets.where(abs(variances) < float("inf"))
         return (held - targets).assign_attrs(units=targets.attrs.get("units", "1")).to_dataset(name=rows.variable)
 
 

@@ -23,8 +23,8 @@ Limit = float | xr.DataArray
 class BoundedLaw(DifferentiableLaw):
     """Each value lies between two limits; held together with linear laws.
 
-    The residual is how far values are outside, negative below, in the precision of the field; missing ones are not
-    outside.
+    The residual is how far values are outside, negative below, in the precision of the field; NaN of missing ones, and
+    0 where `known` says that a cell is not there.
     """
 
     variable: str
@@ -49,13 +49,13 @@ class BoundedLaw(DifferentiableLaw):
         def of(name: str) -> Array:
             return aligned(known[name], ("sample", *map(str, grid[self.variable].dims)), dims)
 
-        found = 0.0 * field
+        found = [field * 0.0] if not {"lower", "upper"} & set(known) else []
         if "upper" in known:
-            found = found + (field - like(of("upper"), field)).clip(0.0, None)
+            found.append((field - like(of("upper"), field)).clip(0.0, None))
         if "lower" in known:
-            found = found + (field - like(of("lower"), field)).clip(None, 0.0)
-        there = found == found
-        return where(there & of("there") if "there" in known else there, found)
+            found.append((field - like(of("lower"), field)).clip(None, 0.0))
+        outside = sum(found[1:], start=found[0])
+        return where(of("there"), outside) if "there" in known else outside
 
     def _spread(self, limit: Limit, field: xr.DataArray) -> xr.DataArray:
         """A limit along `sample` and the dims of the grid's field, of size 1 where it is the same."""

@@ -38,6 +38,8 @@ class Bounds(BoundedLaw):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         low, high = self.lower, self.upper
+        if low != low or high != high:
+            raise ValueError(f"lower {low!r} and upper {high!r}: NaN is no bound")
         if isinstance(low, float) and isinstance(high, float) and not low <= high:
             raise ValueError(f"lower {low!r} is above upper {high!r}")
         return self
@@ -65,6 +67,14 @@ class Bounds(BoundedLaw):
                 advice="name an input or a static field",
             )
         found = context[given]
+        if "lead" in found.dims:
+            raise HandshakeError(
+                f"{given!r} lies along the steps of the inputs",
+                allowed="a bound along `target_lead`, or along dims of the field other than `lead`",
+                advice="name a static field, or a variable that is known at the leads that are estimated",
+            )
+        # Where it is missing there is no bound.
+        found = found.fillna(none)
         found = found.rename(target_lead="lead") if "target_lead" in found.dims else found
         return found.reset_coords(drop=True)
 

@@ -41,11 +41,10 @@ class Monotone(DifferentiableLaw):
         axis = dims.index(self.dim)
         step = differences(field, axis)
         wrong = step.clip(None, 0.0) if self.rising else step.clip(0.0, None)
-        said = wrong == wrong
-        if "there" in known:
-            there = aligned(known["there"], ("sample", *map(str, grid[self.variable].dims)), dims)
-            if there.shape[axis] > 1:
-                low, high = ((slice(None),) * axis + (at,) for at in (slice(None, -1), slice(1, None)))
-                there = there[low] & there[high]
-            said = said & there
-        return where(said, wrong)
+        if "there" not in known:
+            return wrong
+        there = aligned(known["there"], ("sample", *map(str, grid[self.variable].dims)), dims)
+        if there.shape[axis] > 1:
+            low, high = ((slice(None),) * axis + (at,) for at in (slice(None, -1), slice(1, None)))
+            there = there[low] & there[high]
+        return where(there, wrong)

@@ -89,7 +89,9 @@ def weights_at(place: str) -> dict[str, Tensor]:
     for key in ("state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(each, torch.Tensor) for each in found.values()):
+    if not isinstance(found, Mapping) or not all(
+        isinstance(name, str) and isinstance(each, torch.Tensor) for name, each in found.items()
+    ):
         raise CorruptError(f"{name} holds no tensors by name", advice="give a state dict: `train.initial`")
     return dict(found)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..components.signature import Signature
-from ..errors import RecipeError
+from ..errors import HandshakeError, RecipeError
 from .drawn import Noises
 from .feeding import Feeding
 from .network import parts_in
@@ -61,6 +61,13 @@ def outlined(learner: NetworkLearner, given: Signature, wanted: Signature) -> Ou
                 output = network.train()(inputs, *learning)
             with torch.no_grad():
                 solved = network.eval()(inputs, *solving)
+        for made in (output, solved):
+            if not isinstance(made, torch.Tensor):
+                raise HandshakeError(
+                    f"the network of {learner.name} makes a {type(made).__name__}",
+                    allowed="one tensor: all fields on its last axis",
+                    advice="stack the fields that it makes",
+                )
     except RecipeError:
         raise
     except (NotImplementedError, RuntimeError, ValueError) as error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from thalweg import FaceLaw, Held, RunError
+from thalweg import FaceLaw, HandshakeError, Held, RunError
 from thalweg.laws import System
 
 Array = NDArray[Any]
@@ -24,6 +24,13 @@ def known(held: Held, context: xr.Dataset, laws: tuple[FaceLaw, ...]) -> dict[st
     """
     systems = [System.of([law], held.grid) for law in laws]
     targets = [system.targets(context, held.grid) for system in systems]
+    noisy = [law.name for law, each in zip(laws, systems, strict=True) if _noisy(each.variances(context, held.grid))]
+    if noisy:
+        raise HandshakeError(
+            f"{', '.join(noisy)} is known up to a noise",
+            allowed="laws without `noise`, which a layer holds exactly",
+            advice="leave `noise` out, or hold the law at the output",
+        )
     for one, other in combinations(range(len(laws)), 2):
         if laws[one].variable == laws[other].variable and laws[one].dim != laws[other].dim:
             _agree(laws[one], laws[other], (systems[one], systems[other]), (targets[one], targets[other]), held)
@@ -34,6 +41,10 @@ def known(held: Held, context: xr.Dataset, laws: tuple[FaceLaw, ...]) -> dict[st
         if not said.all():
             found[f"{number}/said"] = said
     return found
+
+
+def _noisy(variances: Array) -> bool:
+    return bool((np.isfinite(variances) & (variances > 0.0)).any())
 
 
 def _agree(

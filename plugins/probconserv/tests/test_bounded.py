@@ -107,7 +107,7 @@ def test_rows_that_share_cells_and_crossed_bounds_are_refused() -> None:
     mean = np.ones(4)
     with pytest.raises(HandshakeError, match="laws that share cells"):
         update_within(mean, mean, lower=0.0, upper=2.0, rows=np.ones((2, 4)), targets=np.ones(2))
-    with pytest.raises(HandshakeError, match="lower bound is above"):
+    with pytest.raises(HandshakeError, match="the lower bound 3 is above the upper one, 2"):
         update_within(mean, mean, lower=3.0, upper=2.0)
 
 

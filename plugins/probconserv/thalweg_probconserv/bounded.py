@@ -53,8 +53,7 @@ def update_within(
     xp = namespace(mean)
     there = ~xp.isnan(mean)
     check_values(mean, variance, there)
-    if bool((lower > upper).any()):
-        raise HandshakeError("a lower bound is above the upper one", allowed="lower <= upper", advice="swap them")
+    refuse_disorder(lower, upper)
     if rows is None:
         return xp.clip(mean, lower, upper)
     targets = double(targets, like=like)
@@ -73,6 +72,23 @@ def update_within(
         value = value + equation.residual(value) / double(np.where(slope > 0.0, slope, np.inf), like=mean)
     held = equation.field(value)
     return held if bool(there.all()) else xp.where(there, held, mean)
+
+
+def refuse_disorder(lower: Any, upper: Any) -> None:
+    """Raise `HandshakeError` for numbers of which the lower is above the upper, `RunError` for fields."""
+    if not bool((lower > upper).any()):
+        return
+    if lower.ndim or upper.ndim:
+        raise RunError(
+            "a lower bound is above the upper one at some cells",
+            allowed="lower <= upper at each cell",
+            advice="look at the fields that give the bounds",
+        )
+    raise HandshakeError(
+        f"the lower bound {float(lower):g} is above the upper one, {float(upper):g}",
+        allowed="lower <= upper, of all laws about a variable together",
+        advice="change the bounds of one of the laws",
+    )
 
 
 def alone(rows: Operator) -> Operator:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from thalweg import HandshakeError, Held, Law, LinearLaw
 from thalweg.laws import BoundedLaw, Monotone, System, parted
 
+from .bounded import refuse_disorder
+
 Array = NDArray[Any]
 
 
@@ -138,6 +140,13 @@ class Joint:
         lower, upper = (
             self._limit([pair[i] for pair in bounds], pick) for i, pick in ((0, np.maximum), (1, np.minimum))
         )
+        refuse_disorder(lower, upper)
+        if self.monotone is not None and (lower.ndim or upper.ndim):
+            raise HandshakeError(
+                f"bounds that are fields are held together with {self.monotone.name}",
+                allowed="bounds that are numbers, beside an order",
+                advice="give numbers as bounds, or hold one of the two in another variant",
+            )
         return lower, upper
 
     def _limit(self, given: list[Any], pick: Any) -> Array:
