@@ -66,7 +66,7 @@ def outlined(learner: NetworkLearner, given: Signature, wanted: Signature) -> Ou
                 raise HandshakeError(
                     f"the network of {learner.name} makes a {type(made).__name__}",
                     allowed="one tensor: all fields on its last axis",
-                    advice="stack the fields that it makes",
+                    advice="return one tensor from `forward`",
                 )
     except RecipeError:
         raise
