@@ -55,6 +55,13 @@ def test_an_override_by_another_part_replaces_the_part_and_keeps_its_neighbours(
     }
 
 
+def test_a_variant_of_the_base_is_left_out_by_null(tmp_path: Path) -> None:
+    hold = [{"hold": {"integral": {"variable": "sst"}}, "by": "additive"}]
+    written(tmp_path, {**BASE, "constrain": {"one": hold, "two": hold}}, "base.yaml")
+    top = written(tmp_path, {"extends": "base.yaml", "constrain": {"one": None, "three": hold}}, "top.yaml")
+    assert list(Recipe.load(top).variants) == ["two", "three"]
+
+
 def test_extends_goes_one_level(tmp_path: Path) -> None:
     written(tmp_path, BASE, "base.yaml")
     middle = written(tmp_path, {"extends": "base.yaml", "name": "middle"}, "middle.yaml")

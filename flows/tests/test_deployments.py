@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,12 @@ def test_the_compose_file_starts_what_is_installed() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("prefect")
 def test_a_scheduled_run_fires_by_itself_and_ends_in_mlflow(prefect: Any, recipe: Path, tmp_path: Path) -> None:
-    """The tracked deployment, with a shorter interval and a smaller recipe, on a real server and worker."""
+    """The tracked deployment, with an hour that begins soon and a smaller recipe, on a real server and worker."""
+    # Not a short interval: the worker would be ended in the midst of another run.
+    soon = {"slug": "soon", "interval": 3600, "anchor_date": (datetime.now(UTC) + timedelta(seconds=15)).isoformat()}
     tree = _tree()
     tree["deployments"] = tree["deployments"][:1]
-    tree["deployments"][0] |= {"parameters": {"recipe": str(recipe)}, "schedules": [{"slug": "soon", "interval": 15}]}
+    tree["deployments"][0] |= {"parameters": {"recipe": str(recipe)}, "schedules": [soon]}
     (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(tree))
     prefect("work-pool", "create", "thalweg", "--type", "process")
     prefect("deploy", "--all", "--prefect-file", str(tmp_path / "prefect.yaml"))

@@ -238,12 +238,12 @@ def _inside(node: Any, key: str) -> Any:
 
 
 def _apart(tree: Mapping[str, Any], file: str, /) -> dict[str, Any]:
-    """Named lists of holds apart from a plain one, so that errors name the place in either."""
+    """Named lists of holds apart from a plain one, so that errors name the place; null is none."""
     held = tree.get("constrain")
     if not isinstance(held, Mapping):
         return dict(tree)
     for name, holds in held.items():
-        if not isinstance(holds, list):
+        if holds is not None and not isinstance(holds, list):
             raise OptionError(
                 f"{shown(holds)} is no list",
                 allowed="[{hold: LAW, by: ENFORCER}, ...]: what one variant is held to",
@@ -251,7 +251,8 @@ def _apart(tree: Mapping[str, Any], file: str, /) -> dict[str, Any]:
                 where=f"constrain.{name}",
                 file=file,
             )
-    return {**{key: each for key, each in tree.items() if key != "constrain"}, NAMED: held}
+    variants = {name: holds for name, holds in held.items() if holds is not None}
+    return {**{key: each for key, each in tree.items() if key != "constrain"}, NAMED: variants}
 
 
 def _renamed(error: ThalwegError) -> ThalwegError:

@@ -52,9 +52,14 @@ def schema(registry: Registry) -> dict[str, Any]:
     constraint = tree["$defs"]["Constraint"]["properties"]
     constraint["hold"] |= here["laws"]
     constraint["by"] |= here["enforcers"]
+    named = sections.pop(NAMED)
+    # An overlay leaves one out of the recipe that it extends.
+    named["patternProperties"] = {
+        name: {"anyOf": [each, {"type": "null"}]} for name, each in named["patternProperties"].items()
+    }
     sections["constrain"] = {
         "description": sections["constrain"]["description"],
-        "anyOf": [{"type": "array", "items": {"$ref": "#/$defs/Constraint"}}, sections.pop(NAMED)],
+        "anyOf": [{"type": "array", "items": {"$ref": "#/$defs/Constraint"}}, named],
     }
     tree["$defs"] |= definitions
     heading = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "thalweg recipe"}
