@@ -344,7 +344,7 @@ def test_a_killed_training_ends_bit_equal(tmp_path: Path) -> None:
     reference: Curves = []
     whole = learn(learner, read(url), tmp_path / "whole", report=loud(reference), **OPTIONS)
     died = 0
-    for at in range(int(np.random.default_rng().integers(1, 12)), 60, 11):
+    for at in range(int(np.random.default_rng().integers(1, 8)), 60, 7):
         folder = tmp_path / f"at-{at}"
         heard: Curves = []
         died += learn_and_die(learner, url, folder, at=at, **OPTIONS)

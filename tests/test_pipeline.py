@@ -143,8 +143,8 @@ def test_death_at_any_write_changes_nothing(recipe: Recipes, tmp_path: Path) -> 
     run_recipe(file, tmp_path / "whole")
     reference = _measured(scores(tmp_path / "whole"))
     fresh = 0
-    # Each 13th write, from another one each time: over some runs of the tests, every instant between two writes.
-    for at in itertools.count(int(np.random.default_rng().integers(1, 14)), 13):
+    # Every ninth write, from another one each time: over some runs of the tests, every instant between two writes.
+    for at in itertools.count(int(np.random.default_rng().integers(1, 10)), 9):
         store = tmp_path / f"dies-at-{at}"
         died = run_and_die(file, store, at=at, block=8000)
         _nothing_half_written(store)
@@ -165,7 +165,7 @@ def test_death_at_random_instants_changes_nothing(recipe: Recipes, tmp_path: Pat
     file, store = recipe(), tmp_path / "store"
     run_recipe(file, tmp_path / "whole")
     command = ["run", str(file), "--store", str(store)]
-    for seconds in rng.uniform(0.2, 2.5, size=4):
+    for seconds in rng.uniform(0.2, 2.5, size=6):
         running = fresh.Forked(fresh.thalweg, *command)
         time.sleep(seconds)
         running.process.kill()
