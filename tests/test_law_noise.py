@@ -144,3 +144,22 @@ def test_draws_are_as_spread_as_the_target_is_unsure() -> None:
         check(cases[0])
     with pytest.raises(AssertionError, match="W2 over trace to the conditional distribution"):
         samplers.draws_are_of_the_conditional_distribution(cases[1])
+
+
+@pytest.mark.parametrize("unknown", [np.nan, np.inf])
+def test_a_row_whose_target_is_not_known_is_not_scored(unknown: float) -> None:
+    """Beside it the residual is that of a law without noise."""
+
+    class Partly(MeanOfFrames):
+        def variances(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray | float:
+            return xr.DataArray([1.0, unknown, 0.0], dims="sample")
+
+    class Never(MeanOfFrames):
+        def variances(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray | float:
+            return unknown
+
+    fields = ESTIMATE[["field"]]
+    partly, never, whole = (law.residual(fields, CONTEXT, GRID)["field"] for law in (Partly(), Never(), LAW))
+    assert bool(never.isnull().all())
+    np.testing.assert_array_equal(partly.isnull().any("lead").squeeze("row"), [False, True, False])
+    np.testing.assert_array_equal(partly.isel(sample=[0, 2]), whole.isel(sample=[0, 2]))

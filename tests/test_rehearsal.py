@@ -28,6 +28,8 @@ class Waves(Dataset):
     def open(self) -> xr.Dataset:
         data = windowed(series(dims=("y", "x") if self.plane else ("latitude", "longitude")))
         number = np.arange(data.sizes["window"])
+        rows = "y" if self.plane else "latitude"
+        data["floor"] = rows, np.full(data.sizes[rows], -2.0, "float32"), {"units": "1"}
         data["window_split"] = "window", np.where(number < 20, 0, np.where(number < 30, -1, 2))
         return data.assign(field=data["field"].copy(data=data["field"].data.map_blocks(unread, dtype="float32")))
 
@@ -154,6 +156,9 @@ def test_what_fits_is_planned_and_nothing_is_read(registry: Registry, tmp_path: 
     budget = held("advection-budget", "additive", window=3)
     within = held("nonnegative", "additive")
     planned(registry, tmp_path, constrain=[budget, within], evaluate=["odd", "rmse", {"ssim": {"window": 5}}])
+    # A bound that is a field is one of ones here, above the other bound.
+    floor = held("bounds", "additive", lower="floor", upper=0.5)
+    planned(registry, tmp_path, constrain=[floor, held("integral", "additive", target=3.0)])
     slope = held("boundary-flux", "boon", **{**SLOPE, "order": 2})
     mean = held("area-mean", "last-layer", target="last-input", weights="equal")
     soft = held("bounds", "penalty", lower=0.0)

@@ -64,11 +64,13 @@ class LinearLaw(Law):
     @final
     def residual(self, fields: xr.Dataset, context: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
         """$G x - b$ along `row`, over the cells that are there; NaN where a row says nothing."""
+        import xarray as xr
+
         rows = self.rows(grid)
         held = applied(rows, fields[rows.variable].drop_attrs())
         targets, variances = self.targets(context, grid), self.variances(context, grid)
-        if not isinstance(variances, float):
-            targets = targets.where(abs(variances) < float("inf"))
+        # A comparison with NaN is false too.
+        targets = targets.where(xr.DataArray(variances) < float("inf"))
         return (held - targets).assign_attrs(units=targets.attrs.get("units", "1")).to_dataset(name=rows.variable)
 
 
