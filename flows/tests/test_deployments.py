@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import urllib.request
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -58,26 +58,28 @@ def test_the_compose_file_starts_what_is_installed() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("prefect")
 def test_a_scheduled_run_fires_by_itself_and_ends_in_mlflow(prefect: Any, recipe: Path, tmp_path: Path) -> None:
-    """The tracked deployment, with an hour that begins soon and a smaller recipe, on a real server and worker."""
-    # Not a short interval: the worker would be ended in the midst of another run.
-    soon = {"slug": "soon", "interval": 3600, "anchor_date": (datetime.now(UTC) + timedelta(seconds=15)).isoformat()}
+    """The tracked deployment, every twenty seconds and with a smaller recipe, on a real server and worker."""
+    # However long the commands take, the next run is near; the schedule is paused before the worker is ended.
+    soon = {"slug": "soon", "interval": 20, "anchor_date": datetime.now(UTC).isoformat()}
     tree = _tree()
     tree["deployments"] = tree["deployments"][:1]
-    tree["deployments"][0] |= {"parameters": {"recipe": str(recipe)}, "schedules": [soon]}
+    tree["deployments"][0] |= {"parameters": {"recipe": str(recipe)}, "schedules": [soon], "concurrency_limit": 1}
     (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(tree))
     prefect("work-pool", "create", "thalweg", "--type", "process")
     prefect("deploy", "--all", "--prefect-file", str(tmp_path / "prefect.yaml"))
     with prefect.running("worker", "start", "--pool", "thalweg"):
-        prefect.wait(lambda: bool(_completed(prefect.url)))
+        prefect.wait(lambda: bool(_runs(prefect.url, "COMPLETED")))
+        prefect("deployment", "schedule", "pause", "--all")
+        prefect.wait(lambda: not _runs(prefect.url, "PENDING", "RUNNING"))
     runs = _mlflow_runs(tmp_path / "store")
     assert [run.info.status for run in runs] == ["FINISHED"], "several flow runs of one recipe are one MLflow run"
     assert runs[0].data.metrics["free/rmse"] > 0
     assert runs[0].data.tags["thalweg.flow_run"]
 
 
-def _completed(api: str) -> list[dict[str, Any]]:
-    """Flow runs that a schedule started, and that are complete."""
-    content = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}, "tags": {"all_": ["auto-scheduled"]}}}
+def _runs(api: str, *states: str) -> list[dict[str, Any]]:
+    """Flow runs that a schedule started, and that are in one of `states`."""
+    content = {"flow_runs": {"state": {"type": {"any_": states}}, "tags": {"all_": ["auto-scheduled"]}}}
     request = urllib.request.Request(
         f"{api}/flow_runs/filter", json.dumps(content).encode(), {"Content-Type": "application/json"}
     )
