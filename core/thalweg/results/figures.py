@@ -122,9 +122,7 @@ def forecast_maps(forecast: xr.Dataset) -> bytes | None:
     _colours(figure, image, f"{name} [{field.attrs.get('units', '1')}]")
     if "reference_time" in field.coords:
         figure.suptitle(f"from {str(field['reference_time'].values)[:16]}", fontsize=9)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110)
-    return buffer.getvalue()
+    return _png(figure)
 
 
 def _map(array: xr.DataArray) -> xr.DataArray | None:
@@ -209,6 +207,11 @@ def _save(figure: Figure, attempt: Attempt, name: str, plan: Plan) -> None:
     figure.text(
         0.995, 0.005, f"{plan.recipe.name}/{plan.digest[:10]}", ha="right", va="bottom", fontsize=6, color="#999999"
     )
+    write_bytes(attempt.url(f"data/figures/{name}.png"), _png(figure))
+
+
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110)
-    write_bytes(attempt.url(f"data/figures/{name}.png"), buffer.getvalue())
+    # The usual compression takes as long as the drawing, for a file that is a quarter smaller.
+    figure.savefig(buffer, dpi=110, pil_kwargs={"compress_level": 1})
+    return buffer.getvalue()

@@ -21,7 +21,7 @@ from ..recipes.recipe import Constraint
 from ..recipes.registry import Registry
 from ..samples import Prepared, Samples
 from ..samples.calendar import Step, last_source
-from ..stores.arrays import read
+from ..stores.blocks import committed
 from ..stores.conditional import names
 from ..stores.sealed import read_sealed, write_sealed
 from ..stores.store import Store
@@ -49,7 +49,7 @@ def described(plan: Plan, prepared: Prepared) -> tuple[Description, Samples]:
         method=recorded["method"],
         learned=learner is not None,
         train={key: getattr(each, "name", each) for key, each in resolved.items()},
-        source=Signature.of(read(prepared.ingest)),
+        source=Signature.of(committed(prepared.ingest).open()),
         given=samples.given,
         wanted=samples.wanted,
         samples=samples.index.form,

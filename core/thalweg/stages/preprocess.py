@@ -13,7 +13,7 @@ from ..results.run import Stage
 from ..samples.placed import place
 from ..samples.prepared import open_fields
 from ..stores.attempt import Attempt
-from ..stores.blocks import Source, copy, same_array
+from ..stores.blocks import Source, committed, copy, same_array
 from .work import Work
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def run(work: Work) -> Stage:
     def make(attempt: Attempt) -> dict[str, float]:
         assert work.made.ingest is not None
         url = work.made.ingest.url()
-        raw = Source(url=url, token=url)
+        raw = committed(url)
         data, preparation = transformed(work, raw)
         source = Source(
             url=url,

@@ -71,12 +71,23 @@ class Source:
         return _open(self)
 
 
+def committed(url: str) -> Source:
+    """A committed group as it is."""
+    return Source(url=url, token=url)
+
+
 @lru_cache(maxsize=4)
 def _open(source: Source) -> xr.Dataset:
     import xarray as xr
 
     part = source.dataset
-    data = read(source.url, dask=True) if part is None else call(part, asked, part.open, part.name, kind=RunError)
+    data: xr.Dataset
+    if part is not None:
+        data = call(part, asked, part.open, part.name, kind=RunError)
+    elif source.transforms:
+        data = committed(source.url).open()
+    else:
+        data = read(source.url, dask=True)
     for transform, url in zip(source.transforms, source.statistics, strict=True):
         known = xr.Dataset()
         if url:

@@ -10,6 +10,7 @@ from pydantic import Field
 from thalweg import HandshakeError, OptionError, Signature, SourceError, Transform, quantities
 
 from .._dates import Dates, inside, is_time, span
+from ._means import means_by_group
 
 _SOURCE = 1000
 """From the groups of one source to those of the next: more than there are days in a year."""
@@ -54,21 +55,19 @@ class Anomaly(Transform):
             self._labels(data["time"]) + _SOURCE * self._source_of(data, names),
             self._baseline(data["time"]),
         )
-        fields = data[self._names(data)]
-        groups, means = np.unique(labels), []
+        groups = np.unique(labels)
         for group in groups:
-            rows = np.flatnonzero(wanted & (labels == group))
-            if not rows.size:
+            if not (wanted & (labels == group)).any():
                 where = f" of {names[group // _SOURCE]!r}" if names else ""
                 raise OptionError(
                     f"the baseline {list(self.baseline or ())!r} has no {self._group} {group % _SOURCE}{where}",
                     allowed=span(data["time"]),
                     advice="choose a baseline that covers whole years",
                 )
-            mean = fields.isel(time=rows).mean("time", dtype=np.float64)
-            means.append(mean)
-        climatology: xr.Dataset = xr.concat(means, "group").assign_coords(group=groups).astype(np.float32)
-        climatology = climatology.drop_vars([name for name in climatology.coords if name != "group"])
+        # Steps outside the baseline are of no group.
+        positions = np.where(wanted, np.searchsorted(groups, labels), -1)
+        means = {name: means_by_group(data[name], positions, len(groups)) for name in self._names(data)}
+        climatology = xr.Dataset(means, {"group": groups})
         return climatology.assign_attrs(sources=names) if names else climatology
 
     def learned_steps(self, data: xr.Dataset) -> xr.DataArray:
