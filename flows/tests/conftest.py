@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,6 +93,19 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
     with made.running("server", "start", "--port", made.port):
         made.wait(lambda: urllib.request.urlopen(f"{made.url}/health", timeout=5).status == 200)
         yield made
+
+
+@pytest.fixture
+def mlflow_runs() -> Callable[[Path], list[Any]]:
+    """What MLflow knows of the experiment `flows` of a store."""
+
+    def runs(store: Path) -> list[Any]:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
+        return list(client.search_runs([client.get_experiment_by_name("flows").experiment_id]))
+
+    return runs
 
 
 @pytest.fixture

@@ -57,7 +57,9 @@ def test_the_compose_file_starts_what_is_installed() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("prefect")
-def test_a_scheduled_run_fires_by_itself_and_ends_in_mlflow(prefect: Any, recipe: Path, tmp_path: Path) -> None:
+def test_a_scheduled_run_fires_by_itself_and_ends_in_mlflow(
+    prefect: Any, recipe: Path, tmp_path: Path, mlflow_runs: Any
+) -> None:
     """The tracked deployment, every twenty seconds and with a smaller recipe, on a real server and worker."""
     # However long the commands take, the next run is near; the schedule is paused before the worker is ended.
     soon = {"slug": "soon", "interval": 20, "anchor_date": datetime.now(UTC).isoformat()}
@@ -71,7 +73,7 @@ def test_a_scheduled_run_fires_by_itself_and_ends_in_mlflow(prefect: Any, recipe
         prefect.wait(lambda: bool(_runs(prefect.url, "COMPLETED")))
         prefect("deployment", "schedule", "pause", "--all")
         prefect.wait(lambda: not _runs(prefect.url, "PENDING", "RUNNING"))
-    runs = _mlflow_runs(tmp_path / "store")
+    runs = mlflow_runs(tmp_path / "store")
     assert [run.info.status for run in runs] == ["FINISHED"], "several flow runs of one recipe are one MLflow run"
     assert runs[0].data.metrics["free/rmse"] > 0
     assert runs[0].data.tags["thalweg.flow_run"]
@@ -86,10 +88,3 @@ def _runs(api: str, *states: str) -> list[dict[str, Any]]:
     with urllib.request.urlopen(request, timeout=10) as answer:
         found: list[dict[str, Any]] = json.load(answer)
     return [run for run in found if run["auto_scheduled"]]
-
-
-def _mlflow_runs(store: Path) -> list[Any]:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
-    return list(client.search_runs([client.get_experiment_by_name("flows").experiment_id]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +15,13 @@ import pytest
 from prefect import State, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
 from prefect.events.worker import EventsWorker
+from prefect.exceptions import TerminationSignal
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from thalweg.cluster.threads import Threads
 from thalweg.errors import OptionError
 from thalweg.results.run import STAGES
+from thalweg_earth.methods.persistence import Persistence
 from thalweg_flows import run_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
@@ -114,3 +118,31 @@ def test_a_wrong_recipe_fails_before_anything_is_started(recipe: Path) -> None:
         state.result()
     with pytest.raises(OptionError):
         run_recipe(str(recipe), cluster="locl")
+
+
+@pytest.mark.fault("servers", "SIGTERM to a flow run: MLflow says KILLED, and the next flow run goes on")
+def test_what_is_terminated_is_closed_and_goes_on(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, mlflow_runs: Any
+) -> None:
+    store = recipe.parent / "store"
+    solve = Persistence.solve
+
+    def ended(self: Persistence, *args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(Persistence, "solve", solve)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return solve(self, *args, **kwargs)
+
+    monkeypatch.setenv("THALWEG_TRACKING", "on")
+    monkeypatch.setattr(Persistence, "solve", ended)
+    # Prefect raises the signal once more, when the flow run is closed: here it would end the tests.
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    try:
+        with pytest.raises(TerminationSignal):
+            run_recipe(str(recipe))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert received == [signal.SIGTERM]
+    assert [run.info.status for run in mlflow_runs(store)] == ["KILLED"]
+    assert "Reused" in _tasks(run_recipe(str(recipe), return_state=True)).values()
+    assert [run.info.status for run in mlflow_runs(store)] == ["FINISHED"]
