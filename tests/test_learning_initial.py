@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 from thalweg import OptionError, Registry, Samples
 from thalweg.errors import CorruptError
-from thalweg.learning.initial import begin_with
+from thalweg.learning.arrays import arrays
+from thalweg.learning.initial import begin_with, weights_at
 from thalweg.pipeline import execute
 from thalweg.recipes.planning import plans
 from thalweg.results.solver import write_fitted
@@ -89,6 +90,41 @@ def test_what_holds_no_weights_is_refused(tmp_path: Path, name: str, content: by
     samples = Samples.of(DATA, "train")
     with pytest.raises((OptionError, CorruptError), match=r"there are no weights|cannot be read as weights"):
         ToyLearner().demand(samples.given, samples.wanted, {"initial": str(tmp_path / name)})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda each: each.to("meta"), "holds no values of 'into.weight': it is a tensor of the device `meta`"),
+        (lambda each: each > 0, "of another kind: into.weight bool, not float32"),
+        (lambda each: each.to(torch.int64), "of another kind: into.weight int64, not float32"),
+        (lambda each: each.to(torch.complex64), "of another kind: into.weight complex64, not float32"),
+    ],
+    ids=["meta", "bool", "int", "complex"],
+)
+def test_weights_of_other_numbers_are_refused_by_the_plan(places: dict[str, str], change: Any, said: str) -> None:
+    tensors = torch.load(places["b.pt"])
+    torch.save({**tensors, "into.weight": change(tensors["into.weight"])}, places["b.pt"])
+    samples = Samples.of(DATA, "train")
+    with pytest.raises(CorruptError) as caught:
+        ToyLearner().demand(samples.given, samples.wanted, {"initial": places["b.pt"]})
+    assert said in caught.value.given and caught.value.where == "train.initial"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [torch.Tensor.to_sparse, torch.Tensor.half, lambda each: each.to(torch.float8_e5m2)],
+    ids=["sparse", "half", "float8"],
+)
+def test_weights_that_lie_otherwise_are_taken_as_they_are(places: dict[str, str], change: Any) -> None:
+    tensors = torch.load(places["b.pt"])
+    rounded = {name: change(each) for name, each in tensors.items()}
+    torch.save(rounded, places["b.pt"])
+    network = ToyLearner().build(Samples.of(DATA).given, Samples.of(DATA).wanted)
+    begin_with(network, weights_at(places["b.pt"]), source="x")
+    for name, each in network.state_dict().items():
+        assert torch.equal(each, rounded[name].to_dense().float())
+    assert all(each.dtype.kind == "f" for each in arrays(weights_at(places["b.pt"])).values())
 
 
 def test_a_recipe_goes_on_from_an_earlier_run(recipe: Any, tmp_path: Path) -> None:

@@ -57,14 +57,14 @@ def _flush(path: Path) -> None:
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], *, source: str) -> None:
-    """Put weights into a module, all of them. Raises `CorruptError` with the names and shapes that differ."""
+    """Put weights into a module, all of them. Raises what `refuse_others` raises."""
     refuse_others(module, weights, source=source)
     with torch.no_grad():
         module.load_state_dict(dict(weights))
 
 
 def refuse_others(module: nn.Module, weights: Mapping[str, Tensor], *, source: str) -> None:
-    """Raise `CorruptError` for weights that have not the names and shapes of a module's."""
+    """Raise `CorruptError` for weights that have not the names, shapes and kinds of number of a module's."""
     own = module.state_dict()
     missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     shapes = [
@@ -72,9 +72,19 @@ def refuse_others(module: nn.Module, weights: Mapping[str, Tensor], *, source: s
         for name in own
         if name in weights and weights[name].shape != own[name].shape
     ]
+    kinds = [
+        f"{name} {_dtype(weights[name])}, not {_dtype(own[name])}"
+        for name in own
+        if name in weights and _kind(weights[name]) != _kind(own[name])
+    ]
     found = [
         f"{title}: {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}"
-        for title, names in (("missing", missing), ("not in the network", extra), ("of another shape", shapes))
+        for title, names in (
+            ("missing", missing),
+            ("not in the network", extra),
+            ("of another shape", shapes),
+            ("of another kind", kinds),
+        )
         if names
     ]
     if found:
@@ -83,3 +93,14 @@ def refuse_others(module: nn.Module, weights: Mapping[str, Tensor], *, source: s
             allowed=f"the {len(own)} arrays of {type(module).__name__}",
             advice="build the network with the options of these weights, or delete them and learn anew",
         )
+
+
+def _kind(tensor: Tensor) -> str:
+    """What its numbers are: a cast between these is no rounding."""
+    if tensor.dtype == torch.bool:
+        return "truth value"
+    return "real" if tensor.is_floating_point() else "complex" if tensor.is_complex() else "whole"
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

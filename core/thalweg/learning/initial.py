@@ -71,7 +71,10 @@ def _sha256(file: str, mark: str) -> str:  # noqa: ARG001
 
 
 def weights_at(place: str) -> dict[str, Tensor]:
-    """The weights by name; of a published file, what lies under `state_dict` or `model` if it has such a key."""
+    """The weights by name, dense; of a published file, what lies under `state_dict` or `model` if it has such a key.
+
+    Raises `CorruptError` for what is no file of tensors by name, or tensors without values.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -80,11 +83,13 @@ def weights_at(place: str) -> dict[str, Tensor]:
     content = content_of(name)
     try:
         if name.endswith(".safetensors"):
-            return load(content)
+            return {key: _dense(each, key, file=name) for key, each in load(content).items()}
         found: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (SafetensorError, ValueError, RuntimeError, OSError, EOFError, KeyError, UnpicklingError) as error:
+        why = str(error).strip().partition("\n")[0].partition(". ")[0]
         raise CorruptError(
-            f"{name} cannot be read as weights: {error}", advice="give a file of tensors by name: `train.initial`"
+            f"{name} cannot be read as weights: {type(error).__name__}{f': {why}' if why else ''}",
+            advice="give a file of tensors by name: `train.initial`",
         ) from None
     for key in ("state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
@@ -93,13 +98,29 @@ def weights_at(place: str) -> dict[str, Tensor]:
         isinstance(name, str) and isinstance(each, torch.Tensor) for name, each in found.items()
     ):
         raise CorruptError(f"{name} holds no tensors by name", advice="give a state dict: `train.initial`")
-    return dict(found)
+    return {key: _dense(each, key, file=name) for key, each in found.items()}
+
+
+def _dense(tensor: Tensor, name: str, *, file: str) -> Tensor:
+    """A tensor as a network holds it: its values side by side, of a type that is computed with."""
+    import torch
+
+    if tensor.is_meta:
+        raise CorruptError(
+            f"{file} holds no values of {name!r}: it is a tensor of the device `meta`",
+            allowed="tensors with values",
+            advice="save the weights from the device where they were learned: `train.initial`",
+        )
+    if tensor.is_quantized:
+        tensor = torch.dequantize(tensor)
+    dense = tensor.to_dense() if tensor.layout != torch.strided else tensor
+    return dense.float() if dense.is_floating_point() and dense.element_size() < 2 else dense
 
 
 def begin_with(network: nn.Module, weights: Mapping[str, Tensor], *, source: str) -> None:
     """Put weights into a network; or into the network inside it, or of the network inside theirs, under an enforcer.
 
-    Raises `CorruptError` with the names and shapes that differ.
+    Raises `CorruptError` with the names, shapes and kinds of number that differ.
     """
     from .checkpoint import load_weights, refuse_others
 

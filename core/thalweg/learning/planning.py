@@ -52,7 +52,8 @@ def checked(learner: NetworkLearner, given: Signature, wanted: Signature, option
     _check_output(learner, outline, layout)
     refuse_statistics(outline.network, options)
     if options.initial is not None:
-        at("train.initial", begin_with, outline.network, weights_at(options.initial), source=options.initial)
+        weights = at("train.initial", weights_at, options.initial)
+        at("train.initial", begin_with, outline.network, weights, source=options.initial)
     return replace(outline, helpers=_helpers(learner, outline, given, wanted, options))
 
 
