@@ -72,7 +72,7 @@ class Draws(TorchLearner):
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         return Drawing(Layout.of(wanted).shape, self.members)
 
-    def prepare(self, network: nn.Module, examples: Iterable[tuple[Any, Tensor]]) -> None:
+    def prepare(self, network: nn.Module, examples: Iterable[tuple[Any, Tensor]], scales: Any) -> None:
         assert isinstance(network, Drawing)
         network.mean.copy_(torch.cat([truth for _, truth in examples]).mean(0))
 

@@ -118,11 +118,12 @@ class NetworkLearner(Learner):
         """
         return {}
 
-    def prepare(self, network: nn.Module, examples: Iterable[tuple[Any, Tensor]]) -> None:
+    def prepare(self, network: nn.Module, examples: Iterable[tuple[Any, Tensor]], scales: Scales) -> None:
         """Fill the buffers of a new network with what it knows of the training samples: statistics; nothing by default.
 
         `examples` are samples of the training split that do not overlap, scaled, batch by batch: inputs and truth, as
-        `objective` has them. It may be gone through several times; nothing is read before.
+        `objective` has them. It may be gone through several times; nothing is read before. `scales` are offset and
+        divisor of each variable.
         """
 
     def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:  # noqa: ARG002

@@ -76,7 +76,7 @@ def built(
     """
     network = learner.build(given, wanted)
     if examples is not None:
-        learner.prepare(network, examples)
+        learner.prepare(network, examples, scales)
     if not wrappers:
         return network
     gives = learner.gives(given, wanted)
