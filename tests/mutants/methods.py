@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import xarray as xr
 from pydantic import PrivateAttr
 from thalweg import (
+    Denoised,
+    Draw,
+    Fields,
     Fitted,
     Learner,
+    Noise,
     Signature,
     Solver,
+    Steered,
     Training,
 )
+
+if TYPE_CHECKING:
+    from thalweg import Steering
 
 
 class Still(Solver):
@@ -183,6 +192,61 @@ class Spies(Learns):
         return Mean().with_state({"mean": training.train.data["field"].mean("time").values})
 
 
+class Draws(Steered):
+    """Two draws around the last input, step by step."""
+
+    members: ClassVar[int] = 2
+    width: ClassVar[float] = 0.01
+
+    def gives(self, given: Signature, truth: Signature) -> Signature:
+        return truth.with_members(self.members)
+
+    def sample(self, inputs: xr.Dataset, wanted: Signature, steering: Steering | None) -> xr.Dataset:
+        import torch
+
+        still = Still().solve(inputs, wanted)
+        draw = Draw.of(inputs, seed=0, members=self.members)
+        centre = torch.from_numpy(still["field"].values.copy()).repeat_interleave(self.members, 0)
+        white = draw.normal("start", tuple(centre.shape[1:]), members=True)
+        state = torch.from_numpy(self.width * white).flatten(0, 1)
+
+        def decode(states: torch.Tensor) -> Fields:
+            fields = states.unflatten(0, (-1, self.members))
+            return Fields({"field": fields}, {"field": ("sample", "member", "lead", "y", "x")})
+
+        for number, (t, then) in enumerate(pairwise((0.1, 0.5, 1.0))):
+            gain = t / (t**2 + (1 - t) ** 2)
+            now = Denoised.of(
+                lambda z, t=t, gain=gain: centre + gain * (z - t * centre),  # type: ignore[misc]
+                state,
+                decode=decode,
+                noise=Noise(t, 1 - t, gain=then - (1 - then) * t / (1 - t), last=then == 1.0),
+                draw=draw.at(number),
+            )
+            found = self.moved(now, steering)
+            state = then * found + (1 - then) / (1 - t) * (state - t * found)
+        made = still["field"].expand_dims(member=self.members, axis=1)
+        return made.copy(data=state.unflatten(0, (-1, self.members)).numpy()).to_dataset()
+
+    def moved(self, now: Denoised, steering: Steering | None) -> Any:
+        return now.estimate.detach() if steering is None else steering(now)
+
+
+class DrawsAside(Draws):
+    def moved(self, now: Denoised, steering: Steering | None) -> Any:
+        return super().moved(now, steering) * (1.0 if steering is None else 1.001)
+
+
+class DrawsUnheard(Draws):
+    def moved(self, now: Denoised, steering: Steering | None) -> Any:
+        return now.estimate.detach()
+
+
+class DrawsOn(Draws):
+    def sample(self, inputs: xr.Dataset, wanted: Signature, steering: Steering | None) -> xr.Dataset:
+        return super().sample(inputs, wanted, steering).clip(min=0.4)
+
+
 KEPT = Still
 
 
@@ -199,6 +263,8 @@ MUTANTS: Mapping[str, Any] = {
     "learns_the_same_again": Moody,
     "learns_from_its_samples": (Dull, Stuck),
     "does_not_learn_from_the_test_split": Spies,
+    "steps_that_nothing_moves_are_the_free_estimate": DrawsAside,
+    "last_step_is_what_is_given": (DrawsUnheard, DrawsOn),
     "comes_back_from_its_folder": Loses,
 }
 """Parts that break a check, by its name."""

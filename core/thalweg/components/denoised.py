@@ -55,6 +55,8 @@ class Denoised:
     noise: Noise
     draw: Draw
     """Random numbers of these samples and members at this step."""
+    samples: tuple[str, ...] = ()
+    """What its samples are called, in messages."""
 
     @classmethod
     def of(
@@ -77,3 +79,9 @@ class Denoised:
     def members(self) -> int:
         """Of each sample."""
         return len(self.draw.members)
+
+    def named(self, item: int) -> str:
+        """Which sample and member an item is, in words."""
+        sample, member = divmod(item, self.members)
+        title = self.samples[sample] if sample < len(self.samples) else f"sample {sample}"
+        return title if self.members == 1 else f"{title}, member {self.draw.members[member]}"

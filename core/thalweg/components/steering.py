@@ -26,12 +26,15 @@ class Steering:
         self.enforcers: dict[str, tuple[SamplingEnforcer, Held]] = {}
         self._known: dict[str, Any] = {}
         self._tensors: dict[str, dict[str, torch.Tensor]] = {}
+        self._samples: tuple[str, ...] = ()
         for hold, held in handed_on(holds, grid):
             enforcer = hold.enforcer
             if isinstance(enforcer, SamplingEnforcer):
                 prefix = f"sampling-{len(self.enforcers)}"
                 self.enforcers[prefix] = enforcer, held
-                known = call(enforcer, enforcer.known, held, context(hold))
+                known_of = context(hold)
+                self._samples = _titles(known_of)
+                known = call(enforcer, enforcer.known, held, known_of)
                 self._known |= {f"{prefix}/{name}": each for name, each in known.items()}
 
     def __call__(self, state: Denoised, *, samples: slice = slice(None)) -> torch.Tensor:
@@ -40,6 +43,7 @@ class Steering:
         Raises `EstimateError` for what is not a state.
         """
         first = state.estimate
+        state = replace(state, samples=self._samples[samples])
         for prefix, (enforcer, held) in self.enforcers.items():
             found = call(enforcer, enforcer.steer, state, held, self._of(prefix, samples, first)).detach()
             if found.shape != first.shape or found.dtype != first.dtype:
@@ -67,3 +71,11 @@ class Steering:
             for name, each in self._tensors[device].items()
             if name.startswith(start)
         }
+
+
+def _titles(context: xr.Dataset) -> tuple[str, ...]:
+    """What samples are called: by the time of their last input, or by their number where they have none."""
+    if "reference_time" not in context.coords or context["reference_time"].dims != ("sample",):
+        return tuple(f"sample {number}" for number in range(context.sizes.get("sample", 1)))
+    times = context["reference_time"].values
+    return tuple(f"the sample of {str(time)[:16]}" for time in times)

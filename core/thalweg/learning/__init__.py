@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .contract import Network
 from .layout import InUnits, Layout, layouts
-from .learner import TorchLearner, TorchSolver
+from .learner import SteeredSolver, TorchLearner, TorchSolver
 from .noise import Noise
 from .options import TrainOptions
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .batch import Batch
     from .checkpoint import load_weights
     from .fitting import fit
+    from .guide import Guide
     from .loader import Loader
     from .mean_error import mean_squared_error
     from .network import Frozen, frozen
@@ -40,6 +41,7 @@ _HOMES = {
     "BatchObjective": "objective",
     "Loader": "loader",
     "fit": "fitting",
+    "Guide": "guide",
     "Frozen": "network",
     "frozen": "network",
     "load_weights": "checkpoint",
@@ -55,12 +57,14 @@ __all__ = [
     "Batch",
     "BatchObjective",
     "Frozen",
+    "Guide",
     "InUnits",
     "Layout",
     "Loader",
     "Network",
     "Noise",
     "Objective",
+    "SteeredSolver",
     "TorchLearner",
     "TorchSolver",
     "TrainOptions",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, final
 
@@ -41,6 +41,10 @@ class NetworkLearner(Learner):
     nested: ClassVar[Mapping[str, str]] = {"judge": "metrics", "loss": "losses"}
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Options of `train:` that a recipe need not give for this method."""
+
+    steered: ClassVar[bool] = False
+    """Whether its network draws an estimate step by step, so that laws can be held while sampling. It is then called
+    with `forward(inputs, noise, guide=None)`, and hands each denoised estimate to the guide, if there is one."""
 
     own_loss: ClassVar[bool] = False
     """Whether its `objective` does not read the chosen loss; `train.loss` is then refused."""
@@ -113,6 +117,14 @@ class NetworkLearner(Learner):
         to micro-batches or ranks.
         """
         return {}
+
+    def prepare(self, network: nn.Module, examples: Iterable[tuple[Any, Tensor]], scales: Scales) -> None:
+        """Fill the buffers of a new network with what it knows of the training samples: statistics; nothing by default.
+
+        `examples` are samples of the training split that do not overlap, scaled, batch by batch: inputs and truth, as
+        `objective` has them. It may be gone through several times; nothing is read before. `scales` are offset and
+        divisor of each variable.
+        """
 
     def loss(self, estimate: Tensor, truth: Tensor) -> Tensor | None:  # noqa: ARG002
         """A loss of its own, in place of `train.loss`; None, the default, for that one.

@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
-from ..components import Demand, Fitted, OperatorEnforcer, Training
+from ..components import Demand, Fitted, OperatorEnforcer, Steered, Training
 from ..components.held import Held
 from ..components.method import planned
 from ..components.signature import Signature, shake
@@ -15,6 +15,8 @@ from .contract import LearnedNetwork, NetworkLearner
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from ..components.steering import Steering
 
 
 class TorchLearner(NetworkLearner):
@@ -27,10 +29,11 @@ class TorchLearner(NetworkLearner):
             own.learns = cls
         elif own is None:
             # Named so that pickle finds it: as the attribute of its learner.
+            base = SteeredSolver if cls.steered else TorchSolver
             names = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.fitted", "learns": cls}
             names |= {"__doc__": f"What {cls.__name__} learned."}
             names |= {"__annotations__": {"learns": "ClassVar[type[TorchLearner]]"}}
-            cls.fitted = types.new_class("fitted", (TorchSolver,), exec_body=lambda space: space.update(names))
+            cls.fitted = types.new_class("fitted", (base,), exec_body=lambda space: space.update(names))
 
     def demand(self, given: Signature, wanted: Signature, options: Mapping[str, Any]) -> Demand:
         """As many workers as ranks, and what each needs as far as can be known before; loads torch."""
@@ -78,3 +81,13 @@ class TorchSolver(LearnedNetwork):
         from .solving import solve
 
         return solve(self.network, inputs, wanted)
+
+
+class SteeredSolver(Steered, TorchSolver):
+    """A learned network that draws its estimate step by step; laws are held on the way."""
+
+    def sample(self, inputs: xr.Dataset, wanted: Signature, steering: Steering | None) -> xr.Dataset:
+        """What the network draws. Raises `HandshakeError` for inputs that it was not built for."""
+        from .solving import solve
+
+        return solve(self.network, inputs, wanted, steering)

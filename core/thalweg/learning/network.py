@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,12 +68,15 @@ def built(
     wanted: Signature,
     scales: Scales,
     wrappers: Mapping[str, tuple[OperatorEnforcer, Held]],
+    examples: Iterable[tuple[Any, Tensor]] | None = None,
 ) -> nn.Module:
     """What the learner builds, wrapped by its operator enforcers, scaled in and out.
 
-    With `wrappers` it takes what laws know beside its inputs.
+    With `wrappers` it takes what laws know beside its inputs; with `examples` it is prepared by them.
     """
     network = learner.build(given, wanted)
+    if examples is not None:
+        learner.prepare(network, examples, scales)
     if not wrappers:
         return network
     gives = learner.gives(given, wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from ..components.context import context_of
 from ..components.draw import Draw
+from ..components.fields import Fields
 from ..components.grid import grid_of
 from ..components.signature import Signature, shake
 from ..errors import EstimateError
 from .devices import device_of
 from .drawn import Noises
 from .feeding import Feeding
+from .guide import Guide
 from .knowing import Holding
 from .layout import Layout
 from .network import filled
@@ -26,13 +28,14 @@ from .scaling import scales_beside
 from .tensors import Scaler, described, to_dataset
 
 if TYPE_CHECKING:
+    from ..components.steering import Steering
     from .contract import Network
 
 _BUILDING = Lock()
 
 
-def solve(network: Network, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
-    """The estimate of the `wanted` fields, in pieces of `network.batch` samples."""
+def solve(network: Network, inputs: xr.Dataset, wanted: Signature, steering: Steering | None = None) -> xr.Dataset:
+    """The estimate of the `wanted` fields, in pieces of `network.batch` samples; under laws that `steering` holds."""
     device = device_of(network.device)
     holds = network.holds
     holding = Holding(holds, grid_of(described(wanted, inputs=inputs), inputs)) if holds else None
@@ -49,12 +52,17 @@ def solve(network: Network, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset
     noises = Noises(network.learner, "solving", given=Signature(network.given.fields, sizes), wanted=wanted)
     draw = Draw.of(inputs, seed=network.seed) if noises.asked else None
     estimates = []
-    with torch.inference_mode():
+    # Laws that are held while sampling need gradients within.
+    with torch.no_grad() if steering is not None else torch.inference_mode():
         for start, piece in _pieces(arrays, fields, network.batch):
             fed = feeding({name: each.to(device) for name, each in piece.items()}, places)
             at = slice(start, start + network.batch)
             noise = {} if draw is None else noises(draw.of_samples(at), device)
-            output = module(fed, *noises.beside(noise, _piece(holding, known, at, device))).float()
+            beside: tuple[Any, ...] = noises.beside(noise, _piece(holding, known, at, device))
+            if steering is not None and draw is not None:
+                own = draw.of_samples(at).of_members(range(gives.sizes.get("member", 1)))
+                beside = (*beside, Guide(steering, at, own, lambda scaled: _fields(scaled, scale_out, layout, gives)))
+            output = module(fed, *beside).float()
             count = max((len(piece[str(n)]) for n, each in fields.items() if "sample" in each.dims), default=1)
             estimates.append(_checked(scale_out.unscale(output), count, layout, network).cpu())
     return to_dataset(torch.cat(estimates), gives=gives, inputs=inputs)
@@ -65,6 +73,15 @@ def _pieces(arrays: dict[str, Tensor], fields: xr.Dataset, batch: int) -> Iterat
     for start in range(0, fields.sizes.get("sample", 1), batch):
         piece = {n: each[start : start + batch] if "sample" in fields[n].dims else each for n, each in arrays.items()}
         yield start, piece
+
+
+def _fields(scaled: Tensor, scaler: Scaler, layout: Layout, gives: Signature, /) -> Fields:
+    """What a network gives as fields in their units."""
+    values = scaler.unscale(scaled)
+    units = {name: gives[name].units or "1" for name in layout.names}
+    dims = ("sample", *layout.dims)
+    found = {name: values[..., number] for number, name in enumerate(layout.names)}
+    return Fields(found, dict.fromkeys(found, dims), units)
 
 
 def _tensors(holding: Holding, context: xr.Dataset) -> dict[str, Tensor]:

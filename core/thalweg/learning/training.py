@@ -17,6 +17,7 @@ from .batches import SampleBatches
 from .broken import broken
 from .devices import device_of
 from .drawn import Noises
+from .examples import Examples
 from .feeding import Feeding
 from .initial import begin_with
 from .job import Job
@@ -97,7 +98,10 @@ def _train(job: Job, ranks: Ranks, report: Report, device: torch.device) -> dict
 
 def _network(job: Job, device: torch.device) -> nn.Module:
     wrappers = job.holding.wrappers
-    made = built(job.learner, given=job.given, wanted=job.wanted, scales=job.scales, wrappers=wrappers)
+    examples = Examples(job)
+    made = built(
+        job.learner, given=job.given, wanted=job.wanted, scales=job.scales, wrappers=wrappers, examples=examples
+    )
     if job.initial is not None:
         weights = {name: torch.from_numpy(np.array(each)) for name, each in job.initial.items()}
         begin_with(made, weights, source=str(job.options.initial))

@@ -21,7 +21,7 @@ from ..results.phases import fitted
 from ..results.solver import read_fitted, write_fitted
 from ..samples import Samples
 from ..samples.elements import joined, owners, taken
-from . import learners, pieces
+from . import learners, pieces, steered
 from .components import check_component
 from .leads import leads_are_not_shifted
 from .report import Check, ensure
@@ -218,6 +218,7 @@ CHECKS: tuple[Check, ...] = (
     samples_do_not_see_one_another,
     leads_are_not_shifted,
     *learners.CHECKS,
+    *steered.CHECKS,
     comes_back_from_its_folder,
 )
 

@@ -14,16 +14,8 @@ from thalweg.errors import HandshakeError, OptionError
 from thalweg.learning import TorchLearner
 from thalweg.testing import check_method
 from thalweg_earth.methods import _motion
-from thalweg_earth.methods._moving_network import (
-    ITERATIONS,
-    STIFFNESS,
-    WIDTH,
-    Moving,
-    blurred,
-    carried,
-    displacements,
-    optical_flow,
-)
+from thalweg_earth.methods._moving_network import Moving
+from thalweg_earth.motion import ITERATIONS, STIFFNESS, WIDTH, blurred, carried, displacements, optical_flow
 from torch import nn
 
 SIZE = 40

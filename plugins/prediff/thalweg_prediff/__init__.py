@@ -1,9 +1,11 @@
-"""PreDiff: forecasts drawn by latent diffusion, held to laws while they are drawn."""
+"""Forecasts drawn by diffusion and by flows, held to laws while they are drawn; the parts of PreDiff."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from thalweg import Method, Register, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,3 +21,10 @@ def from_reference(part: Part, config: Mapping[str, Any]) -> nn.Module:
     from .reference import from_reference as build
 
     return build(part, config)
+
+
+@hookimpl
+def register_methods(register: Register[Method]) -> None:
+    from .flow_nowcast import FlowNowcast
+
+    register("flow-nowcast", FlowNowcast)

@@ -10,7 +10,7 @@ stationary Gaussian that dresses a forecast with its errors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -38,18 +38,41 @@ class Colour(nn.Module):
         self.register_buffer("factors", white.contiguous())
 
     def forward(self, white: Tensor) -> Tensor:
-        _, height, width = self.shape
-        if tuple(white.shape[1:]) != self.shape:
+        """White noise (..., lead, y, x), coloured. Raises `HandshakeError` for another size."""
+        return self._mixed(white, lambda factors: factors)
+
+    def covariance(self, vector: Tensor) -> Tensor:
+        """$N v$ of vectors (..., lead, y, x), with $N$ the covariance of the coloured noise: $F^{-1} L L^H F v$."""
+        return self._mixed(vector, lambda factors: factors @ factors.mH)
+
+    def _mixed(self, fields: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
+        leads, height, width = self.shape
+        if tuple(fields.shape[-3:]) != self.shape:
             raise HandshakeError(
-                f"noise of {tuple(white.shape[1:])!r} is to be coloured",
+                f"noise of {tuple(fields.shape[-3:])!r} is to be coloured",
                 allowed=f"{self.shape!r}: leads, height, width",
                 advice="learn on fields of the size that is solved",
             )
-        waves = torch.fft.rfft2(white.float())
-        factors = torch.view_as_complex(self.factors)
+        waves = torch.fft.rfft2(fields.reshape(-1, leads, height, width).to(self.factors.dtype))
+        factors = of(torch.view_as_complex(self.factors))
         mixed = torch.einsum("yxlm,smyx->slyx", factors, waves)
-        found: Tensor = torch.fft.irfft2(mixed, s=(height, width)).to(white.dtype)
-        return found
+        found: Tensor = torch.fft.irfft2(mixed, s=(height, width)).to(fields.dtype)
+        return found.reshape(fields.shape)
+
+    @torch.no_grad()
+    def normalise(self) -> float:
+        """Make the variance 1, in the mean over cells and leads, and return the standard deviation that it was."""
+        leads, height, width = self.shape
+        # Of the half spectrum that is kept, each column but the first, and the last of an even width, stands for two.
+        twice = torch.full((width // 2 + 1,), 2.0, dtype=torch.float64)
+        twice[0] = 1.0
+        if width % 2 == 0:
+            twice[-1] = 1.0
+        power = self.factors.double().square().sum((2, 3, 4))
+        size = float(((power * twice).sum() / (leads * height * width)).sqrt())
+        if size > 0.0:
+            self.factors.div_(size)
+        return size
 
     @torch.no_grad()
     def learn(self, fields: Iterable[NDArray[np.floating]]) -> None:

@@ -41,19 +41,23 @@ def target(kind: Kind, clean: Tensor, noise: Tensor, signal: Tensor, scale: Tens
 
 def estimate(kind: Kind, output: Tensor, noisy: Tensor, level: Level) -> Tensor:
     """The clean field that the network's output says. Raises `OptionError` for a level without any signal."""
-    a, s = level.signal, level.scale
+    if kind == "epsilon" and level.signal == 0.0:
+        raise OptionError(
+            "objective 'epsilon' at a level without signal",
+            allowed="v, x0 or flow there",
+            advice="choose another objective, or a schedule that leaves some signal",
+        )
+    return clean(kind, output, noisy, level.signal, level.scale)
+
+
+def clean(kind: Kind, output: Tensor, noisy: Tensor, signal: Tensor | float, scale: Tensor | float, /) -> Tensor:
+    """The same; `signal`, which is not 0, and `scale` broadcast to the fields."""
     match kind:
         case "epsilon":
-            if a == 0.0:
-                raise OptionError(
-                    "objective 'epsilon' at a level without signal",
-                    allowed="v, x0 or flow there",
-                    advice="choose another objective, or a schedule that leaves some signal",
-                )
-            return (noisy - s * output) / a
+            return (noisy - scale * output) / signal
         case "v":
-            return a * noisy - s * output
+            return signal * noisy - scale * output
         case "x0":
             return output
         case "flow":
-            return noisy + s * output
+            return noisy + scale * output

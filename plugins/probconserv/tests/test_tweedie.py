@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from thalweg.errors import OptionError, RunError
-from thalweg_probconserv.tweedie import Given, conditioned
+from thalweg_probconserv.tweedie import Given, Saturated, conditioned
 
 CELLS = 48
 STEPS = 20
@@ -211,3 +211,31 @@ def test_what_is_not_finite_stops():
             lambda x: x.sum(1, keepdim=True) - 1.0,
             variance=torch.zeros(1, dtype=torch.float64),
         )
+
+
+def test_at_the_last_step_a_certain_estimate_becomes_the_nearest_that_obeys():
+    state = torch.randn(2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    estimate = 0.0 * state + torch.arange(4.0)
+    found = conditioned(
+        Given(estimate, state, signal=0.5, scale=0.5),
+        lambda x: x.mean(1, keepdim=True) - 2.0,
+        variance=torch.zeros(1, dtype=torch.float64),
+        passes=30,
+        last=True,
+    )
+    torch.testing.assert_close(found, (torch.arange(4.0) + 0.5).double().expand(2, 4))
+
+
+def test_at_the_last_step_a_dry_estimate_that_is_to_rain_is_refused():
+    estimate = torch.ones(6, 4, dtype=torch.float64)
+    estimate[4] = -1.0
+    state = torch.zeros_like(estimate).requires_grad_()
+    with pytest.raises(Saturated) as found:
+        conditioned(
+            Given(estimate + state, state, signal=0.5, scale=0.5),
+            lambda x: torch.stack([x[:, 0], x.clamp(min=0.0).mean(1) - 2.0], 1),
+            variance=torch.tensor([1.0, 0.0], dtype=torch.float64),
+            passes=30,
+            last=True,
+        )
+    assert (found.value.item, found.value.row) == (4, 1)

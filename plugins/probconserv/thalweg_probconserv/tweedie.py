@@ -16,7 +16,7 @@ that is not linear takes some passes, Newton's method in the span of $S H^T$: on
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from thalweg import Denoised, OptionError, RunError
@@ -26,11 +26,21 @@ from .covariance import Covariance
 
 HALVED = 12
 """Times that a step of Newton's method is halved, at most."""
+LEFT = 1e-3
+"""Share of a residual that Newton's method may leave; of more it found no way."""
 SINGULAR = 1e-10
 """Rows that others already say, and rows that nothing moves, by their share of the largest eigenvalue."""
 
 Residual = Callable[[Tensor], Tensor]
 """Residuals (item, row) of estimates (item, ...), differentiable; NaN where a law says nothing."""
+
+
+class Saturated(Exception):  # noqa: N818
+    """A law has no gradient at an estimate that breaks it: nothing small moves it."""
+
+    def __init__(self, item: int, row: int) -> None:
+        super().__init__(item, row)
+        self.item, self.row = item, row
 
 
 @dataclass(frozen=True)
@@ -62,13 +72,15 @@ def conditioned(
     covariance: Covariance = "vjp",
     passes: int = 3,
     tolerance: float = 0.0,
+    last: bool = False,
 ) -> Tensor:
     """The estimate that obeys, without a graph; `variance` (item, row), or (row,), is the laws' noise, 0 to hold
     them exactly.
 
     At most `passes` times, until no residual is larger than `tolerance`. A row without a gradient (a law that is
-    saturated) is left out, and so are all rows at a level without signal. Raises `RunError` for an estimate that is not
-    finite.
+    saturated) is left out, and so are all rows at a level without signal. At the `last` step an item whose covariance
+    does not move it (a denoiser that is certain) is held to the nearest estimate instead, and `Saturated` is raised for
+    a row that is to hold exactly, does not, and has no gradient. Raises `RunError` for an estimate that is not finite.
     """
     found = residual(given.estimate)
     said = ~torch.isnan(found)
@@ -80,7 +92,43 @@ def conditioned(
         return start
     spread = _spread(given, h, covariance)
     newton = _Newton(start, spread.flatten(2).double(), residual, said, variance.double().expand(said.shape))
-    return newton.solved(passes, tolerance)
+    point = newton.solved(passes, tolerance)
+    return _reached(newton, point, h, passes, tolerance) if last else point
+
+
+def _reached(newton: _Newton, point: Tensor, before: Tensor, /, passes: int, tolerance: float) -> Tensor:
+    """The last estimate; of items that are not there yet, the nearest one that obeys."""
+    exact = newton.said & (newton.variance == 0.0)
+    far = (_left(newton.residual, point, exact).abs() > LEFT * before.detach().abs()).any(1)
+    if not bool(far.any()):
+        return point
+    with torch.enable_grad():
+        begin = newton.start.clone().requires_grad_()
+        found = newton.residual(begin)
+        nearest = _rows(torch.where(newton.said & ~torch.isnan(found), found, 0.0), begin).flatten(2).double()
+    other = replace(newton, spread=nearest).solved(passes, tolerance)
+    made = torch.where(far.reshape(-1, *(1,) * (point.ndim - 1)), other, point)
+    left = _left(newton.residual, made, exact).abs() > LEFT * before.detach().abs()
+    if bool(left.any()):
+        flat = left & (_slopes(newton.residual, made) == 0.0)
+        if bool(flat.any()):
+            item, row = (int(each) for each in flat.nonzero()[0])
+            raise Saturated(item, row)
+    return made
+
+
+def _left(residual: Residual, point: Tensor, said: Tensor) -> Tensor:
+    with torch.no_grad():
+        found = residual(point)
+    return torch.where(said & ~torch.isnan(found), found, 0.0)
+
+
+def _slopes(residual: Residual, point: Tensor) -> Tensor:
+    """The largest gradient of each row, (item, row)."""
+    with torch.enable_grad():
+        leaf = point.clone().requires_grad_()
+        found = residual(leaf)
+        return _rows(torch.where(torch.isnan(found), 0.0, found), leaf).flatten(2).abs().amax(2)
 
 
 @dataclass

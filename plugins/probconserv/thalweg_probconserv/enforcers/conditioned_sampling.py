@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import xarray as xr
 from pydantic import Field, PositiveInt
-from thalweg import Denoised, DifferentiableLaw, Held, Law, LinearLaw, SamplingEnforcer
+from thalweg import Denoised, DifferentiableLaw, Held, Law, LinearLaw, RunError, SamplingEnforcer
 
 from ..covariance import Covariance
 
@@ -25,9 +25,10 @@ class ConditionedSampling(SamplingEnforcer):
     by Tweedie's formula, $\frac{s^2}{a} N J^T$: no weight and no trained network. Of a Gaussian, under linear laws,
     what is drawn then has the conditional distribution. It costs a vector-Jacobian product of the denoiser for each
     row of the laws, at each step. All laws of the variant are solved jointly, through the decoder where the sampler's
-    states are latent; laws that are not linear by Newton's method. A row without a gradient (rain asked of a dry
-    estimate, beyond the reach of the decoder) is left as it is. Raises `RunError` for an estimate that is not finite,
-    `OptionError` for covariance `ensemble` of one member.
+    states are latent; laws that are not linear by Newton's method. An estimate that is certain, so that its covariance
+    moves nothing, becomes the nearest one that obeys. Raises `RunError` for an estimate that is not finite, or that a
+    law has no gradient at and does not hold (rain asked of a dry one), with its sample and member; `OptionError` for
+    covariance `ensemble` of one member.
     """
 
     cite: ClassVar[str] = "10.48550/arXiv.2310.06721"
@@ -50,15 +51,26 @@ class ConditionedSampling(SamplingEnforcer):
         return held.joint.known(context)
 
     def steer(self, state: Denoised, held: Held, known: Mapping[str, Tensor]) -> Tensor:
-        from ..tweedie import Given, conditioned
+        from ..tweedie import Given, Saturated, conditioned
 
         joint, last = held.joint, state.noise.last
         _, variance = joint.by_item(state.decode(state.estimate.detach()), known)
-        return conditioned(
-            Given.of(state),
-            lambda estimate: joint.by_item(state.decode(estimate), known)[0],
-            variance=variance,
-            covariance=self.covariance,
-            passes=AT_LAST if last else self.passes,
-            tolerance=1e-14 if last else 0.0,
+        try:
+            return conditioned(
+                Given.of(state),
+                lambda estimate: joint.by_item(state.decode(estimate), known)[0],
+                variance=variance,
+                covariance=self.covariance,
+                passes=AT_LAST if last else self.passes,
+                tolerance=1e-14 if last else 0.0,
+                last=last,
+            )
+        except Saturated as found:
+            item = found.item
+            laws = " and ".join(dict.fromkeys(law.name for law in joint.laws))
+        raise RunError(
+            f"{laws} cannot be held on {state.named(item)}: nothing small changes what it is about, as where rain is "
+            "asked of an estimate that is dry everywhere",
+            allowed="targets that an estimate can be moved to",
+            advice="leave this sample out, ask for less, or hold the law at the output",
         )

@@ -1,0 +1,175 @@
+"""Members drawn by a flow or a diffusion of what an advected forecast leaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from thalweg import HandshakeError, Hold, OptionError, Registry, RunError, Samples, Signature
+from thalweg.components.context import context_of
+from thalweg.components.steering import Steering
+from thalweg.laws import AreaMean
+from thalweg.learning import SteeredSolver
+from thalweg.losses.absolute import Absolute
+from thalweg.samples import Windows
+from thalweg.testing import check_method
+from thalweg.testing.toy_learner import learn
+from thalweg_prediff.flow_nowcast import FlowNowcast
+
+TINY: dict[str, Any] = {"members": 3, "units": (8,), "blocks": 1, "fold": 2, "frames": 2, "steps": 3}
+SIZE, INPUTS, LEADS = 16, 3, 2
+
+
+def showers(steps: int = 40) -> xr.Dataset:
+    """Showers that cross a field of 16 x 16 cells, of which most is dry; values 0 to 100."""
+    random = np.random.default_rng(0)
+    row, column = np.indices((SIZE, SIZE))
+    fields = np.zeros((steps, SIZE, SIZE))
+    for _ in range(12):
+        y, x, speed, height = random.uniform([0, -40, 0.6, 30], [SIZE, SIZE, 1.2, 90])
+        for step in range(steps):
+            fields[step] += height * np.exp(-((row - y) ** 2 + (column - x - speed * step) ** 2) / 8)
+    rain = np.clip(fields - 10 + random.normal(size=fields.shape), 0, 100).astype("float32")
+    data = xr.Dataset({"rain": (("time", "y", "x"), rain, {"units": "1", "valid_range": [0, 100]})})
+    data = data.assign_coords(time=np.datetime64("2000-01-01", "ns") + np.arange(steps) * np.timedelta64(300, "s"))
+    begin = np.arange(steps - INPUTS - LEADS + 1)
+    label = np.where(begin < 24, 0, 2)
+    label[(begin > 18) & (begin < 24)] = -1
+    index = Windows(dim="time", begin=begin, row=0 * begin, label=label, inputs=INPUTS, targets=LEADS)
+    return index.on(data)
+
+
+DATA = showers()
+TEST, TRAIN = Samples.of(DATA, "test"), Samples.of(DATA, "train")
+INPUT = TEST.inputs(slice(0, 2))
+WANTED = TEST.first(2).wanted
+
+
+def learned(folder: Path, **options: Any) -> SteeredSolver:
+    made = learn(FlowNowcast(**{**TINY, "dry": 0.0, "gap": 10.0, **options}), DATA, folder, epochs=1, batch=8)
+    assert isinstance(made, SteeredSolver)
+    return made
+
+
+@pytest.fixture(scope="module")
+def solver(tmp_path_factory: pytest.TempPathFactory) -> SteeredSolver:
+    return learned(tmp_path_factory.mktemp("flow"))
+
+
+def with_members(solver: SteeredSolver, count: int, *, batch: int = 8) -> SteeredSolver:
+    """The same weights, and another number of members."""
+    network = solver.network
+    learner = FlowNowcast.model_validate({**network.learner.model_dump(), "members": count})
+    gives = learner.gives(network.given, network.wanted)
+    made = replace(network, learner=learner, gives=gives, batch=batch, built={}).solver()
+    assert isinstance(made, SteeredSolver)
+    return made
+
+
+def steering(law: Any, inputs: xr.Dataset = INPUT) -> Steering:
+    hold = Hold((law,), Registry.installed().make("enforcers", "conditioned-sampling"))  # type: ignore[arg-type]
+    return Steering([hold], TEST.grid, lambda hold: context_of(inputs, WANTED))  # noqa: ARG005
+
+
+def test_it_keeps_the_contract() -> None:
+    check_method(FlowNowcast(members=2, units=(4,), blocks=1, fold=1, steps=2))
+
+
+def test_members_are_rain(solver: SteeredSolver) -> None:
+    found = solver.solve(INPUT, WANTED).rain
+    assert found.dims == ("sample", "member", "lead", "y", "x") and found.dtype == np.float32
+    assert found.sizes["member"] == 3
+    assert float(found.min()) == 0.0 and 0.2 < float((found == 0.0).mean()) < 1.0
+    assert float(found.std("member").mean()) > 0.1
+
+
+def test_a_member_alone_is_the_same_bits(solver: SteeredSolver) -> None:
+    together = with_members(solver, 6).solve(INPUT, WANTED).rain
+    xr.testing.assert_identical(together.isel(member=slice(0, 3)), solver.solve(INPUT, WANTED).rain)
+    one_by_one = with_members(solver, 3, batch=1).solve(INPUT, WANTED).rain
+    xr.testing.assert_identical(together.isel(member=slice(0, 3)), one_by_one)
+    module = solver.network.built["module"]
+    noise = {name: torch.randn(1, 3, *shape) for name, shape in (("motions", (2,)), ("starts", (LEADS, SIZE, SIZE)))}
+    past = torch.from_numpy(INPUT.rain.values[:1, ..., None]) / 100
+    with torch.inference_mode():
+        whole = module(past, noise)
+        for member in range(3):
+            alone = module(past, {name: each[:, member : member + 1] for name, each in noise.items()})
+            assert torch.equal(alone[:, 0], whole[:, member])
+
+
+@pytest.mark.parametrize(
+    ("learns", "sampler"),
+    [("flow", "heun"), ("v", "ddim"), ("epsilon", "ddpm"), ("x0", "dpm-solver++")],
+)
+def test_each_objective_and_sampler_obeys_while_it_draws(learns: str, sampler: str, tmp_path: Path) -> None:
+    made = learned(tmp_path, learns=learns, sampler=sampler)
+    free = made.solve(INPUT, WANTED).rain
+    assert bool(np.isfinite(free).all())
+    law = AreaMean(variable="rain", weights="equal", target=15.0)
+    held = made.sample(INPUT, WANTED, steering(law)).rain
+    np.testing.assert_allclose(held.mean(("y", "x"), dtype="float64"), 15.0, rtol=1e-5)
+    assert float(held.min()) >= 0.0
+
+
+def test_before_it_learns_a_flow_dresses_the_forecast(tmp_path: Path) -> None:
+    """With the spectrum of the residuals: their variance, at each lead."""
+    made = learned(tmp_path, spread=0.0, dry=None, gap=0.0)
+    made.solve(INPUT, WANTED)
+    module = made.network.built["module"]
+    for each in module.network.parameters():
+        torch.nn.init.zeros_(each)
+    many = torch.randn(1, 150, LEADS, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    noise = {"starts": many, "motions": torch.zeros(1, 150, 2)}
+    past = torch.from_numpy(INPUT.rain.values[:1, ..., None]) / 100
+    module.drawing = replace(module.drawing, steps=20)
+    with torch.inference_mode():
+        drawn = module(past, noise)[0, ..., 0]
+        wanted = module.size * module.colour(many[0])
+    ratio = drawn.var(0).mean((1, 2)) / wanted.var(0).mean((1, 2))
+    np.testing.assert_allclose(ratio, 1.0, atol=0.15)
+
+
+def named(**options: Any) -> Any:
+    return Registry.installed().make("methods", {"flow-nowcast": {**TINY, **options}})
+
+
+def test_what_does_not_fit_is_refused_before_it_learns() -> None:
+    with pytest.raises(OptionError, match=r"`sampler: ddim` does not draw what `learns: flow` has"):
+        named(sampler="ddim")
+    with pytest.raises(OptionError, match=r"`gap: 5\.0` lies below a `dry`"):
+        named(gap=5.0)
+    with pytest.raises(OptionError, match="fields of 16 x 16 cells with `fold: 2` and 5 levels"):
+        FlowNowcast(**{**TINY, "units": (4, 4, 4, 4, 4)}).demand(TRAIN.given, TRAIN.wanted, {})
+    with pytest.raises(HandshakeError, match="the last 4 inputs, of 3"):
+        FlowNowcast(**{**TINY, "frames": 4}).check(TRAIN.given)
+    both = Signature((*TRAIN.given.fields, replace(TRAIN.given.fields[0], name="other")), TRAIN.given.sizes)
+    with pytest.raises(HandshakeError, match="continues one field of maps"):
+        FlowNowcast(**TINY).check(both)
+    with pytest.raises(OptionError, match="minimises a loss of its own"):
+        FlowNowcast(**TINY).demand(TRAIN.given, TRAIN.wanted, {"loss": Absolute()})
+
+
+def test_the_plan_knows_its_members_and_memory() -> None:
+    learner = FlowNowcast(**TINY)
+    assert learner.gives(TRAIN.given, TRAIN.wanted).sizes["member"] == 3
+    small, large = (FlowNowcast(**{**TINY, "units": (each,)}).demand(TRAIN.given, TRAIN.wanted, {}) for each in (8, 64))
+    assert 0 < small.memory < large.memory
+
+
+def test_rain_that_is_asked_of_a_dry_member_is_refused_by_name(solver: SteeredSolver) -> None:
+    dry = INPUT.copy(deep=True)
+    dry["rain"][1] = 0.0
+    made = with_members(solver, 2)
+    made.solve(dry, WANTED)
+    module = made.network.built["module"]
+    module.size.fill_(1e-4)
+    law = AreaMean(variable="rain", weights="equal", target=20.0)
+    time = str(dry["reference_time"].values[1])[:16]
+    with pytest.raises(RunError, match=f"(area-mean|AreaMean) cannot be held on the sample of {time}, member 0"):
+        made.sample(dry, WANTED, steering(law, dry))
