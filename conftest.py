@@ -12,6 +12,7 @@ from typing import Any
 import dask
 import fresh
 import pytest
+from settled import settle
 
 # Workers of a cluster that a test opens in its own process are forked; those of commands are started as users have it.
 dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
@@ -21,6 +22,11 @@ def pytest_sessionstart() -> None:
     """Where many tests run, what they fork is imported while they are collected."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         fresh.serve()
+
+
+def pytest_collection_finish() -> None:
+    """A twentieth of the time of tests went into collections of garbage, among a million objects that stay."""
+    settle()
 
 
 class Asked(BaseHTTPRequestHandler):

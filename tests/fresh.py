@@ -35,6 +35,7 @@ PRELOAD = [
     "torch._dynamo",
     "xarray",
     "zarr",
+    "settled",  # the last one
 ]
 
 
