@@ -243,11 +243,13 @@ def _apart(tree: Mapping[str, Any], file: str, /) -> dict[str, Any]:
     if not isinstance(held, Mapping):
         return dict(tree)
     for name, holds in held.items():
-        if holds is not None and not isinstance(holds, list):
+        if holds is not None and (not isinstance(holds, list) or not holds):
             raise OptionError(
-                f"{shown(holds)} is no list",
+                f"{shown(holds)} holds no law" if holds == [] else f"{shown(holds)} is no list",
                 allowed="[{hold: LAW, by: ENFORCER}, ...]: what one variant is held to",
-                advice="give the variant a list, or `constrain` a list without names",
+                advice="add a law, or leave the variant out: `free` is always scored"
+                if holds == []
+                else "give the variant a list, or `constrain` a list without names",
                 where=f"constrain.{name}",
                 file=file,
             )
