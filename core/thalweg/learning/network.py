@@ -73,17 +73,17 @@ def built(
 
     With `wrappers` it takes what laws know beside its inputs.
     """
-    network = learner.build(given, wanted)
-    if not wrappers:
-        return network
     gives = learner.gives(given, wanted)
-    if gives.uncertainty or not gives.is_estimate_of(wanted):
+    if wrappers and (gives.uncertainty or not gives.is_estimate_of(wanted)):
         raise HandshakeError(
             f"{wrappers[min(wrappers)][0].name} holds the fields of the truth in a network, and that of {learner.name} "
             f"gives {str(gives)!r}",
             allowed="a network that gives the truth's fields alone",
             advice="hold the law at another site",
         )
+    network = learner.build(given, wanted)
+    if not wrappers:
+        return network
     inputs, outputs = Layout.of(given), Layout.of(wanted)
     wrapped: Any = Unscaled(network, inputs, outputs, scales, noisy=bool(learner.noises(given, wanted)))
     for prefix, (enforcer, held) in wrappers.items():
