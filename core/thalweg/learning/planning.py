@@ -32,8 +32,14 @@ log = logging.getLogger("thalweg")
 
 
 def demanded(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> int:
-    """Bytes of host memory of one rank; raises what `checked` raises."""
-    return peak(checked(learner, given, wanted, options), given, wanted, options)
+    """Bytes of host memory of one rank.
+
+    Raises what `checked` raises, and `OptionError` for a batch whose samples are compared, and that would be cut.
+    """
+    outline = checked(learner, given, wanted, options)
+    if outline is not None:
+        _check_coupling(learner, outline, given=given, wanted=wanted, options=options)
+    return peak(outline, given, wanted, options)
 
 
 def checked(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> Outline | None:
@@ -52,7 +58,6 @@ def checked(learner: NetworkLearner, given: Signature, wanted: Signature, option
         return None
     _check_output(learner, outline, layout)
     refuse_statistics(outline.network, options)
-    _check_coupling(learner, outline, given=given, wanted=wanted, options=options)
     if options.initial is not None:
         weights = at("train.initial", weights_at, options.initial)
         at("train.initial", begin_with, outline.network, weights, source=options.initial)
