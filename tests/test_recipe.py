@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -61,6 +62,14 @@ def test_a_variant_without_a_law_is_refused() -> None:
         Recipe.parse(tree)
     assert caught.value.where == "constrain.a"
     assert caught.value.advice == "add a law, or leave the variant out: `free` is always scored"
+
+
+@pytest.mark.parametrize("name", ["free", "a/b", "", "A b", "..", "a.b", 1, None, "x" * 41, "a\n"])
+def test_a_variant_has_a_name_that_a_folder_may_have(name: Any) -> None:
+    held = [{"hold": "x", "by": "y"}]
+    tree = {"name": "x", "ingest": "y", "train": {"method": "z"}, "constrain": {"a-1": held, name: held}}
+    with pytest.raises(OptionError, match="is no name of a variant"):
+        Recipe.parse(tree)
 
 
 def test_a_variant_of_the_base_is_left_out_by_null(tmp_path: Path) -> None:

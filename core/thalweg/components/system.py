@@ -8,7 +8,7 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EstimateError, HandshakeError
+from ..errors import ContractError, EstimateError, HandshakeError
 from .fields import Array, aligned, permuted, where
 from .law import LinearLaw
 from .matrix import Matrix
@@ -43,7 +43,7 @@ class System:
     @classmethod
     def of(cls, laws: Sequence[LinearLaw], grid: xr.Dataset, *, also: Sequence[str] = ()) -> System:
         """The system of laws about one variable, on a grid; its cells lie along the dims of `also`, too."""
-        rows = tuple(law.rows(grid) for law in laws)
+        rows = tuple(_rows_of(law, grid) for law in laws)
         field = grid[rows[0].variable]
         reduced = {dim for each in rows for dim in each.dims} | set(also)
         dims = tuple(str(dim) for dim in field.dims if dim in reduced)
@@ -266,8 +266,33 @@ class System:
         return flat, where(share > 0.0, self.rows_matrix.times(flat) - targets), share
 
 
+def _rows_of(law: LinearLaw, grid: xr.Dataset) -> Rows:
+    """The rows of a law. Raises `ContractError` for what are none, `HandshakeError` for those of another variable."""
+    rows = law.rows(grid)
+    if not isinstance(rows, Rows):
+        raise ContractError(
+            f"`rows` of {law.name} gives a {type(rows).__name__}",
+            allowed="`Rows`",
+            advice="return an instance of a subclass of Rows",
+        )
+    if rows.variable not in grid.data_vars:
+        raise HandshakeError(
+            f"the rows of {law.name} are of {rows.variable!r}",
+            allowed=", ".join(map(str, grid.data_vars)),
+            advice="name a field of the estimate",
+        )
+    return rows
+
+
 def _refuse_steps(targets: xr.DataArray, law: LinearLaw, grid: xr.Dataset) -> None:
-    """Raise `HandshakeError` for targets along the steps of the inputs: other leads than those that are estimated."""
+    """Raise `HandshakeError` for what are no targets, or along the steps of the inputs: other leads than those that are
+    estimated."""
+    if not hasattr(targets, "dims"):
+        raise ContractError(
+            f"`targets` of {law.name} gives a {type(targets).__name__}",
+            allowed="a DataArray along `row`",
+            advice='return `xr.DataArray(values, dims="row")`',
+        )
     if "lead" not in targets.coords or "lead" not in targets.dims or "lead" not in grid.coords:
         return
     own, wanted = targets["lead"].values.tolist(), grid["lead"].values.tolist()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..components import OperatorEnforcer
 from ..components.held import Held
 from ..components.signature import Signature
-from ..errors import HandshakeError
+from ..errors import ContractError, HandshakeError
 from .checkpoint import load_weights
 from .drawn import PREFIX
 from .knowing import under
@@ -88,6 +88,12 @@ def built(
     wrapped: Any = Unscaled(network, inputs, outputs, scales, noisy=bool(learner.noises(given, wanted)))
     for prefix, (enforcer, held) in wrappers.items():
         wrapped = enforcer.wrap(wrapped, held, prefix)
+        if not isinstance(wrapped, nn.Module):
+            raise ContractError(
+                f"`wrap` of {enforcer.name} gives a {type(wrapped).__name__}",
+                allowed="a torch module around the network",
+                advice="return the wrapped network",
+            )
     return Scaled(wrapped, inputs, outputs, scales)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -30,9 +30,9 @@ from ..components.held import Held
 from ..components.holding import handed_on
 from ..components.signature import Signature
 from ..components.system import System
-from ..errors import HandshakeError, OptionError
+from ..errors import ContractError, HandshakeError, OptionError
 from ..samples import Samples
-from .contradictions import refuse_contradictions
+from .contradictions import CELLS, refuse_contradictions
 from .handshakes import refuse_broken
 from .plan import Plan
 from .stand_ins import OTHERS, Scene, UnreadError
@@ -74,7 +74,13 @@ def rehearse(plan: Plan, samples: Samples, *, gives: Signature, learned: Collect
 
 
 def _statistics(scene: Scene, *, metric: Metric) -> None:
-    metric.statistics(scene.chunked, scene.truth)
+    given = metric.statistics(scene.chunked, scene.truth)
+    if not isinstance(given, Mapping) or not given:
+        raise ContractError(
+            f"`statistics` of {metric.name} gives {type(given).__name__ if given else 'nothing'}",
+            allowed="fields or `Totals` by name, one or more",
+            advice="return what `value` makes a score from",
+        )
 
 
 def _law(scene: Scene, *, law: Law, oracle: bool) -> None:
@@ -82,12 +88,25 @@ def _law(scene: Scene, *, law: Law, oracle: bool) -> None:
     context = scene.context(oracle=oracle)
     if isinstance(law, LinearLaw):
         system = System.of([law], scene.grid)
+        _refuse_weights(law, system)
         system.check_targets(context, scene.grid)
         system.targets(context, scene.grid)
     elif isinstance(law, DifferentiableLaw):
         law.known(context, scene.grid)
     else:
         law.residual(scene.estimate, context, scene.grid)
+
+
+def _refuse_weights(law: Law, system: System) -> None:
+    import numpy as np
+
+    (rows,) = system.rows
+    if rows.count * system.cells <= CELLS and not np.isfinite(system.matrix.data).all():
+        raise HandshakeError(
+            f"the rows of {law.name} have weights that are not finite",
+            allowed="finite numbers",
+            advice="look for missing values in what they are made from",
+        )
 
 
 def _about(law: Law, scene: Scene) -> str | None:
@@ -103,7 +122,14 @@ def _hold(scene: Scene, *, holds: tuple[Hold, ...], number: int) -> None:
     hold, held = list(handed_on(holds, scene.grid))[number]
     enforcer, context = hold.enforcer, scene.context(oracle=hold.oracle)
     if isinstance(enforcer, OutputEnforcer):
-        enforcer.hold(scene.estimate, held, context)
+        found = enforcer.hold(scene.estimate, held, context)
+        lost = [name for name in scene.estimate.data_vars if name not in getattr(found, "data_vars", ())]
+        if lost:
+            raise ContractError(
+                f"`hold` of {enforcer.name} gives no {lost[0]!r}",
+                allowed=f"a Dataset of {', '.join(map(str, scene.estimate.data_vars))}",
+                advice="return the estimate with the fields that it came with",
+            )
     elif isinstance(enforcer, LossEnforcer | OperatorEnforcer | SamplingEnforcer):
         enforcer.known(held, context)
 

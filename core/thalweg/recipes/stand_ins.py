@@ -1,8 +1,13 @@
-"""One test sample of stand-ins on its own coordinates: what parts are tried on before a value is read."""
+"""One test sample of stand-ins on its own coordinates: what parts are tried on before a value is read.
+
+Static fields (`area`, a mask) are themselves, and read where a part looks at them, if they are small and lie in the
+source as they are: rows are made from them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +25,12 @@ OTHERS: tuple[Fill, ...] = (0.0, -1.0, 300.0, 1e6, -1e6, "varying")
 """What else may stand for the values of fields, where ones are refused."""
 
 
+STILL = 64 * 2**20
+"""Bytes of a static field above which it is not read."""
+STEPS = 64
+"""Tasks of Dask above which a static field is taken to be computed, and is not."""
+
+
 class UnreadError(Exception):
     """A part looked at a value that is not there yet."""
 
@@ -31,10 +42,12 @@ class Scene:
     samples: Samples
     gives: Signature
     fill: Fill = 1.0
+    read: dict[str, Any] = field(default_factory=dict, repr=False)
+    """Static fields that were looked at."""
 
     @cached_property
     def given(self) -> xr.Dataset:
-        # What is not read is described in chunks: their dims and sizes are then known further on.
+        # In chunks what is not read: dims and sizes are then known further on.
         return self._filled(self.samples.filled([0], {}, side="inputs"), chunked=self.fill == "unread")
 
     @cached_property
@@ -80,15 +93,37 @@ class Scene:
         return fields.assign_coords(self._bare_truth.coords)
 
     def _filled(self, data: xr.Dataset, *, chunked: bool = False) -> xr.Dataset:
-        """The same with stand-ins; what is no number is left as it is."""
-        numbers = {name: each.variable for name, each in data.data_vars.items() if each.dtype.kind in "biuf"}
-        return data.assign({name: each.copy(data=self._array(each, chunked)) for name, each in numbers.items()})
+        """The same with stand-ins; what is no number, and static fields, are left as they are."""
+        numbers = {str(name): each.variable for name, each in data.data_vars.items() if each.dtype.kind in "biuf"}
+        return data.assign(
+            {
+                name: each.copy(data=self._itself(name, each) if name in self._still else self._array(each, chunked))
+                for name, each in numbers.items()
+            }
+        )
+
+    @cached_property
+    def _still(self) -> frozenset[str]:
+        return frozenset(map(str, self.samples.still.data_vars))
+
+    def _itself(self, name: str, each: xr.Variable) -> Any:
+        """A static field, read when it is looked at."""
+        steps = 0 if each.chunks is None else len(each.data.__dask_graph__())
+        if each.nbytes > STILL or steps > STEPS:
+            return _in_memory(each.shape, each.dtype, _unread)
+
+        def values(key: Any) -> Any:
+            if name not in self.read:
+                self.read[name] = each.values
+            return self.read[name][key]
+
+        return _in_memory(each.shape, each.dtype, values)
 
     def _array(self, each: xr.Variable, chunked: bool) -> Any:
         import numpy as np
 
         if self.fill == "unread" and not chunked:
-            return _in_memory(each.shape, each.dtype)
+            return _in_memory(each.shape, each.dtype, _unread)
         if self.fill == "unread":
             import dask.array as da
 
@@ -110,16 +145,16 @@ def _unread(_: Any) -> Any:
     raise UnreadError("a value is looked at")
 
 
-def _in_memory(shape: tuple[int, ...], dtype: Any) -> Any:
-    """An array that is not in chunks, and cannot be looked at."""
+def _in_memory(shape: tuple[int, ...], dtype: Any, values: Callable[[Any], Any]) -> Any:
+    """An array that is not in chunks, and asked for its values when it is looked at."""
     from xarray.backends import BackendArray
-    from xarray.core.indexing import LazilyIndexedArray
+    from xarray.core.indexing import IndexingSupport, LazilyIndexedArray, explicit_indexing_adapter
 
-    class Unread(BackendArray):
+    class Later(BackendArray):
         def __init__(self) -> None:
             self.shape, self.dtype = shape, dtype
 
         def __getitem__(self, key: Any) -> Any:
-            return _unread(key)
+            return explicit_indexing_adapter(key, self.shape, IndexingSupport.BASIC, values)
 
-    return LazilyIndexedArray(Unread())
+    return LazilyIndexedArray(Later())
