@@ -85,8 +85,12 @@ def register_methods(register: Register[Method]) -> None:
 @hookimpl
 def register_laws(register: Register[Law]) -> None:
     from .laws.advection_budget import AdvectionBudget
+    from .laws.mean_intensity import MeanIntensity
+    from .laws.total_rain import TotalRain
 
     register("advection-budget", AdvectionBudget)
+    register("mean-intensity", MeanIntensity)
+    register("total-rain", TotalRain)
 
 
 @hookimpl

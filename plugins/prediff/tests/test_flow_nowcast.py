@@ -18,6 +18,7 @@ from thalweg.laws import AreaMean
 from thalweg.learning import SteeredSolver
 from thalweg.losses.absolute import Absolute
 from thalweg.testing import check_method
+from thalweg_earth.laws.mean_intensity import MeanIntensity
 from thalweg_prediff.flow_nowcast import FlowNowcast
 
 SMALL: dict[str, Any] = {**TINY, "steps": 3}
@@ -138,3 +139,17 @@ def test_rain_that_is_asked_of_a_dry_member_is_refused_by_name(solver: SteeredSo
     time = str(dry["reference_time"].values[1])[:16]
     with pytest.raises(RunError, match=f"(area-mean|AreaMean) cannot be held on the sample of {time}, member 0"):
         made.sample(dry, WANTED, steering(law, dry))
+
+
+def test_members_have_the_mean_intensity_that_is_asked_for(solver: SteeredSolver) -> None:
+    """Over cells and leads; with its noise they go a part of the way."""
+    asked = {n: MeanIntensity(variable="rain", step=0.1, deviations=n) for n in (-2.0, 4.0)}
+    context = context_of(INPUT, WANTED)
+    free = solver.solve(INPUT, WANTED).rain.mean(("lead", "y", "x"))
+    for law in asked.values():
+        target = law.targets(context, TEST.grid)[:, 0].values[:, None]
+        held = solver.sample(INPUT, WANTED, steering(law)).rain.mean(("lead", "y", "x"), dtype="float64")
+        np.testing.assert_allclose(held, np.broadcast_to(target, held.shape), rtol=1e-5)
+        soft = solver.sample(INPUT, WANTED, steering(law.model_copy(update={"uncertain": True}))).rain
+        left = abs(soft.mean(("lead", "y", "x")) - target).mean()
+        assert 1e-3 < float(left) < float(abs(free - target).mean())
