@@ -82,14 +82,19 @@ def walked(leads: int, memory: float) -> float:
     return float((np.cumsum(memory ** np.arange(leads)) ** 2).sum() / leads**2)
 
 
-def fitted_walk(series: np.ndarray[Any, np.dtype[np.floating]]) -> tuple[float, float]:
-    """`step` and `memory` of series of means (sample, time) from a training period, departures from 0.
+def fitted_walk(series: np.ndarray[Any, np.dtype[np.floating]], *, leads: int = 1) -> tuple[float, float]:
+    """`step` and `memory` of series of means (sample, time) of a training period, for forecasts of so many leads.
 
-    The memory by least squares over all pairs of steps, at most 1; the step as the root mean square of what is left,
-    over the mean before it.
+    The memory by least squares over all pairs of steps, at most 1. The step so that the mean over the leads departs
+    from its forecast as far as it does, in the root mean square over the mean before: steps that follow on one another
+    (showers that grow for a while) count as larger ones.
     """
-    before, after = (each.ravel().astype(np.float64) for each in (series[:, :-1], series[:, 1:]))
+    values = series.astype(np.float64)
+    before, after = values[:, :-1].ravel(), values[:, 1:].ravel()
     wet = np.isfinite(before) & np.isfinite(after) & (before > 0.0)
-    before, after = before[wet], after[wet]
-    memory = min(1.0, float((before @ after) / (before @ before)))
-    return float(np.sqrt(np.mean(((after - memory * before) / before) ** 2))), memory
+    memory = min(1.0, float((before[wet] @ after[wet]) / (before[wet] @ before[wet])))
+    ahead = np.lib.stride_tricks.sliding_window_view(values, leads, axis=1)[:, 1:].mean(-1)
+    last = values[:, : ahead.shape[1]]
+    there = np.isfinite(ahead) & np.isfinite(last) & (last > 0.0)
+    left = ahead[there] / last[there] - np.mean(memory ** np.arange(1, leads + 1))
+    return float(np.sqrt(np.mean(left**2) / walked(leads, memory))), memory
