@@ -25,6 +25,8 @@ def from_reference(part: Part, config: Mapping[str, Any]) -> nn.Module:
 
 @hookimpl
 def register_methods(register: Register[Method]) -> None:
+    from .crps_nowcast import CRPSNowcast
     from .flow_nowcast import FlowNowcast
 
+    register("crps-nowcast", CRPSNowcast)
     register("flow-nowcast", FlowNowcast)
