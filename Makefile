@@ -40,7 +40,7 @@ layers: env
 
 # Once, before several processes would compile the same three thousand modules side by side.
 $(VENV)/.compiled: $(VENV)/.ready
-	$(BIN)/python -m pytest --collect-only -q >/dev/null
+	$(BIN)/python -m pytest --collect-only -q >/dev/null || true  # the tests say what is wrong
 	touch $@
 
 unit: $(VENV)/.compiled
