@@ -16,7 +16,7 @@ from thalweg.components.context import context_of
 from thalweg.components.steering import Steering
 from thalweg.laws import AreaMean
 from thalweg.learning import SteeredSolver
-from thalweg.losses.absolute import Absolute
+from thalweg.losses import Absolute
 from thalweg.testing import check_method
 from thalweg_earth.laws.mean_intensity import MeanIntensity
 from thalweg_prediff.flow_nowcast import FlowNowcast
