@@ -149,7 +149,7 @@ class ResidualFlow(NowcastNetwork):
             noise=lambda number: grouped(self.colour, noise["steps"][:, :, number].flatten(0, 1), together=1),
         )
         if not inputs.is_meta:
-            log.info("%d network evaluations for %d samples of %d members", evaluations, count, members)
+            log.debug("%d network evaluations for %d samples of %d members", evaluations, count, members)
         return output(found)
 
     def _estimates(self, state: Tensor, *, seen: Tensor, level: Level) -> Tensor:
