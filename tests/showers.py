@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from thalweg import Fitted, Samples
+from thalweg import Fitted, Hold, Samples
 from thalweg.samples import Windows
 from thalweg.testing.toy_learner import learn
 
@@ -41,9 +41,10 @@ INPUT = TEST.inputs(slice(0, 2))
 WANTED = TEST.first(2).wanted
 
 
-def learned(kind: Any, folder: Path, **options: Any) -> Fitted:
-    """What a nowcast learns in an epoch."""
-    return learn(kind(**{**TINY, "dry": 0.0, "gap": 10.0, **options}), DATA, folder, epochs=1, batch=8)
+def learned(kind: Any, folder: Path, *, holds: tuple[Hold, ...] = (), epochs: int = 1, **options: Any) -> Fitted:
+    """What a nowcast learns."""
+    made = kind(**{**TINY, "dry": 0.0, "gap": 10.0, **options})
+    return learn(made, DATA, folder, holds=holds, epochs=epochs, batch=8)
 
 
 def with_members(solver: Any, count: int, *, batch: int = 8) -> Any:

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from showers import INPUT, LEADS, SIZE, TINY, TRAIN, WANTED, learned, with_members
 from thalweg import HandshakeError
-from thalweg.losses.absolute import Absolute
+from thalweg.losses import Absolute
 from thalweg.testing import check_method
 from thalweg_prediff.crps_nowcast import CRPSNowcast
 

@@ -16,10 +16,12 @@ from thalweg.components.context import context_of
 from thalweg.components.steering import Steering
 from thalweg.laws import AreaMean
 from thalweg.learning import SteeredSolver
-from thalweg.losses.absolute import Absolute
+from thalweg.losses import Absolute
 from thalweg.testing import check_method
 from thalweg_earth.laws.mean_intensity import MeanIntensity
+from thalweg_prediff.crps_nowcast import CRPSNowcast
 from thalweg_prediff.flow_nowcast import FlowNowcast
+from thalweg_probconserv.enforcers.penalty import Penalty
 
 SMALL: dict[str, Any] = {**TINY, "steps": 3}
 
@@ -153,3 +155,14 @@ def test_members_have_the_mean_intensity_that_is_asked_for(solver: SteeredSolver
         soft = solver.sample(INPUT, WANTED, steering(law.model_copy(update={"uncertain": True}))).rain
         left = abs(soft.mean(("lead", "y", "x")) - target).mean()
         assert 1e-3 < float(left) < float(abs(free - target).mean())
+
+
+@pytest.mark.parametrize(("kind", "options"), [(FlowNowcast, {"steps": 2}), (CRPSNowcast, {})])
+def test_a_law_may_be_a_penalty_while_it_learns(kind: Any, options: dict[str, Any], tmp_path: Path) -> None:
+    """Of the denoised estimates, or of the two members, in the units of the field."""
+    hold = Hold((AreaMean(variable="rain", weights="equal", target=40.0),), Penalty(weight=1e-2))
+    found = [
+        learned(kind, tmp_path / str(number), holds=holds, epochs=3, **options).solve(INPUT, WANTED).rain
+        for number, holds in enumerate([(), (hold,)])
+    ]
+    assert float(found[1].mean()) > float(found[0].mean()) + 0.1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, PositiveInt
 from thalweg import Signature
 from thalweg.learning import Noise
-from thalweg.losses.fair_crps import FairCRPS
+from thalweg.losses import FairCRPS
 
 from ._nowcast import NowcastLearner
 
