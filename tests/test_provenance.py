@@ -118,7 +118,7 @@ def edit(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
 
 
 EDITS = [
-    ("components/totals.py", "self.sum / self.count", "2 * self.sum / self.count", {"evaluate", "judge"}),
+    ("components/totals.py", "self.sum / counted", "2 * self.sum / counted", {"evaluate", "judge"}),
     ("results/scored.py", 'sizes.astype("float64")', 'sizes.astype("float32")', {"evaluate"}),
     (
         "components/context.py",
@@ -173,7 +173,7 @@ def test_an_edit_of_core_is_seen_by_the_stages_that_it_concerns(
         ("learning/loop.py", "value * len(positions)", "value", {"learner"}),
         ("learning/scaling.py", "import numpy as np\n", "import numpy as np\n\nimport math\n", set()),
         ("learning/broken.py", "FEW = 8", "FEW = 9", set()),
-        ("components/totals.py", "self.sum / self.count", "2 * self.sum / self.count", {"metric"}),
+        ("components/totals.py", "self.sum / counted", "2 * self.sum / counted", {"metric"}),
         ("results/scoring.py", "add(parts: Sequence", "summed(parts: Sequence", set()),
     ],
 )
