@@ -13,6 +13,7 @@ from pydantic import BaseModel, PrivateAttr
 from ..errors import OptionError, ThalwegError
 from .calls import call
 from .component import Component, Parts, Site
+from .returned import returned
 from .signature import Signature
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ class Learner(Method):
 
         Asks its phases that learn under laws, by default.
         """
-        for phase in self.phases(options):
+        for phase in phases_of(self, options):
             if phase.holds:
                 phase.learner.check_wrap(enforcer, held, given=given, wanted=wanted, options=phase.options)
 
@@ -229,6 +230,13 @@ class Learner(Method):
         """Learn from `training.train`; the test split is never given."""
 
 
+def phases_of(learner: Learner, options: Mapping[str, Any]) -> tuple[Phase, ...]:
+    """The phases of a learner. Raises `ContractError` for what are none."""
+    found = learner.phases(options)
+    returned(found, (tuple, list), by=f"`phases` of {learner.name}", allowed="a tuple of `Phase`", items=Phase)
+    return tuple(found)
+
+
 def planned(
     learner: Learner, given: Signature, wanted: Signature, options: Mapping[str, Any]
 ) -> tuple[Learner, Demand]:
@@ -238,7 +246,7 @@ def planned(
     """
     made: dict[str, Learner] = {}
     demand = Demand()
-    for phase in learner.phases(options):
+    for phase in phases_of(learner, options):
         own = phase.learner.on_phases({name: made[name] for name in phase.after}, given, wanted)
         try:
             taken = call(own, own.demand, given, wanted, phase.options)

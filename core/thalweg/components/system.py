@@ -12,6 +12,7 @@ from ..errors import ContractError, EstimateError, HandshakeError
 from .fields import Array, aligned, permuted, where
 from .law import LinearLaw
 from .matrix import Matrix
+from .returned import returned
 from .rows import Gaps, Rows, factors
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ class System:
         parts = []
         for law, rows in zip(self.laws, self.rows, strict=True):
             found = law.variances(context, grid)
+            if not hasattr(found, "dims"):
+                returned(found, (float, int), by=f"`variances` of {law.name}", allowed="a DataArray or a number")
             array = found if isinstance(found, xr.DataArray) else xr.DataArray(float(found))
             whole = array if "row" in array.dims else array.expand_dims(row=rows.count)
             parts.append(self._laid(whole, law, rows))

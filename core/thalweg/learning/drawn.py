@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..components.draw import Draw
+from ..components.returned import returned
 from ..components.signature import Signature
 from ..errors import ContractError
-from .noise import When
+from .noise import Noise, When
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +27,7 @@ class Noises:
     def __init__(self, learner: NetworkLearner, when: When, *, given: Signature, wanted: Signature) -> None:
         """Raises `ContractError` for noise of members where the learner gives none."""
         every = learner.noises(given, wanted)
+        returned(every, Mapping, by=f"`noises` of {learner.name}", allowed="a mapping of names to `Noise`", items=Noise)
         self.asked = bool(every)
         """Whether the network takes noise beside its inputs, be it none of this side."""
         self._own = {name: each for name, each in every.items() if each.only in (None, when)}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ..components.returned import returned
 from ..components.signature import Signature
 from ..errors import ContractError, RecipeError
 from .drawn import Noises
@@ -90,6 +91,7 @@ def _on(
     try:
         with torch.device(device):
             network = learner.build(given, wanted)
+            returned(network, nn.Module, by=f"`build` of {learner.name}", allowed="a torch module")
             scales = dict.fromkeys(given.names, (0.0, 1.0))
             inputs = Feeding(learner, given=given, wanted=wanted, scales=scales).example(wanted)
             learning, solving = (

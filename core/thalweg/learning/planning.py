@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from ..components import OperatorEnforcer
 from ..components.held import Held
+from ..components.returned import returned
 from ..components.signature import Signature
 from ..errors import ContractError, HandshakeError, OptionError, RecipeError
 from ..losses.mean_squared import MeanSquared
@@ -24,6 +26,7 @@ from .network import built
 from .outline import Outline, outlined
 from .pieces import is_mean_over_samples, refuse_pieces, refuse_statistics
 from .supervised import NETWORK, Supervised, usual_turn
+from .turn import Turn
 
 if TYPE_CHECKING:
     from .options import TrainOptions
@@ -73,7 +76,9 @@ def _helpers(
     """
     try:
         with torch.device("meta"):
-            helpers = nn.ModuleDict(dict(learner.helpers(given, wanted)))
+            made = learner.helpers(given, wanted)
+            returned(made, Mapping, by=f"`helpers` of {learner.name}", allowed="a mapping of modules", items=nn.Module)
+            helpers = nn.ModuleDict(dict(made))
             modules = nn.ModuleDict({NETWORK: outline.network, **helpers})
             turns = learner.turns(modules, usual_turn(Unread(outline.network, learner, options), options, steps=1))
     except RecipeError:
@@ -81,6 +86,11 @@ def _helpers(
     except (NotImplementedError, RuntimeError, ValueError) as error:
         log.info("the turns of %s are not known before: %s", learner.name, error)
         return nn.ModuleDict()
+    returned(turns, (tuple, list), by=f"`turns` of {learner.name}", allowed="a tuple of `Turn`", items=Turn)
+    if not turns:
+        raise ContractError(
+            f"`turns` of {learner.name} gives none", allowed="one turn or more", advice="return `usual`"
+        )
     refuse_statistics(helpers, options)
     refuse_pieces(turns, accumulate=options.accumulate)
     return helpers

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..components import Fields
+from ..errors import EstimateError
 from ..losses.mean_squared import MeanSquared
 from .batch import Batch, own
 from .contract import NetworkLearner
@@ -101,13 +102,29 @@ class Supervised(Objective):
             if self.over == "batch":
                 estimate, truth = rows(estimate), rows(truth)
             value = self.learner.loss(estimate, truth)
+            if value is not None and not isinstance(value, Tensor):
+                raise _other(f"`loss` of {self.learner.name}", value, allowed="a tensor of one value for each sample")
             return (self._loss.value(estimate, truth) if value is None else value).mean()
 
         found = self.learner.objective(network, inputs, truth, step=step, loss=loss, noise=noise)
         if found is not None:
-            return found
+            return _both(found, self.learner)
         estimate = network(inputs, noise) if self._noises.asked else network(inputs)
         return estimate, loss(estimate, truth)
+
+
+def _both(found: Any, learner: NetworkLearner) -> tuple[Any, Tensor]:
+    """Estimate and loss of an objective. Raises `EstimateError` for anything else."""
+    pair = isinstance(found, tuple | list) and len(found) == 2
+    if not pair or not isinstance(found[1], Tensor) or found[1].numel() != 1:
+        shown = tuple(found[1].shape) if pair and isinstance(found[1], Tensor) else found
+        raise _other(f"`objective` of {learner.name}", shown, allowed="the estimate, and a loss of one number")
+    return found[0], found[1]
+
+
+def _other(by: str, found: Any, *, allowed: str) -> EstimateError:
+    what = f"a loss of shape {found!r}" if isinstance(found, tuple) else type(found).__name__
+    return EstimateError(f"{by} gives {what}", allowed=allowed, advice=f"return {allowed}")
 
 
 def usual_turn(objective: Supervised, options: TrainOptions, *, steps: int) -> Turn:

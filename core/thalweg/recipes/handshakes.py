@@ -8,8 +8,11 @@ from typing import Any
 from ..components import Component, Hold, Law, Learner, Method, OutputEnforcer, Steered
 from ..components.calls import call
 from ..components.holding import in_order
+from ..components.returned import returned
 from ..components.signature import Field, Signature, shake
 from ..errors import HandshakeError, ThalwegError
+
+NAMES: Mapping[str, Any] = {"items": str, "allowed": "a tuple of names"}
 
 
 def shake_hands(
@@ -69,7 +72,9 @@ def _law(hold: Hold, law: Law, method: Method, *, given: Signature, gives: Signa
         )
     at(f"{where}.hold.{law.name}", shake, gives, law.needs(), giver=method.name, taker=law.name)
     at(f"{where}.hold.{law.name}", law.check, gives)
-    read = Signature(tuple(map(Field, at(f"{where}.hold.{law.name}", law.reads))))
+    names = at(f"{where}.hold.{law.name}", law.reads)
+    at(f"{where}.hold.{law.name}", returned, names, (tuple, list), by=f"`reads` of {law.name}", **NAMES)
+    read = Signature(tuple(map(Field, names)))
     at(f"{where}.hold.{law.name}", shake, given, read, giver="preprocess", taker=law.name)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..cluster import Cluster
 from ..components import Component, Dataset, Hold, Learner, Method, Metric, Phase, Transform, WholeMetric
+from ..components.method import phases_of
 from ..components.transform import divided
 from ..credentials import hidden, masked
 from ..errors import OptionError
@@ -126,7 +127,7 @@ class Plan:
     def phases(self) -> dict[str, Plan]:
         """The trainings that come before that of the method, by name: each as a plan of its own."""
         made: dict[str, Plan] = {}
-        for each in self.method.phases(self.options) if isinstance(self.method, Learner) else ():
+        for each in phases_of(self.method, self.options) if isinstance(self.method, Learner) else ():
             holds = self.learning_holds if each.holds else ()
             given = {name: made[name] for name in each.after}
             learner = self._registered(each)

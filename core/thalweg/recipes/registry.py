@@ -55,6 +55,7 @@ from ..components import (
 from ..components.calls import error_text, part_error
 from ..credentials import shown
 from ..errors import NameTakenError, OptionError, PluginError, ThalwegError, UnknownNameError
+from .declared import check_declared
 
 log = logging.getLogger("thalweg")
 
@@ -297,6 +298,7 @@ class Registry:
                 f"{plugin} registers {name!r}, which does not define {', '.join(sorted(part.__abstractmethods__))}",
                 advice="define these methods",
             )
+        check_declared(part, name)
         for taken in (found, mine):
             if name in taken:
                 raise NameTakenError(

@@ -28,8 +28,10 @@ from ..components import (
 )
 from ..components.held import Held
 from ..components.holding import handed_on
+from ..components.returned import returned
 from ..components.signature import Signature
 from ..components.system import System
+from ..components.totals import Totals
 from ..errors import ContractError, HandshakeError, OptionError
 from ..samples import Samples
 from .contradictions import CELLS, refuse_contradictions
@@ -74,6 +76,8 @@ def rehearse(plan: Plan, samples: Samples, *, gives: Signature, learned: Collect
 
 
 def _statistics(scene: Scene, *, metric: Metric) -> None:
+    from xarray import DataArray
+
     given = metric.statistics(scene.chunked, scene.truth)
     if not isinstance(given, Mapping) or not given:
         raise ContractError(
@@ -81,6 +85,13 @@ def _statistics(scene: Scene, *, metric: Metric) -> None:
             allowed="fields or `Totals` by name, one or more",
             advice="return what `value` makes a score from",
         )
+    returned(
+        given,
+        Mapping,
+        by=f"`statistics` of {metric.name}",
+        allowed="fields or `Totals` by name",
+        items=(DataArray, Totals),
+    )
 
 
 def _law(scene: Scene, *, law: Law, oracle: bool) -> None:

@@ -11,8 +11,10 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from ..components import Component, Demand, Learner, WholeMetric
+from ..components.method import phases_of
+from ..components.returned import returned
 from ..components.signature import Signature
-from ..errors import CorruptError, HandshakeError, TooLargeError
+from ..errors import ContractError, CorruptError, HandshakeError, TooLargeError
 from ..samples import SPLITS, Samples, Split, shared_steps
 from ..samples.kinds import fields_of
 from ..samples.written import stored
@@ -43,6 +45,9 @@ def complete(plan: Plan, data: xr.Dataset, *, first: Mapping[str, Step], source_
     wanted, given = shown.wanted, shown.given
     _splits_are_apart(plan, data, test)
     gives = at(f"train.method.{plan.method.name}", plan.method.gives, given, wanted)
+    at(f"train.method.{plan.method.name}", _gives_fields, gives, plan.method.name)
+    if isinstance(plan.method, Learner):
+        at(f"train.method.{plan.method.name}", phases_of, plan.method, plan.options)
     shake_hands(plan.method, plan.variants, plan.metrics, given=given, gives=gives, truth=wanted)
     if isinstance(plan.method, Learner):
         at(f"train.method.{plan.method.name}", plan.method.check_samples, Samples.of(data, "train"))
@@ -62,6 +67,18 @@ def complete(plan: Plan, data: xr.Dataset, *, first: Mapping[str, Step], source_
             check_task(name, steps[name].peak, plan.cluster)
     check_space(plan.store, sum(step.nbytes for step in steps.values() if not step.cached))
     return replace(plan, steps=steps, source_record=source_record, cites=_cites(plan))
+
+
+def _gives_fields(gives: Signature, name: str) -> None:
+    """Raise `ContractError` for what is no signature, or fields along dims of no size."""
+    returned(gives, Signature, by=f"`gives` of {name}", allowed="a Signature, such as `truth`")
+    lost = {dim for each in gives.fields for dim in each.dims} - set(gives.sizes)
+    if lost:
+        raise ContractError(
+            f"`gives` of {name} says nothing of how long {', '.join(map(repr, sorted(lost)))} is",
+            allowed="a size of each dim of its fields",
+            advice="make it of the truth's: `truth`, `truth.with_members(5)`, `truth.replaced_by(...)`",
+        )
 
 
 def _shown(plan: Plan, data: xr.Dataset, test: Samples) -> Samples:

@@ -60,6 +60,12 @@ def tally(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset) -> dict[str, 
             advice="return what `value` makes a score from",
         )
     for name, each in given.items():
+        if not isinstance(each, Totals) and not hasattr(each, "dims"):
+            raise EstimateError(
+                f"`statistics` of {metric.name} gives {name!r} as a {type(each).__name__}",
+                allowed="fields or `Totals` by name",
+                advice="return DataArrays, which are added up",
+            )
         if of and not isinstance(each, Totals) and not has_samples(each, of):
             raise EstimateError(
                 f"{metric.name} makes one value of {name!r} for all samples of a batch",
@@ -131,6 +137,12 @@ def finish(metric: Metric, totals: Tally) -> Score:
     leads = {name: each.over("sample") for name, each in totals.items()}
     each_lead = {name: each.mean() for name, each in leads.items()}
     by_lead = metric.value(each_lead)
+    if not hasattr(by_lead, "dims"):
+        raise EstimateError(
+            f"`value` of {metric.name} gives a {type(by_lead).__name__}",
+            allowed="a DataArray along `lead`, if its statistics are",
+            advice="return what it makes of the means, as a DataArray",
+        )
     more = metric.beside(each_lead)
     pooled = {}
     if more or metric.overall != "mean":
