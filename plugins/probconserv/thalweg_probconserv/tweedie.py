@@ -150,16 +150,12 @@ class _Newton:
             if not bool((left.abs() > tolerance).any()):
                 break
             gradient = _rows(now, point).flatten(2).double()
+            # What the rounding of each cell leaves of a sum: less is luck, and not sought.
+            rounding = torch.finfo(point.dtype).eps * (gradient * point.detach().flatten(1)[:, None]).norm(dim=2)
+            if not bool((left.abs() > rounding).any()):
+                break
             product = torch.einsum("iar,ibr->iab", gradient, self.spread)
-            step = _solved(product, self.variance, left)
-            for _ in range(HALVED):
-                point, now = self._at(weights + step)
-                after = (now.detach().double() - self.variance * (weights + step)).square().sum(1)
-                away = ~(after <= left.square().sum(1))
-                if not bool(away.any()):
-                    break
-                step = torch.where(away[:, None], step / 2, step)
-            weights = weights + step
+            weights, point, now = self._stepped(weights, _solved(product, self.variance, left), left, rounding)
         point = point.detach()
         if not bool(torch.isfinite(point).all()):
             raise RunError(
@@ -168,6 +164,20 @@ class _Newton:
                 advice="look for missing inputs, or for a target that no field can reach",
             )
         return point
+
+    def _stepped(
+        self, weights: Tensor, step: Tensor, left: Tensor, rounding: Tensor, /
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The weights after a step, halved for items that it leads away; those that no half helps stay."""
+        for halved in range(HALVED + 1):
+            point, now = self._at(weights + step)
+            after = now.detach().double() - self.variance * (weights + step)
+            nearer = after.square().sum(1) <= left.square().sum(1)
+            away = ~(nearer | (after.abs() <= rounding).all(1))
+            if not bool(away.any()):
+                break
+            step = torch.where(away[:, None], step / 2 if halved < HALVED - 1 else 0.0 * step, step)
+        return weights + step, point, now
 
     def _at(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The estimate, and its residuals on its graph."""
