@@ -25,6 +25,14 @@ def from_reference(part: Part, config: Mapping[str, Any]) -> nn.Module:
 
 @hookimpl
 def register_methods(register: Register[Method]) -> None:
+    from .alignment_learner import AlignmentLearner
+    from .autoencoder_learner import AutoencoderLearner
+    from .denoiser_learner import DenoiserLearner
     from .flow_nowcast import FlowNowcast
+    from .prediff import PreDiff
 
     register("flow-nowcast", FlowNowcast)
+    register("prediff", PreDiff)
+    register("prediff-alignment", AlignmentLearner)
+    register("prediff-autoencoder", AutoencoderLearner)
+    register("prediff-denoiser", DenoiserLearner)
