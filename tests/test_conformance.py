@@ -34,6 +34,7 @@ from thalweg import (
     Signature,
     Transform,
 )
+from thalweg.learning import Noise
 from thalweg.testing import (
     check,
     check_enforcer,
@@ -54,6 +55,7 @@ from thalweg.testing import (
 )
 from thalweg.testing.enforcers import Share
 from thalweg.testing.report import Check, attempt
+from thalweg.testing.toy_learner import ToyLearner
 
 
 def failed(checks: Iterable[Check], *arguments: Any) -> set[str]:
@@ -298,6 +300,21 @@ def test_options_without_a_default_need_an_example() -> None:
     (found,) = report.failed
     assert (found.part, found.check) == ("asks", "is made from its example")
     assert "the option 'size' is missing" in found.message
+
+
+class Alone(ToyLearner):
+    """Noise of members, and no members."""
+
+    def noises(self, given: Signature, wanted: Signature) -> Mapping[str, Noise]:
+        return {"level": Noise(members=True)}
+
+
+def test_a_part_that_is_not_what_it_says_has_failed() -> None:
+    """It would be so with any data: that is no lack of examples."""
+    report = check(Plugin(methods={"alone": Alone}).registry(), "mine")
+    (found,) = report.failed
+    assert found.check == "is what it says"
+    assert found.message.startswith("the noise 'level' of alone is of members, and it gives 'field (sample, lead, ")
 
 
 def test_what_cannot_be_tried_is_said() -> None:

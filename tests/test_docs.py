@@ -39,8 +39,8 @@ from thalweg.testing.enforcers import laws_for
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-LINES = {"HitRate": 10, "Floor": 15, "Raise": 20, "Drift": 30, "Regression": 40}
-"""What an author is promised: a metric, a law, an enforcer, a solver, a forecaster."""
+LINES = {"HitRate": 10, "Floor": 15, "Raise": 20, "Drift": 30, "Regression": 40, "Curvature": 8}
+"""What an author is promised: a metric, a law, an enforcer, a solver, a forecaster, a law at a boundary."""
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -89,7 +89,8 @@ def test_parts_on_a_page_keep_the_contract(module: ModuleType) -> None:
 
 
 def test_parts_are_as_short_as_promised() -> None:
-    text = "\n\n".join(blocks(ROOT / "docs" / "plugin.md", "python"))
+    pages = (ROOT / "docs" / "plugin.md", ROOT / "docs" / "laws.md")
+    text = "\n\n".join(block for page in pages for block in blocks(page, "python"))
     for name, most in LINES.items():
         found = re.search(rf"^class {name}\(.*?(?=^\S|\Z)", text, flags=re.MULTILINE | re.DOTALL)
         assert found, name

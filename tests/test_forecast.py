@@ -334,6 +334,7 @@ def test_the_command(archive: xr.Dataset, done: tuple[Path, Execution], tmp_path
     missing = CliRunner().invoke(app, ["forecast", "nothing", "--store", store])
     assert missing.exit_code == 2
     assert "names no run" in missing.output
+    assert "do: name one of these runs, or give the store of another" in missing.output
 
 
 def test_a_recipe_may_train_and_forecast_without_a_test(archive: xr.Dataset, tmp_path: Path) -> None:

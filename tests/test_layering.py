@@ -78,7 +78,7 @@ def test_the_front_of_a_plugin_imports_nothing_but_thalweg() -> None:
         assert imported(tree, inside=False) <= {"thalweg", *sys.stdlib_module_names}, path
 
 
-DOORS = {"thalweg", "thalweg.learning", "thalweg.laws", "thalweg.testing"}
+DOORS = {"thalweg", "thalweg.learning", "thalweg.laws", "thalweg.losses", "thalweg.testing"}
 """What a plugin may import from."""
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from laid import stored
 from thalweg import (
     EstimateError,
     Fields,
@@ -41,27 +42,13 @@ from thalweg.recipes.parts import with_parts
 from thalweg.recipes.planning import plans
 from thalweg.results.scoring import score
 from thalweg.results.solver import read_fitted, write_fitted
-from thalweg.stores.arrays import lay_out, put, read
+from thalweg.stores.arrays import read
 from thalweg.testing import check_method, series, windowed
 from thalweg.testing.scenes import difference
 from thalweg.testing.toy_learner import ToyLearner, ToyLoss, learn, learn_and_die
 from torch import nn
 
 Curves = list[tuple[int, dict[str, float]]]
-
-
-def stored(data: xr.Dataset, folder: Path, **chunks: int) -> str:
-    """The data as a group, as `ingest` and `preprocess` leave it."""
-    url = str(folder / "data")
-    large = {
-        str(name): tuple(chunks.get(str(dim), array.sizes[dim]) for dim in array.dims)
-        for name, array in data.data_vars.items()
-        if array.ndim > 1
-    }
-    lay_out(url, data, large=large)
-    for name in large:
-        put(url, name, (slice(None),) * data[name].ndim, data[name].values)
-    return url
 
 
 @pytest.fixture

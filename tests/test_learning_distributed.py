@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from laid import stored
 from thalweg import Hold, Registry
 from thalweg.cluster import Workers, cluster_from
 from thalweg.errors import ClusterError, EstimateError
 from thalweg.learning.distributed import Group, run_on
 from thalweg.learning.ranks import Alone
-from thalweg.stores.arrays import lay_out, put, read
+from thalweg.stores.arrays import read
 from thalweg.testing import series, windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
 
@@ -36,14 +37,7 @@ def workers() -> Iterator[Workers]:
 
 @pytest.fixture
 def data(tmp_path: Path) -> xr.Dataset:
-    return stored(windowed(series()), tmp_path)
-
-
-def stored(data: xr.Dataset, folder: Path) -> xr.Dataset:
-    url = str(folder / "data")
-    lay_out(url, data, large={"field": (7, *data["field"].shape[1:])})
-    put(url, "field", (slice(None),) * 3, data["field"].values)
-    return read(url)
+    return read(stored(windowed(series()), tmp_path, time=7))
 
 
 def test_two_ranks_learn_the_curve_of_one_process(workers: Workers, data: xr.Dataset, tmp_path: Path) -> None:
@@ -120,11 +114,11 @@ def test_what_a_rank_raises_is_raised_here(workers: Workers, tmp_path: Path) -> 
     dirty = windowed(series())
     values = dirty["field"].values.copy()
     values[20] = np.inf
-    data = stored(dirty.assign(field=(dirty["field"].dims, values, dirty["field"].attrs)), tmp_path)
+    data = read(stored(dirty.assign(field=(dirty["field"].dims, values, dirty["field"].attrs)), tmp_path, time=7))
     with pytest.raises(EstimateError, match=r"turned (nan|inf)"):
         learn(ToyLearner(scale="none"), data, tmp_path / "work", workers=workers, **TWO)
     # And the workers are fit for work.
-    fine = stored(windowed(series()), tmp_path / "fine")
+    fine = read(stored(windowed(series()), tmp_path / "fine", time=7))
     learn(ToyLearner(), fine, tmp_path / "again", workers=workers, **{**TWO, "epochs": 1})
 
 

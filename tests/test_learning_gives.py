@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from coding import Autoencoder, Coder
 from pydantic import Field
 from thalweg import HandshakeError, Phase, Registry, Samples, Signature, hookimpl
 from thalweg.learning import Layout, Noise, TorchLearner, frozen
@@ -23,47 +24,22 @@ TEST, TRAIN = Samples.of(DATA, "test"), Samples.of(DATA, "train")
 OPTIONS: dict[str, Any] = {"epochs": 1, "batch": 8}
 
 
-class Coder(nn.Module):
-    """Frames `(sample, lead, y, x, 1)` to codes `(sample, lead, code, 1)`, and back."""
-
-    def __init__(self, cells: tuple[int, int], width: int) -> None:
-        super().__init__()
-        self.cells = cells
-        self.into, self.out = nn.Linear(cells[0] * cells[1], width), nn.Linear(width, cells[0] * cells[1])
+class Coded(Coder):
+    """Frames `(sample, lead, y, x, 1)` to codes `(sample, lead, code, 1)`."""
 
     def forward(self, frames: Tensor) -> Tensor:
-        codes: Tensor = self.into(frames.flatten(2))
-        return codes.unsqueeze(-1)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        frames: Tensor = self.out(codes.squeeze(-1))
-        return frames.unflatten(-1, (*self.cells, 1))
+        return self.encode(frames).unsqueeze(-1)
 
 
-class Codes(TorchLearner):
+class Codes(Autoencoder):
     """Codes of the inputs' frames."""
-
-    width: int = Field(5, description="how long a code is")
 
     def gives(self, given: Signature, truth: Signature) -> Signature:
         return truth.replaced_by("codes", lead=given.sizes["lead"], code=self.width)
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         _, y, x = Layout.of(wanted).sizes
-        return Coder((y, x), self.width)
-
-    def objective(
-        self,
-        network: Any,
-        inputs: Any,
-        truth: Tensor,
-        *,
-        step: int,
-        loss: Callable[[Tensor, Tensor], Tensor],
-        noise: Mapping[str, Tensor],
-    ) -> tuple[Tensor, Tensor]:
-        made = network.decode(network(truth))
-        return made, loss(made, truth)
+        return Coded((y, x), self.width)
 
 
 class Denoises(nn.Module):
@@ -128,7 +104,7 @@ class Wide(Codes):
     """Codes of another length than it says."""
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
-        return Coder((6, 8), self.width + 1)
+        return Coded((6, 8), self.width + 1)
 
 
 class Two(Codes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from coding import Autoencoder, Coder
 from pydantic import Field
 from thalweg import HandshakeError, OptionError, Phase, Registry, Signature, hookimpl
 from thalweg.errors import CorruptError
@@ -29,50 +30,30 @@ from torch import Tensor, nn
 DATA = windowed(series()).load()
 
 
-class Coder(nn.Module):
-    """Frames `(..., y, x, 1)` to codes and back; as a network the last input, through its codes, at each lead."""
+class Repeats(Coder):
+    """As a network the last input, through its codes, at each lead."""
 
     def __init__(self, space: tuple[int, int], leads: int, width: int) -> None:
-        super().__init__()
-        self.space, self.leads = space, leads
-        self.into, self.out = nn.Linear(space[0] * space[1], width), nn.Linear(width, space[0] * space[1])
-
-    def encode(self, frames: Tensor) -> Tensor:
-        codes: Tensor = self.into(frames.flatten(-3))
-        return codes
-
-    def decode(self, codes: Tensor) -> Tensor:
-        frames: Tensor = self.out(codes)
-        return frames.unflatten(-1, (*self.space, 1))
+        super().__init__(space, width)
+        self.leads = leads
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.decode(self.encode(inputs[:, -1:])).expand(-1, self.leads, -1, -1, -1)
 
 
-class Codes(TorchLearner):
+class Codes(Autoencoder):
     """A linear autoencoder of frames."""
 
-    width: int = Field(5, description="number of codes")
     called: ClassVar[list[str]] = []
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
         leads, *space = Layout.of(wanted).sizes
-        return Coder((space[0], space[1]), leads, self.width)
+        return Repeats((space[0], space[1]), leads, self.width)
 
-    def objective(
-        self,
-        network: Any,
-        inputs: Any,
-        truth: Tensor,
-        *,
-        step: int,
-        loss: Callable[[Tensor, Tensor], Tensor],
-        noise: Mapping[str, Tensor],
-    ) -> tuple[Tensor, Tensor]:
+    def objective(self, *asked: Any, step: int, **beside: Any) -> Any:
         if step == 0:
             self.called.append("codes")
-        made = network.decode(network.encode(truth))
-        return made, loss(made, truth)
+        return super().objective(*asked, step=step, **beside)
 
 
 class Latent(nn.Module):

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from mutants.pieces import Contrasts, ContrastsOverBatches
 from thalweg import HandshakeError, OptionError, Registry, Samples, Signature
+from thalweg.components.calls import call
+from thalweg.errors import PartError
 from thalweg.learning.pieces import is_mean_over_samples
 from thalweg.testing import series, windowed
 from thalweg.testing.toy_learner import ToyLearner, learn
@@ -31,7 +33,7 @@ def test_a_network_with_batch_norm_is_not_cut(option: str) -> None:
     assert str(caught.value) == (
         f"train.{option}: `{option}: 2` cuts the batch of which 'down.0.1' takes its statistics (7 such layers): "
         "another network would be learned\n"
-        "  allowed: accumulate: 1 and ranks: 1 for a network with BatchNorm\n"
+        "  allowed: accumulate: 1 and ranks: 1 for a network with BatchNorm, or InstanceNorm with running statistics\n"
         "  do: use a norm of single samples (GroupNorm; `norm: group` where a method has this option)"
     )
 
@@ -77,3 +79,73 @@ def test_a_network_of_another_shape_is_refused() -> None:
         "  allowed: sample 1, lead 4, y 6, x 8, channel 1\n"
         "  do: make `build` return a network with this output, or say in `gives` what it makes"
     )
+
+
+class Layered(ToyLearner):
+    """A network of its own kinds."""
+
+    kind: str = ""
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        return Between(super().build(given, wanted), self.kind)
+
+    def objective(self, network: Any, inputs: Any, truth: Tensor, **_: Any) -> Any:
+        if self.kind != "objective":
+            return None
+        estimate = network(inputs)
+        return estimate, (estimate - truth).square().flatten(1).mean(1).max()
+
+
+class Between(nn.Module):
+    """Something before a network."""
+
+    def __init__(self, network: nn.Module, kind: str) -> None:
+        super().__init__()
+        self.network, self.kind = network, kind
+        self.inner = nn.Sequential(nn.Linear(7, 7)) if kind.startswith("layers") else nn.Identity()
+        if kind == "running":
+            self.inner = nn.InstanceNorm2d(1, track_running_stats=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if "values" in self.kind:
+            float(x.sum())
+        if self.kind == "mean":
+            x = x - x.mean(0, keepdim=True)
+        inner = self.inner(x.flatten(1, 2).movedim(-1, 1)).reshape(x.shape) if self.kind == "running" else self.inner(x)
+        made: Tensor = self.network(inner)
+        return made[..., 0] if self.kind == "values, another shape" else made
+
+
+@pytest.mark.parametrize(("kind", "says"), [
+    ("running", "takes its statistics"), ("mean", "the network or the objective of Layered compares"),
+    ("objective", "the network or the objective of Layered compares"),
+])  # fmt: skip
+def test_a_network_or_objective_that_compares_samples_is_not_cut(kind: str, says: str) -> None:
+    demand(Layered(kind=kind))
+    for option in ("accumulate", "ranks"):
+        demand(Layered(), **{option: 2})
+        with pytest.raises(OptionError, match=says) as caught:
+            demand(Layered(kind=kind), **{option: 2})
+        assert caught.value.where == f"train.{option}"
+
+
+def test_a_small_network_without_shapes_is_tried_with_values() -> None:
+    demand(Layered(kind="values"))
+    with pytest.raises(HandshakeError, match=r"makes \(1, 4, 6, 8\) of one sample"):
+        demand(Layered(kind="values, another shape"))
+
+
+class Wrong(ToyLearner):
+    """Layers that do not fit, without a line of its own around them."""
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        return nn.Sequential(nn.Linear(7, 7), nn.ReLU())
+
+
+def test_what_torch_raises_names_who_built_the_network() -> None:
+    """Also where no line of the author's was running."""
+    line = Wrong.build.__code__.co_firstlineno
+    with pytest.raises(PartError) as caught:
+        call(Wrong(), Wrong().demand, SAMPLES.given, SAMPLES.wanted, {})
+    assert str(caught.value).startswith("the network that `build` of Wrong makes raised RuntimeError: mat1 and mat2")
+    assert f"({__file__}:{line})" in str(caught.value)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import xarray as xr
 from pydantic import Field
-from thalweg import Law, Metric, Named, Registry, Signature, Solver, WholeMetric, hookimpl
+from thalweg import Enforcer, Law, Method, Metric, Named, Registry, Signature, Solver, WholeMetric, hookimpl
 from thalweg.errors import NameTakenError, OptionError, PluginError, UnknownNameError
 
 
@@ -145,6 +145,31 @@ GOLDEN = [
 @pytest.mark.parametrize(("given", "expected", "text"), GOLDEN, ids=[str(given) for given, *_ in GOLDEN])
 def test_a_wrong_name_or_option_is_refused(registry: Registry, given: Any, expected: type, text: str) -> None:
     assert refused(expected, lambda: registry.make("methods", given, where="train.method")) == text
+
+
+def test_a_part_that_could_not_work_is_no_part() -> None:
+    class Neither(Method):
+        """Neither solves nor learns."""
+
+    class Nowhere(Enforcer):
+        """Holds at no site."""
+
+    class Plugin:
+        @hookimpl
+        def register_methods(self, register: Any) -> None:
+            register("neither", Neither)
+
+        @hookimpl
+        def register_enforcers(self, register: Any) -> None:
+            register("nowhere", Nowhere)
+
+    registry = Registry({"half": Plugin()})
+    said = refused(UnknownNameError, lambda: registry.make("methods", "neither"))
+    assert "half could not be loaded: PluginError: half registers 'neither' as" in said
+    assert "allowed: a subclass of Solver or Learner" in said
+    assert "a subclass of LossEnforcer or OperatorEnforcer or SamplingEnforcer or OutputEnforcer" in refused(
+        UnknownNameError, lambda: registry.make("enforcers", "nowhere")
+    )
 
 
 def test_a_nested_part_is_written_with_its_name_and_options(registry: Registry) -> None:

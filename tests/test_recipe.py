@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 import yaml
-from thalweg.errors import RecipeError
+from thalweg.errors import OptionError, RecipeError
 from thalweg.recipes.recipe import Recipe, assign, merge
 from thalweg.recipes.registry import Registry
 from thalweg.recipes.schema import schema
@@ -53,6 +54,22 @@ def test_an_override_by_another_part_replaces_the_part_and_keeps_its_neighbours(
         "train": {"method": {"persistence": {}}, "epochs": 2},
         "ingest": {"ersst": {"path": "b"}},
     }
+
+
+def test_a_variant_without_a_law_is_refused() -> None:
+    tree = {"name": "x", "ingest": "y", "train": {"method": "z"}, "constrain": {"a": []}}
+    with pytest.raises(OptionError, match=r"\[\] holds no law") as caught:
+        Recipe.parse(tree)
+    assert caught.value.where == "constrain.a"
+    assert caught.value.advice == "add a law, or leave the variant out: `free` is always scored"
+
+
+@pytest.mark.parametrize("name", ["free", "a/b", "", "A b", "..", "a.b", 1, None, "x" * 41, "a\n"])
+def test_a_variant_has_a_name_that_a_folder_may_have(name: Any) -> None:
+    held = [{"hold": "x", "by": "y"}]
+    tree = {"name": "x", "ingest": "y", "train": {"method": "z"}, "constrain": {"a-1": held, name: held}}
+    with pytest.raises(OptionError, match="is no name of a variant"):
+        Recipe.parse(tree)
 
 
 def test_a_variant_of_the_base_is_left_out_by_null(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from thalweg import Dataset, HandshakeError, Metric, Registry, hookimpl
+from scipy.sparse import csr_array
+from thalweg import Dataset, HandshakeError, Held, LinearLaw, Metric, OutputEnforcer, Registry, Rows, hookimpl
 from thalweg.laws.integral import Integral
 from thalweg.recipes.planning import plans_of
 from thalweg.recipes.recipe import Recipe
@@ -30,6 +31,8 @@ class Waves(Dataset):
         number = np.arange(data.sizes["window"])
         rows = "y" if self.plane else "latitude"
         data["floor"] = rows, np.full(data.sizes[rows], -2.0, "float32"), {"units": "1"}
+        plane = (rows, "x" if self.plane else "longitude")
+        data["basin"] = plane, np.full([data.sizes[dim] for dim in plane], 2, "int32"), {"units": "1"}
         data["window_split"] = "window", np.where(number < 20, 0, np.where(number < 30, -1, 2))
         return data.assign(field=data["field"].copy(data=data["field"].data.map_blocks(unread, dtype="float32")))
 
@@ -54,6 +57,74 @@ class Rowless(Integral):
         return xr.DataArray(0.0)
 
 
+class Warm(Metric):
+    """Refuses fields below 200: of ones, not of temperatures in kelvin."""
+
+    def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
+        if float(estimate["field"].min()) < 200.0:
+            raise HandshakeError("below 200")
+        return {"bias": estimate["field"] - truth["field"]}
+
+    def value(self, mean: Mapping[str, xr.DataArray]) -> xr.DataArray:
+        raise AssertionError
+
+
+class Total(LinearLaw):
+    """A sum over space of the field that another option names."""
+
+    of: str = "field"
+
+    def rows(self, grid: xr.Dataset) -> Rows:
+        return Integral(variable=self.of).rows(grid)
+
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+        return xr.DataArray([1.0], dims="row")
+
+
+class OfInputs(Integral):
+    """Its targets are of the steps of the inputs, as many as there are of the truth."""
+
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+        return context[self.variable].sum(("y", "x")).isel(lead=[-1]).expand_dims("row")
+
+
+class Basin(Total):
+    """The sum over the cells of one number in a static field, which is read."""
+
+    number: int = 2
+    gives: str = ""
+
+    def rows(self, grid: xr.Dataset) -> Any:
+        if self.gives == "numbers":
+            return np.ones(48)
+        inside = grid["basin"].values == self.number
+        if self.number == 9:
+            inside = inside / np.zeros(inside.shape)
+        if self.number == 7:
+            raise HandshakeError("no basin is called 7")
+        return Weighs(self.of, inside.astype(float))
+
+    def targets(self, context: xr.Dataset, grid: xr.Dataset) -> Any:
+        return 1.0 if self.gives == "a number" else super().targets(context, grid)
+
+
+class Weighs(Rows):
+    count, dims = 1, ("y", "x")
+
+    def __init__(self, variable: str, weights: Any) -> None:
+        self.variable, self.weights = variable, weights
+
+    def block(self, region: Mapping[str, slice]) -> Any:
+        return csr_array(self.weights[region["y"], region["x"]].reshape(1, -1))
+
+
+class Loses(OutputEnforcer):
+    """Forgets the field."""
+
+    def hold(self, estimate: xr.Dataset, held: Held, context: xr.Dataset) -> xr.Dataset:
+        return estimate.drop_vars("field")
+
+
 class Plugin:
     @hookimpl
     def register_datasets(self, register: Any) -> None:
@@ -62,10 +133,19 @@ class Plugin:
     @hookimpl
     def register_laws(self, register: Any) -> None:
         register("rowless", Rowless)
+        register("of-inputs", OfInputs)
+        register("total", Total)
+        register("basin", Basin)
+
+    @hookimpl
+    def register_enforcers(self, register: Any) -> None:
+        register("loses", Loses)
 
     @hookimpl
     def register_metrics(self, register: Any) -> None:
         register("odd", Odd)
+        register("warm", Warm)
+        register("nothing", type("Nothing", (Warm,), {"__doc__": "Gives nothing.", "statistics": lambda *_: {}}))
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +202,58 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "constrain[0].hold.rowless",
         "the targets of rowless are {}, of 1 rows",
     ),
+    "a law's leads": (
+        {"constrain": [held("of-inputs", "additive")]},
+        "constrain[0].hold.of-inputs",
+        r"the targets of of-inputs are of the leads \[0\], of the inputs",
+    ),
+    "targets that exclude each other": (
+        {
+            "constrain": [
+                held("integral", "additive", target=1.0),
+                held("nonnegative", "multiplicative"),
+                held("integral", "multiplicative", target=2.0),
+            ]
+        },
+        "constrain[2].hold.integral",
+        "of the same cells one gives 2, the other 1",
+    ),
+    "targets and bounds that exclude each other": (
+        {"constrain": [held("bounds", "additive", upper=1.0), held("integral", "multiplicative", target=50.0)]},
+        "constrain[1].hold.integral",
+        "no field within the bounds gives 50",
+    ),
+    "one law that contradicts itself": (
+        {"constrain": [held("point-observations", "additive", points=[{"y": 0.0, "x": 0.0}] * 2, values=[1.0, 2.0])]},
+        "constrain[0].hold.point-observations",
+        "of the same cells one gives 1, the other 2",
+    ),
+    "rows of a static field, of no cell": (
+        {"constrain": [{"hold": {"basin": {"number": 3}}, "by": "additive"}]},
+        "constrain[0].hold.basin",
+        "weighs no cell, and is to give 1",
+    ),
+    "rows that are not finite": (
+        {"constrain": [{"hold": {"basin": {"number": 9}}, "by": "additive"}]},
+        "constrain[0].hold.basin",
+        "have weights that are not finite",
+    ),
+    "rows that are none": (
+        {"constrain": [{"hold": {"basin": {"gives": "numbers"}}, "by": "additive"}]},
+        "constrain[0].hold.basin",
+        "`rows` of basin gives a ndarray",
+    ),
+    "targets that are none": (
+        {"constrain": [{"hold": {"basin": {"gives": "a number"}}, "by": "additive"}]},
+        "constrain[0].hold.basin",
+        "`targets` of basin gives a float",
+    ),
+    "an enforcer that loses the field": (
+        {"constrain": [held("integral", "loses")]},
+        "constrain[0].by.loses",
+        "`hold` of loses gives no 'field'",
+    ),
+    "a metric of nothing": ({"evaluate": ["nothing"]}, "evaluate[0].nothing", "`statistics` of nothing gives nothing"),
     "an output's laws": (
         {"constrain": [held("integral", "additive"), held("monotone", "additive", dim="y")]},
         "constrain[0].by.additive: integral, monotone",
@@ -131,6 +263,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         {**FNO, "constrain": [held("boundary-flux", "boon", **SLOPE)]},
         "constrain[0].by.boon",
         SHORT,
+    ),
+    "a law that the next enforcer would break": (
+        {**FNO, "constrain": [{"hold": "total", "by": "last-layer"}, held("boundary-value", "boon", dim="y")]},
+        "constrain[1].by.boon",
+        "total, held by last-layer, would no longer hold after boon",
+    ),
+    "a line without its outermost cell": (
+        {**FNO, "constrain": [held("robin", "boon", dim="y", side="left", slope=1000.0)]},
+        "constrain[0].by.boon",
+        "weighs its outermost cell by 0",
     ),
     "a network without layers": (
         {
@@ -155,11 +297,32 @@ def test_what_fits_is_planned_and_nothing_is_read(registry: Registry, tmp_path: 
     """Also a law whose target is computed from the inputs, bounds together with rows, and parts that ones surprise."""
     budget = held("advection-budget", "additive", window=3)
     within = held("nonnegative", "additive")
-    planned(registry, tmp_path, constrain=[budget, within], evaluate=["odd", "rmse", {"ssim": {"window": 5}}])
-    # A bound that is a field is one of ones here, above the other bound.
+    planned(registry, tmp_path, constrain=[budget, within], evaluate=["odd", "warm", "rmse", {"ssim": {"window": 5}}])
+    planned(registry, tmp_path, constrain=[{"hold": "basin", "by": "additive"}])
+    # Static fields are themselves.
     floor = held("bounds", "additive", lower="floor", upper=0.5)
     planned(registry, tmp_path, constrain=[floor, held("integral", "additive", target=3.0)])
+    # Of unlike cells, of a noise, by a penalty, or of other variants.
+    one, other = (held("integral", "additive", target=each, noise=each) for each in (1.0, 2.0))
+    planned(registry, tmp_path, constrain=[one, other])
+    one, other = (held("integral", "additive", target=each) for each in (1.0, 2.0))
+    planned(registry, tmp_path, constrain={"one": [one], "other": [other]})
+    planned(registry, tmp_path, constrain=[one, held("integral", "additive", target=2.0, weights="trapezoid")])
     slope = held("boundary-flux", "boon", **{**SLOPE, "order": 2})
     mean = held("area-mean", "last-layer", target="last-input", weights="equal")
     soft = held("bounds", "penalty", lower=0.0)
     planned(registry, tmp_path, **FNO, constrain=[slope, mean, soft])
+
+
+LARGE = [name for name in REFUSED if name not in ("a metric's uncertainty", "an enforcer that loses the field")]
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_sample_is_refused_before_a_value_is_looked_at(
+    name: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thalweg.recipes.rehearsal.ROOM", 0)
+    sections, place, says = REFUSED[name]
+    with pytest.raises(HandshakeError, match=says) as caught:
+        planned(registry, tmp_path, **sections)
+    assert caught.value.where == place

@@ -5,6 +5,7 @@
     │   ├── UnknownNameError (LookupError)  no such part is installed
     │   ├── OptionError                     a misspelled option, or a value of the wrong type
     │   ├── HandshakeError                  two stages do not fit
+    │   │   └── ContractError (PluginError)     a part is not what it says of itself
     │   ├── SourceError                     a source is missing, or not what it should be
     │   └── TooLargeError (MemoryError)     the plan would exceed the workers' memory
     ├── PluginError                         a plugin does not keep the contract
@@ -30,6 +31,7 @@ from .credentials import masked
 
 __all__ = [
     "ClusterError",
+    "ContractError",
     "CorruptError",
     "EstimateError",
     "HandshakeError",
@@ -112,6 +114,10 @@ class TooLargeError(RecipeError, MemoryError):
 
 class PluginError(ThalwegError):
     """A plugin does not keep the contract."""
+
+
+class ContractError(HandshakeError, PluginError):
+    """A part is not what it says of itself, whatever it is given: the plan refuses it, and the kit finds it."""
 
 
 class NameTakenError(PluginError):

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 from ..errors import PartError, PlannedPartError, ThalwegError
@@ -59,26 +59,49 @@ def part_error(error: BaseException, part: Component | None = None, *, name: str
         return None
     kind = blamed if isinstance(blamed, type) else type(blamed)
     authored = [(frame, line) for frame, line in frames if _written_with(frame, kind)]
-    if not authored:
-        return None
-    methods = [frame.f_code.co_name for frame, _ in authored if _part_of(frame) is blamed]
-    method = methods[0] if methods else authored[0][0].f_code.co_name
+    if authored:
+        methods = [frame.f_code.co_name for frame, _ in authored if _part_of(frame) is blamed]
+        method = methods[0] if methods else authored[0][0].f_code.co_name
+        said, file, line = f"`{method}`", authored[-1][0].f_code.co_filename, authored[-1][1]
+    else:
+        # Layers of torch alone were running: what matters is who put them together.
+        build = _builder(kind) if any(_module(frame) for frame, _ in frames) else None
+        if build is None:
+            return None
+        said, file, line = f"the network that `{build.co_name}`", build.co_filename, build.co_firstlineno
     given = name if part is None or blamed is part else ""
     called = getattr(blamed, "_name", "") if blamed is not kind else ""
     text = " ".join(str(error).split())
     text = f"{text[:LONGEST]}..." if len(text) > LONGEST else text
-    frame, line = authored[-1]
+    makes = "" if authored else " makes"
     return PartError(
-        f"`{method}` of {called or given or kind.__name__} raised {type(error).__name__}{f': {text}' if text else ''}"
-        f" ({frame.f_code.co_filename}:{line})",
+        f"{said} of {called or given or kind.__name__}{makes} raised {type(error).__name__}"
+        f"{f': {text}' if text else ''} ({file}:{line})",
         advice="mend the part at this line; `run --verbose` shows the traceback",
         trace="".join(traceback.format_exception(error)),
     )
 
 
+def _module(frame: FrameType) -> bool:
+    """Whether a frame runs a module of a network."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(frame.f_locals.get("self"), torch.nn.Module)
+
+
+def _builder(kind: type[Component]) -> CodeType | None:
+    """The `build` that an author wrote for a kind of part, if one did."""
+    for each in kind.__mro__:
+        build = each.__dict__.get("build")
+        if build is not None and each.__module__.partition(".")[0] != "thalweg":
+            return getattr(build, "__code__", None)
+    return None
+
+
 def error_text(error: BaseException) -> str:
-    """An exception in words, with the author's line after its first one."""
+    """An exception in words, with the author's line after its first one, once."""
     first, *more = str(error).split("\n")
+    if isinstance(error, PartError):
+        return str(error)
     return "\n".join([f"{type(error).__name__}{f': {first}' if first else ''}{where(error)}", *more])
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import HandshakeError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,11 +79,23 @@ def shares(there: Floats, gaps: Sequence[Gaps]) -> Floats:
 
 
 def applied(rows: Rows, field: xr.DataArray) -> xr.DataArray:
-    """`G x` `(..., row)` of a field, float64; NaN where a row says nothing. Lazy where the field is."""
+    """`G x` `(..., row)` of a field, float64; NaN where a row says nothing. Lazy where the field is.
+
+    Raises `HandshakeError` for a field on another grid.
+    """
     import numpy as np
     import xarray as xr
 
-    matrix = whole(rows, field.sizes)
+    lacks = [dim for dim in rows.dims if dim not in field.dims]
+    # Of a block some rows make as many columns as there are, others as many as are asked for.
+    matrix = None if lacks else whole(rows, field.sizes)
+    if matrix is None or matrix.shape[1] != prod(field.sizes[dim] for dim in rows.dims):
+        raise HandshakeError(
+            f"rows over {', '.join(rows.dims)} of {rows.variable!r} are taken of {str(field.name)!r}, which has "
+            f"{dict(field.sizes)!r}",
+            allowed=f"a field on the grid of {rows.variable!r}",
+            advice="name such a field, or regrid it in preprocess",
+        )
 
     def times(values: Any) -> Any:
         flat = values.reshape(-1, matrix.shape[1]).astype(np.float64)

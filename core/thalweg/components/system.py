@@ -8,7 +8,7 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EstimateError, HandshakeError
+from ..errors import ContractError, EstimateError, HandshakeError
 from .fields import Array, aligned, permuted, where
 from .law import LinearLaw
 from .matrix import Matrix
@@ -43,7 +43,7 @@ class System:
     @classmethod
     def of(cls, laws: Sequence[LinearLaw], grid: xr.Dataset, *, also: Sequence[str] = ()) -> System:
         """The system of laws about one variable, on a grid; its cells lie along the dims of `also`, too."""
-        rows = tuple(law.rows(grid) for law in laws)
+        rows = tuple(_rows_of(law, grid) for law in laws)
         field = grid[rows[0].variable]
         reduced = {dim for each in rows for dim in each.dims} | set(also)
         dims = tuple(str(dim) for dim in field.dims if dim in reduced)
@@ -112,9 +112,19 @@ class System:
         import numpy as np
 
         pairs = zip(self.laws, self.rows, strict=True)
-        found = _beside([self._laid(self.told(law, rows, context, grid), law, rows) for law, rows in pairs])
+        told = [(self.told(law, rows, context, grid), law, rows) for law, rows in pairs]
+        for targets, law, _ in told:
+            _refuse_steps(targets, law, grid)
+        found = _beside([self._laid(*each) for each in told])
         variances = self.variances(context, grid)
         return found if np.isfinite(variances).all() else np.where(np.isfinite(variances), found, np.nan)
+
+    def check_targets(self, context: xr.Dataset, grid: xr.Dataset) -> None:
+        """Raise `HandshakeError` for targets of other dims than rows have; looks at no value of them."""
+        for law, rows in zip(self.laws, self.rows, strict=True):
+            found = self.told(law, rows, context, grid)
+            _refuse_steps(found, law, grid)
+            self._refuse_dims(found, law, rows)
 
     def variances(self, context: xr.Dataset, grid: xr.Dataset) -> Floats:
         """R of each row's target `(sample or 1, *outer or 1, k)`. Raises `HandshakeError`, `EstimateError`."""
@@ -143,16 +153,8 @@ class System:
         """What a law says of its rows, `(sample or 1, *outer or 1, k)`."""
         import numpy as np
 
+        self._refuse_dims(found, law, rows)
         others, batch = self.others(rows), ("sample", *self.outer)
-        foreign = [str(dim) for dim in found.dims if dim not in (*batch, *others, "row")]
-        count = found.sizes.get("row")
-        if foreign or count != rows.count:
-            raise HandshakeError(
-                f"the targets of {law.name} are {dict(found.sizes)!r}, of {rows.count} rows",
-                allowed=f"row and dims of {self.variable!r} that the law does not reduce: "
-                f"{', '.join((*batch, *others))}",
-                advice="give one target for each row of a sample",
-            )
         # By position, not by label.
         plain = found.variable.transpose(*(dim for dim in batch if dim in found.dims), "row", ...)
         plain = plain.set_dims(
@@ -161,6 +163,21 @@ class System:
         )
         values = np.asarray(plain.transpose(*batch, "row", *others).values, dtype=np.float64)
         return values.reshape(*values.shape[: len(batch)], -1)
+
+    def _refuse_dims(self, found: xr.DataArray, law: LinearLaw, rows: Rows, /) -> None:
+        sizes = {dim: self.sizes[dim] for dim in (*self.outer, *self.others(rows))}
+        wrong = [
+            str(dim)
+            for dim, size in found.sizes.items()
+            if dim not in ("sample", "row") and size not in (sizes.get(str(dim)), 1 if dim in sizes else None)
+        ]
+        if wrong or found.sizes.get("row") != rows.count:
+            raise HandshakeError(
+                f"the targets of {law.name} are {dict(found.sizes)!r}, of {rows.count} rows",
+                allowed=f"row and dims of {self.variable!r} that the law does not reduce: "
+                f"{', '.join(('sample', *sizes))}",
+                advice="give one target for each row of a sample",
+            )
 
     def shares(self, there: Bools) -> Floats:
         """The share of each row that is there, `(batch, k)`, of cells `(batch, cells)`; see `factors`."""
@@ -247,6 +264,44 @@ class System:
             flat = where(self.fitted(known["there"], before), flat)
         share, targets = (self.fitted(known[name], before) for name in ("share", "targets"))
         return flat, where(share > 0.0, self.rows_matrix.times(flat) - targets), share
+
+
+def _rows_of(law: LinearLaw, grid: xr.Dataset) -> Rows:
+    """The rows of a law. Raises `ContractError` for what are none, `HandshakeError` for those of another variable."""
+    rows = law.rows(grid)
+    if not isinstance(rows, Rows):
+        raise ContractError(
+            f"`rows` of {law.name} gives a {type(rows).__name__}",
+            allowed="`Rows`",
+            advice="return an instance of a subclass of Rows",
+        )
+    if rows.variable not in grid.data_vars:
+        raise HandshakeError(
+            f"the rows of {law.name} are of {rows.variable!r}",
+            allowed=", ".join(map(str, grid.data_vars)),
+            advice="name a field of the estimate",
+        )
+    return rows
+
+
+def _refuse_steps(targets: xr.DataArray, law: LinearLaw, grid: xr.Dataset) -> None:
+    """Raise `HandshakeError` for what are no targets, or along the steps of the inputs: other leads than those that are
+    estimated."""
+    if not hasattr(targets, "dims"):
+        raise ContractError(
+            f"`targets` of {law.name} gives a {type(targets).__name__}",
+            allowed="a DataArray along `row`",
+            advice='return `xr.DataArray(values, dims="row")`',
+        )
+    if "lead" not in targets.coords or "lead" not in targets.dims or "lead" not in grid.coords:
+        return
+    own, wanted = targets["lead"].values.tolist(), grid["lead"].values.tolist()
+    if own != wanted:
+        raise HandshakeError(
+            f"the targets of {law.name} are of the leads {own!r}, of the inputs",
+            allowed=f"the leads that are estimated, {wanted!r}, or none",
+            advice='take one step of the inputs, `.isel(lead=-1, drop=True)`, or their mean, `.mean("lead")`',
+        )
 
 
 def _beside(parts: Sequence[Floats]) -> Floats:

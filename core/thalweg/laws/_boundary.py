@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ..components import FaceLaw, Line
-from ..components.rows import applied
 from ..errors import HandshakeError, OptionError
 from ._expressions import evaluated, fields_of
-from ._known import INPUTS, Target
+from ._known import INPUTS, Target, given_by
 from ._matrix import coordinate
 
 Side = Literal["left", "right"]
@@ -80,7 +79,7 @@ class BoundaryLaw(FaceLaw):
         rows = self.rows(grid)
 
         def given(field: xr.DataArray) -> xr.DataArray:
-            return applied(rows, field)
+            return given_by(rows, field, law=self.name)
 
         found = []
         for number, (side, target) in enumerate(zip(self.sides, self._targets(), strict=True)):

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from .. import quantities
 from ..components import LinearLaw, Rows
-from ..components.rows import applied
 from ..errors import HandshakeError
+from ._known import given_by
 from ._matrix import WeightRows, space_of
 
 
@@ -52,7 +52,7 @@ class AreaMean(LinearLaw):
         if isinstance(self.target, float) or self.target == "zero":
             known = xr.DataArray(0.0 if self.target == "zero" else self.target).expand_dims("row", -1)
         else:
-            by_lead = applied(self.rows(grid), context[self.variable])
+            by_lead = given_by(self.rows(grid), context[self.variable], law=self.name)
             known = by_lead.isel(lead=-1) if self.target == "last-input" else by_lead.mean("lead")
         return known.reset_coords(drop=True).assign_attrs(units=units)
 

@@ -11,8 +11,8 @@ import xarray as xr
 from pydantic import Field
 
 from ..components import LinearLaw, Rows
-from ..components.rows import applied
 from ..errors import HandshakeError
+from ._known import given_by
 from ._matrix import MatrixRows, space_of
 from ._weights import cell_weights
 
@@ -73,7 +73,8 @@ class BlockMean(LinearLaw):
                     allowed=", ".join(map(str, context.data_vars)),
                     advice="name a coarse field in `coarse`",
                 )
-            found = applied(self.rows(grid), field.isel(lead=-1, drop=True) if "lead" in field.dims else field)
+            last = field.isel(lead=-1, drop=True) if "lead" in field.dims else field
+            found = given_by(self.rows(grid), last, law=self.name)
             return found.reset_coords(drop=True).assign_attrs(units=units)
         given = self._coarse(context)
         if "target_lead" in given.dims:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..components.draw import Draw
 from ..components.signature import Signature
-from ..errors import HandshakeError
+from ..errors import ContractError
 from .noise import When
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Noises:
     """What a learner asks for, while it learns or when it solves."""
 
     def __init__(self, learner: NetworkLearner, when: When, *, given: Signature, wanted: Signature) -> None:
-        """Raises `HandshakeError` for noise of members where the learner gives none."""
+        """Raises `ContractError` for noise of members where the learner gives none."""
         every = learner.noises(given, wanted)
         self.asked = bool(every)
         """Whether the network takes noise beside its inputs, be it none of this side."""
@@ -33,7 +33,7 @@ class Noises:
         self._members = gives.sizes.get("member", 0) if "member" in gives.uncertainty else 0
         for name, each in every.items():
             if each.members and not self._members:
-                raise HandshakeError(
+                raise ContractError(
                     f"the noise {name!r} of {learner.name} is of members, and it gives {str(gives)!r}",
                     allowed="noise of samples, where an estimate has no members",
                     advice="leave `members` out of the noise, or return `truth.with_members(count)` in `gives`",

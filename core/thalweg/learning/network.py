@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..components import OperatorEnforcer
 from ..components.held import Held
 from ..components.signature import Signature
-from ..errors import HandshakeError
+from ..errors import ContractError, HandshakeError
 from .checkpoint import load_weights
 from .drawn import PREFIX
 from .knowing import under
@@ -74,23 +74,29 @@ def built(
 
     With `wrappers` it takes what laws know beside its inputs; with `examples` it is prepared by them.
     """
-    network = learner.build(given, wanted)
-    if examples is not None:
-        learner.prepare(network, examples, scales)
-    if not wrappers:
-        return network
     gives = learner.gives(given, wanted)
-    if gives.uncertainty or not gives.is_estimate_of(wanted):
+    if wrappers and (gives.uncertainty or not gives.is_estimate_of(wanted)):
         raise HandshakeError(
             f"{wrappers[min(wrappers)][0].name} holds the fields of the truth in a network, and that of {learner.name} "
             f"gives {str(gives)!r}",
             allowed="a network that gives the truth's fields alone",
             advice="hold the law at another site",
         )
+    network = learner.build(given, wanted)
+    if examples is not None:
+        learner.prepare(network, examples, scales)
+    if not wrappers:
+        return network
     inputs, outputs = Layout.of(given), Layout.of(wanted)
     wrapped: Any = Unscaled(network, inputs, outputs, scales, noisy=bool(learner.noises(given, wanted)))
     for prefix, (enforcer, held) in wrappers.items():
         wrapped = enforcer.wrap(wrapped, held, prefix)
+        if not isinstance(wrapped, nn.Module):
+            raise ContractError(
+                f"`wrap` of {enforcer.name} gives a {type(wrapped).__name__}",
+                allowed="a torch module around the network",
+                advice="return the wrapped network",
+            )
     return Scaled(wrapped, inputs, outputs, scales)
 
 

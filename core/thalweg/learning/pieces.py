@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ..errors import OptionError
 
@@ -32,15 +33,19 @@ def refuse_statistics(network: nn.Module, options: TrainOptions) -> None:
         raise OptionError(
             f"`{option}: {getattr(options, option)}` cuts the batch of which {found[0]!r} takes its statistics "
             f"({len(found)} such layers): another network would be learned",
-            allowed="accumulate: 1 and ranks: 1 for a network with BatchNorm",
+            allowed="accumulate: 1 and ranks: 1 for a network with BatchNorm, or InstanceNorm with running statistics",
             advice="use a norm of single samples (GroupNorm; `norm: group` where a method has this option)",
             where=f"train.{option}",
         )
 
 
 def statistics_of(network: nn.Module) -> list[str]:
-    """Names of the layers of a network that take statistics of the batch."""
-    return [name for name, each in network.named_modules() if isinstance(each, _BatchNorm)]
+    """Names of the layers of a network that take statistics of the batch, or keep those of each that they saw."""
+    return [
+        name
+        for name, each in network.named_modules()
+        if isinstance(each, _BatchNorm) or (isinstance(each, _InstanceNorm) and each.track_running_stats)
+    ]
 
 
 def is_mean_over_samples(value: Value, shape: Sequence[int], *, truth: Sequence[int]) -> bool:

@@ -12,10 +12,11 @@ from torch import nn
 from ..components import OperatorEnforcer
 from ..components.held import Held
 from ..components.signature import Signature
-from ..errors import HandshakeError, OptionError, RecipeError
+from ..errors import ContractError, HandshakeError, OptionError, RecipeError
 from ..losses.mean_squared import MeanSquared
 from ..recipes.handshakes import at
 from .contract import NetworkLearner
+from .coupling import compares_samples
 from .initial import begin_with, weights_at
 from .layout import Layout
 from .memory import peak
@@ -31,8 +32,14 @@ log = logging.getLogger("thalweg")
 
 
 def demanded(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> int:
-    """Bytes of host memory of one rank; raises what `checked` raises."""
-    return peak(checked(learner, given, wanted, options), given, wanted, options)
+    """Bytes of host memory of one rank.
+
+    Raises what `checked` raises, and `OptionError` for a batch whose samples are compared, and that would be cut.
+    """
+    outline = checked(learner, given, wanted, options)
+    if outline is not None:
+        _check_coupling(learner, outline, given=given, wanted=wanted, options=options)
+    return peak(outline, given, wanted, options)
 
 
 def checked(learner: NetworkLearner, given: Signature, wanted: Signature, options: TrainOptions) -> Outline | None:
@@ -100,7 +107,7 @@ def wrapped(
 def _check_output(learner: NetworkLearner, outline: Outline, layout: Layout) -> None:
     expected = {"sample": 1, **dict(zip(layout.dims, layout.sizes, strict=True)), "channel": len(layout.names)}
     if outline.output != tuple(expected.values()):
-        raise HandshakeError(
+        raise ContractError(
             f"the network of {learner.name} makes {outline.output!r} of one sample",
             allowed=", ".join(f"{dim} {size}" for dim, size in expected.items()),
             advice="make `build` return a network with this output, or say in `gives` what it makes",
@@ -158,11 +165,28 @@ def _check_pieces(
         cut = pieces > 1 and own and not is_mean_over_samples(learner.loss, shape, truth=truth)
         allowed = 'accumulate: 1 and ranks: 1, or ranks for a method that says `over = "batch"`'
     if cut:
-        option = "accumulate" if options.accumulate > 1 else "ranks"
-        raise OptionError(
-            f"`{option}: {getattr(options, option)}` cuts a batch whose samples the loss of {learner.name} compares: "
-            "another loss would be learned from",
-            allowed=allowed,
-            advice=f"leave `{option}` out",
-            where=f"train.{option}",
-        )
+        _refuse_cut(f"the loss of {learner.name}", options, allowed=allowed)
+
+
+def _check_coupling(
+    learner: NetworkLearner, outline: Outline, *, given: Signature, wanted: Signature, options: TrainOptions
+) -> None:
+    """Refuse to cut a batch whose samples a network or an objective compares, although it says nothing of it."""
+    own = type(learner).loss is not NetworkLearner.loss or learner.own_loss
+    over = learner.over if own else (options.loss or MeanSquared()).over
+    if over == "batch" or options.accumulate * options.ranks == 1:
+        return
+    if compares_samples(learner, outline, given=given, wanted=wanted, options=options):
+        what = f"the network or the objective of {learner.name}"
+        _refuse_cut(what, options, allowed="accumulate: 1 and ranks: 1")
+
+
+def _refuse_cut(what: str, options: TrainOptions, *, allowed: str) -> None:
+    option = "accumulate" if options.accumulate > 1 else "ranks"
+    raise OptionError(
+        f"`{option}: {getattr(options, option)}` cuts a batch whose samples {what} compares: "
+        "another loss would be learned from",
+        allowed=allowed,
+        advice=f"leave `{option}` out",
+        where=f"train.{option}",
+    )

@@ -35,7 +35,10 @@ _BUILDING = Lock()
 
 
 def solve(network: Network, inputs: xr.Dataset, wanted: Signature, steering: Steering | None = None) -> xr.Dataset:
-    """The estimate of the `wanted` fields, in pieces of `network.batch` samples; under laws that `steering` holds."""
+    """The estimate of the `wanted` fields, in pieces of `network.batch` samples; under laws that `steering` holds.
+
+    Their gradients keep what each member's network computed: then a piece has as many members as `network.batch`.
+    """
     device = device_of(network.device)
     holds = network.holds
     holding = Holding(holds, grid_of(described(wanted, inputs=inputs), inputs)) if holds else None
@@ -52,15 +55,17 @@ def solve(network: Network, inputs: xr.Dataset, wanted: Signature, steering: Ste
     noises = Noises(network.learner, "solving", given=Signature(network.given.fields, sizes), wanted=wanted)
     draw = Draw.of(inputs, seed=network.seed) if noises.asked else None
     estimates = []
+    members = gives.sizes.get("member", 1)
+    batch = network.batch if steering is None else max(1, network.batch // members)
     # Laws that are held while sampling need gradients within.
     with torch.no_grad() if steering is not None else torch.inference_mode():
-        for start, piece in _pieces(arrays, fields, network.batch):
+        for start, piece in _pieces(arrays, fields, batch):
             fed = feeding({name: each.to(device) for name, each in piece.items()}, places)
-            at = slice(start, start + network.batch)
+            at = slice(start, start + batch)
             noise = {} if draw is None else noises(draw.of_samples(at), device)
             beside: tuple[Any, ...] = noises.beside(noise, _piece(holding, known, at, device))
             if steering is not None and draw is not None:
-                own = draw.of_samples(at).of_members(range(gives.sizes.get("member", 1)))
+                own = draw.of_samples(at).of_members(range(members))
                 beside = (*beside, Guide(steering, at, own, lambda scaled: _fields(scaled, scale_out, layout, gives)))
             output = module(fed, *beside).float()
             count = max((len(piece[str(n)]) for n, each in fields.items() if "sample" in each.dims), default=1)

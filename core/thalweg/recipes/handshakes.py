@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..components import Component, Hold, Law, Learner, Method, OutputEnforcer, Steered
@@ -48,7 +48,7 @@ def _shake_laws(method: Method, holds: Sequence[Hold], place: str, given: Signat
         where = f"{place}[{hold.entry(hold.laws[0])}]"
         at(f"{where}.by.{hold.enforcer.name}", hold.enforcer.check, gives)
         _site(hold, method, gives, where=where)
-    _kept(holds, place)
+    refuse_broken(holds, place, about=lambda law: getattr(law, "variable", None))
 
 
 def _law(hold: Hold, law: Law, method: Method, *, given: Signature, gives: Signature, where: str) -> None:
@@ -73,15 +73,18 @@ def _law(hold: Hold, law: Law, method: Method, *, given: Signature, gives: Signa
     at(f"{where}.hold.{law.name}", shake, given, read, giver="preprocess", taker=law.name)
 
 
-def _kept(holds: Sequence[Hold], place: str) -> None:
-    """Raise `HandshakeError` for a hold that would break what an earlier exact one holds, for it cannot hold it too."""
+def refuse_broken(holds: Sequence[Hold], place: str, *, about: Callable[[Law], str | None]) -> None:
+    """Raise `HandshakeError` for a hold that would break what an earlier exact one holds, for it cannot hold it too.
+
+    `about` says which variable a law is about, as far as it is known.
+    """
     earlier: list[tuple[Law, Hold]] = []
     for hold in in_order(holds):
         if not hold.enforcer.exact:
             continue
-        about = {getattr(law, "variable", None) for law in hold.laws} - {None}
+        changed = {about(law) for law in hold.laws} - {None}
         for law, before in earlier:
-            if getattr(law, "variable", None) in about and not isinstance(law, hold.enforcer.takes):
+            if about(law) in changed and not isinstance(law, hold.enforcer.takes):
                 raise HandshakeError(
                     f"{law.name}, held by {before.enforcer.name}, would no longer hold after {hold.enforcer.name}, "
                     "which cannot hold it too",

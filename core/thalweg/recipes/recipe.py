@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..boundaries.documents import DEEPEST, parsed, read
 from ..boundaries.options import option_error
@@ -33,13 +33,10 @@ class Constraint(BaseModel):
     oracle: bool = Field(False, description="whether the law may read the truth: a bound on what is possible")
 
 
-def _not_free(name: str) -> str:
-    if name == "free":
-        raise ValueError("`free` is the estimate without any law: call the list by another name")
-    return name
-
-
-VariantName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40), AfterValidator(_not_free)]
+_VARIANT = r"[a-z0-9]+(-[a-z0-9]+)*"
+LONGEST = 40
+"""Characters of the name of a variant."""
+VariantName = Annotated[str, Field(pattern=rf"^{_VARIANT}$", max_length=LONGEST)]
 """Of a list of holds; `free` is the estimate without any."""
 
 NAMED = "constrain (named)"
@@ -243,11 +240,21 @@ def _apart(tree: Mapping[str, Any], file: str, /) -> dict[str, Any]:
     if not isinstance(held, Mapping):
         return dict(tree)
     for name, holds in held.items():
-        if holds is not None and not isinstance(holds, list):
+        if not isinstance(name, str) or name == "free" or len(name) > LONGEST or not re.fullmatch(_VARIANT, name):
             raise OptionError(
-                f"{shown(holds)} is no list",
+                f"{shown(name)} is no name of a variant",
+                allowed=f"lower-case words joined by '-', up to {LONGEST} characters, but `free`: it is under no law",
+                advice="give the list such a name",
+                where="constrain",
+                file=file,
+            )
+        if holds is not None and (not isinstance(holds, list) or not holds):
+            raise OptionError(
+                f"{shown(holds)} holds no law" if holds == [] else f"{shown(holds)} is no list",
                 allowed="[{hold: LAW, by: ENFORCER}, ...]: what one variant is held to",
-                advice="give the variant a list, or `constrain` a list without names",
+                advice="add a law, or leave the variant out: `free` is always scored"
+                if holds == []
+                else "give the variant a list, or `constrain` a list without names",
                 where=f"constrain.{name}",
                 file=file,
             )
@@ -256,6 +263,9 @@ def _apart(tree: Mapping[str, Any], file: str, /) -> dict[str, Any]:
 
 
 def _renamed(error: ThalwegError) -> ThalwegError:
+    if error.where.startswith(NAMED) and "experiment" in error.allowed:
+        # The names of all sections.
+        error.allowed = "[{hold: LAW, by: ENFORCER}, ...]: what one variant is held to"
     for part in ("given", "allowed", "advice", "where"):
         setattr(
             error, part, getattr(error, part).replace(NAMED, "constrain").replace("constrain, variants", "constrain")

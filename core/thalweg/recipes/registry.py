@@ -34,7 +34,24 @@ from pydantic_core import CoreSchema, core_schema
 
 from ..boundaries.options import option_error
 from ..boundaries.switches import refuse_switches
-from ..components import Component, Dataset, Enforcer, Law, Loss, Method, Metric, Transform, WholeMetric, hookspecs
+from ..components import (
+    Component,
+    Dataset,
+    Enforcer,
+    Law,
+    Learner,
+    Loss,
+    LossEnforcer,
+    Method,
+    Metric,
+    OperatorEnforcer,
+    OutputEnforcer,
+    SamplingEnforcer,
+    Solver,
+    Transform,
+    WholeMetric,
+    hookspecs,
+)
 from ..components.calls import error_text, part_error
 from ..credentials import shown
 from ..errors import NameTakenError, OptionError, PluginError, ThalwegError, UnknownNameError
@@ -51,6 +68,12 @@ KINDS: dict[str, tuple[type[Component], ...]] = {
     "metrics": (Metric, WholeMetric),
 }
 """Each kind of part: its plural, as in `register_metrics` and `thalweg metrics`, and its base classes."""
+
+_WORK: dict[str, tuple[type[Component], ...]] = {
+    "methods": (Solver, Learner),
+    "enforcers": (LossEnforcer, OperatorEnforcer, SamplingEnforcer, OutputEnforcer),
+}
+"""What a part of a kind must be to be used, where the base class of the kind says only what its options are."""
 
 SINGULAR = {kind: "loss" if kind == "losses" else kind[:-1] for kind in KINDS}
 
@@ -258,7 +281,7 @@ class Registry:
         part: type[Component],
         /,
     ) -> None:
-        bases = KINDS[kind]
+        bases = _WORK.get(kind, KINDS[kind])
         if not _NAME.fullmatch(name):
             raise PluginError(
                 f"{plugin} registers {name!r}", allowed="lower-case words joined by '-'", advice="rename it"

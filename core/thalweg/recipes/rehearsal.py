@@ -1,17 +1,18 @@
-"""Parts are tried on the coordinates of one test sample: what these alone decide is refused before a value is read.
+"""Parts are tried on the coordinates of one sample: what these alone decide is refused before a value is read.
 
-A sample's fields are ones, in Dask's chunks where a part only describes what it would compute. A refusal
-(`HandshakeError`, `OptionError`) is the plan's; whatever else a part says of ones is left to the run.
+A sample's fields are stand-ins: ones. A refusal (`HandshakeError`, `OptionError`) is the plan's if other stand-ins are
+refused too, so that it is not of their values; whatever else a part says of ones is left to the run.
 """
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from ..components import (
     DifferentiableLaw,
@@ -25,142 +26,163 @@ from ..components import (
     OutputEnforcer,
     SamplingEnforcer,
 )
-from ..components.context import context_of
-from ..components.grid import fields_of, grid_of
 from ..components.held import Held
 from ..components.holding import handed_on
 from ..components.signature import Signature
 from ..components.system import System
-from ..errors import HandshakeError, OptionError
+from ..errors import ContractError, HandshakeError, OptionError
 from ..samples import Samples
+from .contradictions import CELLS, refuse_contradictions
+from .handshakes import refuse_broken
 from .plan import Plan
+from .stand_ins import OTHERS, Scene, UnreadError
 
 if TYPE_CHECKING:
-    import xarray as xr
+    pass
 
 log = logging.getLogger("thalweg")
 
 ROOM = 64 * 2**20
-"""Bytes of one sample above which laws are not tried: what they know of a batch is computed."""
+"""Bytes of one sample above which no stand-in is computed with."""
 
 
-def rehearse(plan: Plan, test: Samples, *, gives: Signature, learned: Collection[str]) -> None:
+def rehearse(plan: Plan, samples: Samples, *, gives: Signature, learned: Collection[str]) -> None:
     """Raise `HandshakeError` or `OptionError`, with the place in the recipe, for what coordinates alone decide.
 
     `learned` are the variants whose networks are there: they were wrapped. Not of samples of unlike size, nor of
     metrics that take all data at once: they compute at once, with values.
     """
-    if not len(test) or test.index.ragged:
+    if not len(samples) or samples.index.ragged:
         return
-    scene = Scene(test, gives)
+    scene = Scene(samples, gives)
     for i, (label, metric) in enumerate(plan.metrics.items()):
         if isinstance(metric, Metric):
-            _tried(f"evaluate[{i}].{label}", metric.statistics, scene.estimate, scene.truth)
-    if scene.nbytes > ROOM:
-        return
+            _tried(f"evaluate[{i}].{label}", partial(_statistics, metric=metric), scene)
     for name, holds in plan.variants.items():
         place = "constrain" if list(plan.variants) == ["held"] else f"constrain.{name}"
-        for hold, held in handed_on(holds, scene.grid):
+        for hold, _ in handed_on(holds, scene.grid):
             for law in hold.laws:
-                _tried(f"{place}[{hold.entry(law)}].hold.{law.name}", _law, law, scene, oracle=hold.oracle)
+                where = f"{place}[{hold.entry(law)}].hold.{law.name}"
+                _tried(where, partial(_law, law=law, oracle=hold.oracle), scene)
+        refuse_broken(holds, place, about=partial(_about, scene=scene))
+        for number, (hold, held) in enumerate(handed_on(holds, scene.grid)):
+            _tried_together(place, hold, held, scene)
             where = f"{place}[{hold.entry(hold.laws[0])}].by.{hold.enforcer.name}"
-            _tried(where, _hold, hold, held, scene)
+            _tried(where, partial(_hold, holds=holds, number=number), scene)
             if isinstance(plan.method, Learner) and name not in learned:
-                _tried(where, _wrap, hold, held, scene, plan=plan)
+                _tried(where, partial(_wrap, hold=hold, held=held, plan=plan), scene)
 
 
-@dataclass(frozen=True)
-class Scene:
-    """One test sample of ones on its own coordinates."""
-
-    test: Samples
-    gives: Signature
-
-    @cached_property
-    def given(self) -> xr.Dataset:
-        return _ones(self.test.filled([0], {}, side="inputs"))
-
-    @cached_property
-    def truth(self) -> xr.Dataset:
-        return _ones(self.test.filled([0], {}, side="truth"), chunked=True)
-
-    @cached_property
-    def wanted(self) -> Signature:
-        return Signature.of(self.truth)
-
-    @cached_property
-    def estimate(self) -> xr.Dataset:
-        sizes = {**self.gives.sizes, **self.wanted.sizes}
-        fields = fields_of(Signature(self.gives.fields, sizes), self.truth)
-        return _ones(fields, chunked=True).assign_coords(self.truth.coords)
-
-    @cached_property
-    def grid(self) -> xr.Dataset:
-        return grid_of(self.test.filled([0], {}, side="truth"), _ones(self.test.still))
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.given.nbytes + self.estimate.nbytes)
-
-    def context(self, *, oracle: bool) -> xr.Dataset:
-        """What laws know."""
-        return context_of(self.given, self.wanted, _ones(self.truth) if oracle else None)
+def _statistics(scene: Scene, *, metric: Metric) -> None:
+    given = metric.statistics(scene.chunked, scene.truth)
+    if not isinstance(given, Mapping) or not given:
+        raise ContractError(
+            f"`statistics` of {metric.name} gives {type(given).__name__ if given else 'nothing'}",
+            allowed="fields or `Totals` by name, one or more",
+            advice="return what `value` makes a score from",
+        )
 
 
-def _law(law: Law, scene: Scene, *, oracle: bool) -> None:
+def _law(scene: Scene, *, law: Law, oracle: bool) -> None:
     """Its rows, and what it knows of a batch."""
     context = scene.context(oracle=oracle)
     if isinstance(law, LinearLaw):
-        System.of([law], scene.grid).targets(context, scene.grid)
+        system = System.of([law], scene.grid)
+        _refuse_weights(law, system)
+        system.check_targets(context, scene.grid)
+        system.targets(context, scene.grid)
     elif isinstance(law, DifferentiableLaw):
         law.known(context, scene.grid)
     else:
-        law.residual(_ones(scene.estimate), context, scene.grid)
+        law.residual(scene.estimate, context, scene.grid)
 
 
-def _hold(hold: Hold, held: Held, scene: Scene, /) -> None:
-    """What it knows of a batch; of an output, the whole of it."""
+def _refuse_weights(law: Law, system: System) -> None:
+    import numpy as np
+
+    (rows,) = system.rows
+    if rows.count * system.cells <= CELLS and not np.isfinite(system.matrix.data).all():
+        raise HandshakeError(
+            f"the rows of {law.name} have weights that are not finite",
+            allowed="finite numbers",
+            advice="look for missing values in what they are made from",
+        )
+
+
+def _about(law: Law, scene: Scene) -> str | None:
+    """The variable of a law: that of its rows, whatever its options are called."""
+    with suppress(Exception):  # Of stand-ins, not of data.
+        if isinstance(law, LinearLaw):
+            return law.rows(scene.grid).variable
+    return getattr(law, "variable", None)
+
+
+def _hold(scene: Scene, *, holds: tuple[Hold, ...], number: int) -> None:
+    """What the enforcer of a hold knows of a batch; of an output, the whole of it."""
+    hold, held = list(handed_on(holds, scene.grid))[number]
     enforcer, context = hold.enforcer, scene.context(oracle=hold.oracle)
     if isinstance(enforcer, OutputEnforcer):
-        # In memory, as in a run.
-        enforcer.hold(_ones(scene.estimate), held, context)
+        found = enforcer.hold(scene.estimate, held, context)
+        lost = [name for name in scene.estimate.data_vars if name not in getattr(found, "data_vars", ())]
+        if lost:
+            raise ContractError(
+                f"`hold` of {enforcer.name} gives no {lost[0]!r}",
+                allowed=f"a Dataset of {', '.join(map(str, scene.estimate.data_vars))}",
+                advice="return the estimate with the fields that it came with",
+            )
     elif isinstance(enforcer, LossEnforcer | OperatorEnforcer | SamplingEnforcer):
         enforcer.known(held, context)
 
 
-def _wrap(hold: Hold, held: Held, scene: Scene, /, *, plan: Plan) -> None:
+def _wrap(scene: Scene, *, hold: Hold, held: Held, plan: Plan) -> None:
     """Around the network, if it can be."""
     if isinstance(hold.enforcer, OperatorEnforcer):
         assert isinstance(plan.method, Learner)
-        given, wanted = scene.test.given, scene.test.wanted
+        given, wanted = scene.samples.given, scene.samples.wanted
         plan.method.check_wrap(hold.enforcer, held, given=given, wanted=wanted, options=plan.options)
 
 
-def _ones(data: xr.Dataset, *, chunked: bool = False) -> xr.Dataset:
-    """The same with ones over empty memory, or in Dask's chunks; what is no number is left as it is."""
-    import numpy as np
+def _tried_together(place: str, hold: Hold, held: Held, scene: Scene) -> None:
+    """Refuse what all exact laws of an enforcer ask of the same cells, where their numbers alone exclude each other."""
+    if hold.enforcer.exact:
+        unread = replace(scene, fill="unread")
+        context = unread.context(oracle=hold.oracle)
 
-    def one(each: xr.Variable) -> Any:
-        if chunked:
-            import dask.array as da
+        def together(_: Scene) -> None:
+            refuse_contradictions(held.together, context, unread.grid)
 
-            return da.ones(each.shape, each.dtype, chunks=-1)
-        return np.broadcast_to(np.ones((), each.dtype), each.shape)
-
-    numbers = {name: each.variable for name, each in data.data_vars.items() if each.dtype.kind in "biuf"}
-    return data.assign({name: each.copy(data=one(each)) for name, each in numbers.items()})
+        _tried(f"{place}[{hold.entry(hold.laws[-1])}].hold.{hold.laws[-1].name}", together, scene)
 
 
-def _tried(where: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+def _tried(where: str, trial: Callable[[Scene], object], scene: Scene) -> None:
+    """Raise what a trial refuses of every stand-in.
+
+    Of a large sample, only what is refused before a value is looked at.
+    """
+    large = scene.nbytes > ROOM
+    error = _refusal(trial, replace(scene, fill="unread") if large else scene, where)
+    if error is None:
+        return
+    for fill in () if large else OTHERS:
+        if _refusal(trial, replace(scene, fill=fill), where) is None:
+            log.debug("%s refused ones, and not %s: %s", where, fill, error)
+            return
+    # A part may say which of its laws it is about.
+    error.where = ": ".join(filter(None, (where, error.where)))
+    raise error
+
+
+def _refusal(trial: Callable[[Scene], object], scene: Scene, where: str) -> HandshakeError | OptionError | None:
     import numpy as np
 
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            function(*arguments, **named)
+            trial(scene)
     except (HandshakeError, OptionError) as error:
-        # A part may say which of its laws it is about.
-        error.where = ": ".join(filter(None, (where, error.where)))
-        raise
-    except Exception as error:  # Of ones, not of data.
-        log.debug("%s was not tried on ones: %r", where, error)
+        return error
+    except UnreadError:
+        return None
+    except Exception as error:  # Of stand-ins, not of data.
+        log.debug("%s was not tried on stand-ins: %r", where, error)
+    return None

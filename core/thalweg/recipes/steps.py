@@ -51,7 +51,7 @@ def complete(plan: Plan, data: xr.Dataset, *, first: Mapping[str, Step], source_
     tested = len(test) > 0
     plan = replace(plan, steps=first, batch=max(1, min(len(test), BATCH // max(1, one))), tested=tested)
     train = _train(plan, data, given=given, wanted=wanted)
-    rehearse(plan, test, gives=gives, learned=_learned(plan))
+    rehearse(plan, shown, gives=gives, learned=_learned(plan))
     constrain = _constrain(plan, gives, test, peak=PEAK * plan.batch * one)
     later = [constrain, _evaluate(plan, constrain)]
     if not tested:

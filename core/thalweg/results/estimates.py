@@ -43,6 +43,10 @@ def checked(estimate: xr.Dataset, gives: Signature, *, by: str, strict: bool = T
     Units that it does not carry are added. With `strict` a field that `gives` does not name is refused: the plan did
     not count it. Raises `EstimateError`.
     """
+    if not hasattr(estimate, "data_vars"):
+        raise EstimateError(
+            f"{by} gives a {type(estimate).__name__}", allowed="an xarray Dataset", advice=f"return one from {by}"
+        )
     for field in gives.fields:
         if field.name not in estimate:
             raise EstimateError(f"{by} gives no {field.name!r}", allowed=str(gives), advice=f"return it from {by}")

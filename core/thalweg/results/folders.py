@@ -23,6 +23,12 @@ from ..stores.sealed import read_sealed
 from ..stores.store import Store
 from .records import Record
 
+NO_RUN = {
+    True: "name one of these runs, or give the store of another",
+    False: "run a recipe with this store, or give the store that has the run",
+}
+"""What to do where a name is that of no run; by whether there are runs at all."""
+
 
 def local_root(store: Store) -> Path:
     """Where the records of a store's runs and its tracker lie on this machine: the store, or a folder in the cache."""
@@ -69,7 +75,7 @@ def read_run(name: str, store: Store) -> dict[str, Any]:
         raise SourceError(
             f"{name[:200]!r} names {len(records) or 'no'} finished run{'s' if records else ''}",
             allowed=", ".join(list(records) or known[:20]) or f"none in {folder}",
-            advice="give more of the run's name" if records else "give --store, or the run's full name",
+            advice="give more of the run's name" if records else NO_RUN[bool(known)],
         )
     (only,) = records
     return _record(f"{folder}/{only}/run.json")

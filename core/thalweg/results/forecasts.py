@@ -27,7 +27,7 @@ from ..stores.sealed import read_sealed, write_sealed
 from ..stores.store import Store
 from . import report
 from .description import Description
-from .folders import publish
+from .folders import NO_RUN, publish
 from .solved import load, write_alone
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Forecasting:
             raise SourceError(
                 f"{name[:200]!r} names {len(said) or 'no'} run{'s' if said else ''} that a forecast can be made with",
                 allowed=", ".join(list(said) or known[:20]) or f"none in {folder}",
-                advice="give more of the run's name" if said else "give --store, or the run's full name",
+                advice="give more of the run's name" if said else NO_RUN[bool(known)],
             )
         ((each, one),) = said.items()
         solvers = {

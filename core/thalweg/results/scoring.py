@@ -52,7 +52,14 @@ def tally(metric: Metric, estimate: xr.Dataset, truth: xr.Dataset) -> dict[str, 
     of = owners(truth)
     points = {str(dim) for array in truth.data_vars.values() for dim in array.dims} - {*KEPT, *of}
     found = {}
-    for name, each in metric.statistics(estimate, truth).items():
+    given = metric.statistics(estimate, truth)
+    if not isinstance(given, Mapping) or not given:
+        raise EstimateError(
+            f"`statistics` of {metric.name} gives {type(given).__name__ if given else 'nothing'}",
+            allowed="fields or `Totals` by name, one or more",
+            advice="return what `value` makes a score from",
+        )
+    for name, each in given.items():
         if of and not isinstance(each, Totals) and not has_samples(each, of):
             raise EstimateError(
                 f"{metric.name} makes one value of {name!r} for all samples of a batch",

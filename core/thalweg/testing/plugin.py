@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from ..components import Component
-from ..errors import HandshakeError, OptionError, SourceError, ThalwegError
+from ..errors import ContractError, HandshakeError, OptionError, SourceError, ThalwegError
 from ..recipes.registry import KINDS, SINGULAR, Registry
 from . import components
 from .report import Finding, Report, attempt, ensure, finding_text
@@ -97,6 +97,9 @@ def _tried(kind: str, part: Component, parts: list[Component]) -> Iterator[Findi
     for trial in trials(part, parts):
         try:
             trial.begin()
+        except ContractError as error:
+            yield Finding(kind, part.name, "is what it says", False, str(error))
+            return
         except (HandshakeError, OptionError, SourceError) as error:
             why = str(error).replace("\n ", ";")
             continue

@@ -46,7 +46,14 @@ class Closure:
         return Closure(axis, self.lines)
 
     def check(self, size: int) -> None:
-        """Raise `HandshakeError` where a line reaches the cell that another sets, or two are at one face."""
+        """Raise `HandshakeError` where a line reaches the cell that another sets, or leaves the outermost one out, or
+        two are at one face."""
+        if any(0.0 in (line.weights if line.side == "both" else line.weights[:1]) for line in self.lines):
+            raise HandshakeError(
+                "a line weighs its outermost cell by 0, which is the one that is set",
+                allowed="lines whose outermost weight is not 0",
+                advice="change the weights or the order of the difference, or hold the law at the output",
+            )
         reach, most = max(len(line.weights) for line in self.lines), size - (len(self.sides) > 1)
         if reach > most:
             raise HandshakeError(

@@ -44,6 +44,14 @@ def test_spread_over_skill_by_hand():
     assert float(found.beside["skill"].overall) == pytest.approx(float(skill))
 
 
+def test_an_estimate_without_members_may_have_no_spread():
+    estimate, truth = drawn(2)
+    found = score(SpreadSkill(alone="zero"), estimate.isel(member=0, drop=True), truth)
+    assert float(found.overall) == 0.0
+    error = float(((estimate.rain.isel(member=0) - truth.rain) ** 2).mean()) ** 0.5
+    assert float(found.beside["skill"].overall) == pytest.approx(error)
+
+
 def test_ranks_are_flat_of_a_reliable_ensemble_and_hollow_of_a_narrow_one():
     flat = score(RankHistogram(), *drawn(4)).overall
     np.testing.assert_allclose(flat, 1.0, atol=0.12)

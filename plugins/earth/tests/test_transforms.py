@@ -16,6 +16,7 @@ from thalweg import HandshakeError, OptionError, Registry, Samples, Signature, T
 from thalweg.components.signature import shake
 from thalweg_earth.datasets.kaplan import Kaplan
 from thalweg_earth.transforms.anomaly import Anomaly
+from thalweg_earth.transforms.excess import Excess
 from thalweg_earth.transforms.rescale import Rescale
 from thalweg_earth.transforms.season import Season
 from thalweg_earth.transforms.select import Select
@@ -411,3 +412,16 @@ def test_select_cuts_fields_whose_coordinates_have_chunks_of_their_own() -> None
     found = Select(time=(2001, 2002)).apply(data.assign_coords(run=run), NONE)
     assert found.sizes["time"] == 24
     np.testing.assert_array_equal(found["run"], np.arange(12, 36))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32", "float64"])
+def test_an_excess_is_zero_up_to_the_threshold(kind: str) -> None:
+    values = np.array([[0, 73, 74, 200]], kind)
+    data = xr.Dataset({"z": (("time", "x"), values, {"units": "1", "valid_range": [0, 255]})}).chunk(x=2)
+    found = Excess(variable="z", over=73.0, to="rain").apply(data, NONE)["rain"]
+    assert found.dtype == np.float32 and found.chunks is not None
+    assert found.values.tolist() == [[0.0, 0.0, 1.0, 127.0]]
+    assert (found.attrs["units"], found.attrs["valid_range"]) == ("1", [0.0, 182.0])
+    if kind != "uint8":
+        holed = data.where(data.z != 74)
+        assert np.isnan(Excess(variable="z", over=73.0, to="rain").apply(holed, NONE)["rain"].values[0, 2])

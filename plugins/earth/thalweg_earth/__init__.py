@@ -40,6 +40,7 @@ def register_datasets(register: Register[Dataset]) -> None:
 def register_transforms(register: Register[Transform]) -> None:
     from .transforms.anomaly import Anomaly
     from .transforms.coarsen import Coarsen
+    from .transforms.excess import Excess
     from .transforms.rain_rate import RainRate
     from .transforms.rescale import Rescale
     from .transforms.season import Season
@@ -49,6 +50,7 @@ def register_transforms(register: Register[Transform]) -> None:
 
     register("anomaly", Anomaly)
     register("coarsen", Coarsen)
+    register("excess", Excess)
     register("rain-rate", RainRate)
     register("rescale", Rescale)
     register("season", Season)
@@ -85,8 +87,12 @@ def register_methods(register: Register[Method]) -> None:
 @hookimpl
 def register_laws(register: Register[Law]) -> None:
     from .laws.advection_budget import AdvectionBudget
+    from .laws.mean_intensity import MeanIntensity
+    from .laws.total_rain import TotalRain
 
     register("advection-budget", AdvectionBudget)
+    register("mean-intensity", MeanIntensity)
+    register("total-rain", TotalRain)
 
 
 @hookimpl

@@ -137,6 +137,21 @@ def test_mean_and_variance_are_those_of_members_learned_one_by_one(registry: Reg
     assert found.field.attrs == TEST.truth([0]).field.attrs
 
 
+def test_its_networks_may_be_members(registry: Registry, tmp_path: Path) -> None:
+    options = {"of": UNET, "members": 2, "keep": "members"}
+    made = registry.make("methods", {"deep-ensemble": options})
+    check_method(made)  # type: ignore[arg-type]
+    found = solve(learn(made, DATA, tmp_path, epochs=1, seed=7))  # type: ignore[arg-type]
+    assert found.field.dims == ("sample", "member", "lead", "y", "x")
+    single = registry.make("methods", UNET)
+    for member, seed in enumerate((7, 8)):
+        alone = solve(learn(single, DATA, tmp_path / str(seed), epochs=1, seed=seed))  # type: ignore[arg-type]
+        xr.testing.assert_identical(found.isel(member=member, drop=True), alone)
+    with pytest.raises(OptionError, match="drawn gives variance itself, which a member would lose"):
+        wrong = registry.make("methods", {"deep-ensemble": {**options, "of": "drawn"}})
+        wrong.gives(TEST.given, TEST.wanted)  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(("of", "variance"), [("drawn", 2.0), ("drawnmembers", 1.25)])
 def test_variances_of_members_add_up_by_the_law_of_total_variance(
     registry: Registry, tmp_path: Path, of: str, variance: float

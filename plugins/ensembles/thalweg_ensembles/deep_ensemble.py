@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, model_validator
 from thalweg import Demand, Fitted, Learner, Named, OptionError, Phase, Samples, Signature, Site, Training, shake
 
-from .mixture import Mixture, mixed
+from .mixture import Keep, Mixture, mixed
 
 
 class DeepEnsemble(Learner):
-    r"""An ensemble of one learner, whose members differ by their seed: the mean and the variance over them.
+    r"""An ensemble of one learner, whose members differ by their seed: the mean and the variance over them, or all.
 
     Member $i$ is what the learner learns from all samples with the seed `train.seed` $+ i$, one after the other.
     See `Mixture` for the formula. Raises `OptionError` for a learner without a seed, whose members would be alike.
@@ -24,6 +24,7 @@ class DeepEnsemble(Learner):
 
     of: Named[Learner] = Field(description="the learner, by name: {earthformer: {preset: small}}")
     members: int = Field(5, ge=2, description="number of networks, each with its own seed")
+    keep: Keep = "moments"
 
     @model_validator(mode="after")
     def _of_seeds(self) -> Self:
@@ -66,8 +67,8 @@ class DeepEnsemble(Learner):
         self.of.check_samples(train)
 
     def gives(self, given: Signature, truth: Signature) -> Signature:
-        """The mean and its variance."""
-        return mixed([self.of], given, truth)
+        """The mean and its variance, or members."""
+        return mixed([self.of] * self.members, given, truth, keep=self.keep)
 
     def phases(self, options: Mapping[str, Any]) -> tuple[Phase, ...]:
         """A training for each member."""
@@ -78,4 +79,4 @@ class DeepEnsemble(Learner):
 
     def fit(self, training: Training) -> Fitted:
         solvers = [training.parts[f"member-{i}"] for i in range(self.members)]
-        return Mixture.holding([self.of] * self.members, solvers, registry=training.registry)
+        return Mixture.holding([self.of] * self.members, solvers, registry=training.registry, keep=self.keep)

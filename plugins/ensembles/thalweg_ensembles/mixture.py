@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import xarray as xr
+from pydantic import Field
 from thalweg import Fitted, Learner, Method, Named, OptionError, Parts, Signature, Solver, quantities
 
 Array = np.ndarray[Any, Any]
+Keep = Annotated[
+    Literal["moments", "members"],
+    Field(description="what is given: mean and variance over the estimates (moments), or the estimates as members"),
+]
 
 
 class Mixture(Fitted):
     r"""Solvers that count alike: mean and variance of the mixture of their estimates.
 
     $\mu = \frac1M \sum_i \mu_i$, $\sigma^2 = \frac1M \sum_i (\sigma_i^2 + (\mu_i - \mu)^2)$, the law of total variance.
-    A solver that says nothing of its uncertainty has $\sigma_i = 0$; one with members has theirs.
+    A solver that says nothing of its uncertainty has $\sigma_i = 0$; one with members has theirs. With `keep: members`
+    the estimates themselves, along `member`.
     Parts: what method `i` learned, as `i`.
     """
 
     of: tuple[Named[Method], ...]
     """What each was learned by; a method that learns nothing is itself."""
+    keep: Keep = "moments"
 
     @classmethod
-    def holding(cls, methods: Sequence[Method], solvers: Sequence[Solver], *, registry: Parts | None) -> Fitted:
+    def holding(
+        cls,
+        methods: Sequence[Method],
+        solvers: Sequence[Solver],
+        *,
+        registry: Parts | None,
+        keep: Keep = "moments",
+    ) -> Fitted:
         """The mixture of what methods learned; the registry makes what they name."""
-        made = cls.model_validate({"of": tuple(methods)}, context={} if registry is None else {"registry": registry})
+        context = {} if registry is None else {"registry": registry}
+        made = cls.model_validate({"of": tuple(methods), "keep": keep}, context=context)
         return made.with_parts({str(i): each for i, each in enumerate(solvers) if isinstance(each, Fitted)})
 
     def gives(self, given: Signature, truth: Signature) -> Signature:  # noqa: ARG002
-        """The mean and its variance."""
-        return truth.with_variance()
+        """The mean and its variance, or members."""
+        return truth.with_variance() if self.keep == "moments" else truth.with_members(len(self.of))
 
     def solve(self, inputs: xr.Dataset, wanted: Signature) -> xr.Dataset:
+        if self.keep == "members":
+            each = [self._solver(number, method).solve(inputs, wanted) for number, method in enumerate(self.of)]
+            return xr.concat(each, "member", join="override").transpose("sample", "member", ...)
         found: dict[str, _Moments] = {}
         for number, method in enumerate(self.of):
             estimate = self._solver(number, method).solve(inputs, wanted)
@@ -49,8 +67,14 @@ class Mixture(Fitted):
         return method
 
 
-def mixed(methods: Sequence[Method], given: Signature, truth: Signature) -> Signature:
-    """What the mixture of these methods gives. Raises `OptionError` if one does not go into a variance of each cell."""
+def mixed(methods: Sequence[Method], given: Signature, truth: Signature, *, keep: Keep = "moments") -> Signature:
+    """What the mixture of these methods gives. Raises `OptionError` if one does not go into a variance of each cell, or
+    is no member.
+    """
+    if keep == "members":
+        for method in methods:
+            _check_member(method, method.gives(given, truth))
+        return truth.with_members(len(methods))
     for method in methods:
         _check_mixable(method, method.gives(given, truth))
     return truth.with_variance()
@@ -62,6 +86,15 @@ def _check_mixable(method: Method, gives: Signature) -> None:
             f"the uncertainty of {method.name} is a factor of a covariance, which a variance of each cell would lose",
             allowed="methods that give a field, with its variance, or with members",
             advice="choose such a method",
+        )
+
+
+def _check_member(method: Method, gives: Signature) -> None:
+    if gives.uncertainty:
+        raise OptionError(
+            f"{method.name} gives {', '.join(sorted(gives.uncertainty))} itself, which a member would lose",
+            allowed="methods that give a field alone",
+            advice="set `keep: moments`, or choose such a method",
         )
 
 

@@ -10,65 +10,31 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from thalweg import HandshakeError, Hold, OptionError, Registry, RunError, Samples, Signature
+from showers import INPUT, LEADS, SIZE, TEST, TINY, TRAIN, WANTED, learned, with_members
+from thalweg import HandshakeError, Hold, OptionError, Registry, RunError, Signature
 from thalweg.components.context import context_of
 from thalweg.components.steering import Steering
 from thalweg.laws import AreaMean
 from thalweg.learning import SteeredSolver
-from thalweg.losses.absolute import Absolute
-from thalweg.samples import Windows
+from thalweg.losses import Absolute
 from thalweg.testing import check_method
-from thalweg.testing.toy_learner import learn
+from thalweg_earth.laws.mean_intensity import MeanIntensity
+from thalweg_prediff.crps_nowcast import CRPSNowcast
 from thalweg_prediff.flow_nowcast import FlowNowcast
+from thalweg_probconserv.enforcers.penalty import Penalty
 
-TINY: dict[str, Any] = {"members": 3, "units": (8,), "blocks": 1, "fold": 2, "frames": 2, "steps": 3}
-SIZE, INPUTS, LEADS = 16, 3, 2
-
-
-def showers(steps: int = 40) -> xr.Dataset:
-    """Showers that cross a field of 16 x 16 cells, of which most is dry; values 0 to 100."""
-    random = np.random.default_rng(0)
-    row, column = np.indices((SIZE, SIZE))
-    fields = np.zeros((steps, SIZE, SIZE))
-    for _ in range(12):
-        y, x, speed, height = random.uniform([0, -40, 0.6, 30], [SIZE, SIZE, 1.2, 90])
-        for step in range(steps):
-            fields[step] += height * np.exp(-((row - y) ** 2 + (column - x - speed * step) ** 2) / 8)
-    rain = np.clip(fields - 10 + random.normal(size=fields.shape), 0, 100).astype("float32")
-    data = xr.Dataset({"rain": (("time", "y", "x"), rain, {"units": "1", "valid_range": [0, 100]})})
-    data = data.assign_coords(time=np.datetime64("2000-01-01", "ns") + np.arange(steps) * np.timedelta64(300, "s"))
-    begin = np.arange(steps - INPUTS - LEADS + 1)
-    label = np.where(begin < 24, 0, 2)
-    label[(begin > 18) & (begin < 24)] = -1
-    index = Windows(dim="time", begin=begin, row=0 * begin, label=label, inputs=INPUTS, targets=LEADS)
-    return index.on(data)
+SMALL: dict[str, Any] = {**TINY, "steps": 3}
 
 
-DATA = showers()
-TEST, TRAIN = Samples.of(DATA, "test"), Samples.of(DATA, "train")
-INPUT = TEST.inputs(slice(0, 2))
-WANTED = TEST.first(2).wanted
-
-
-def learned(folder: Path, **options: Any) -> SteeredSolver:
-    made = learn(FlowNowcast(**{**TINY, "dry": 0.0, "gap": 10.0, **options}), DATA, folder, epochs=1, batch=8)
+def steered(folder: Path, **options: Any) -> SteeredSolver:
+    made = learned(FlowNowcast, folder, **{"steps": 3, **options})
     assert isinstance(made, SteeredSolver)
     return made
 
 
 @pytest.fixture(scope="module")
 def solver(tmp_path_factory: pytest.TempPathFactory) -> SteeredSolver:
-    return learned(tmp_path_factory.mktemp("flow"))
-
-
-def with_members(solver: SteeredSolver, count: int, *, batch: int = 8) -> SteeredSolver:
-    """The same weights, and another number of members."""
-    network = solver.network
-    learner = FlowNowcast.model_validate({**network.learner.model_dump(), "members": count})
-    gives = learner.gives(network.given, network.wanted)
-    made = replace(network, learner=learner, gives=gives, batch=batch, built={}).solver()
-    assert isinstance(made, SteeredSolver)
-    return made
+    return steered(tmp_path_factory.mktemp("flow"))
 
 
 def steering(law: Any, inputs: xr.Dataset = INPUT) -> Steering:
@@ -108,7 +74,7 @@ def test_a_member_alone_is_the_same_bits(solver: SteeredSolver) -> None:
     [("flow", "heun"), ("v", "ddim"), ("epsilon", "ddpm"), ("x0", "dpm-solver++")],
 )
 def test_each_objective_and_sampler_obeys_while_it_draws(learns: str, sampler: str, tmp_path: Path) -> None:
-    made = learned(tmp_path, learns=learns, sampler=sampler)
+    made = steered(tmp_path, learns=learns, sampler=sampler)
     free = made.solve(INPUT, WANTED).rain
     assert bool(np.isfinite(free).all())
     law = AreaMean(variable="rain", weights="equal", target=15.0)
@@ -119,7 +85,7 @@ def test_each_objective_and_sampler_obeys_while_it_draws(learns: str, sampler: s
 
 def test_before_it_learns_a_flow_dresses_the_forecast(tmp_path: Path) -> None:
     """With the spectrum of the residuals: their variance, at each lead."""
-    made = learned(tmp_path, spread=0.0, dry=None, gap=0.0)
+    made = steered(tmp_path, spread=0.0, dry=None, gap=0.0)
     made.solve(INPUT, WANTED)
     module = made.network.built["module"]
     for each in module.network.parameters():
@@ -136,7 +102,7 @@ def test_before_it_learns_a_flow_dresses_the_forecast(tmp_path: Path) -> None:
 
 
 def named(**options: Any) -> Any:
-    return Registry.installed().make("methods", {"flow-nowcast": {**TINY, **options}})
+    return Registry.installed().make("methods", {"flow-nowcast": {**SMALL, **options}})
 
 
 def test_what_does_not_fit_is_refused_before_it_learns() -> None:
@@ -145,20 +111,22 @@ def test_what_does_not_fit_is_refused_before_it_learns() -> None:
     with pytest.raises(OptionError, match=r"`gap: 5\.0` lies below a `dry`"):
         named(gap=5.0)
     with pytest.raises(OptionError, match="fields of 16 x 16 cells with `fold: 2` and 5 levels"):
-        FlowNowcast(**{**TINY, "units": (4, 4, 4, 4, 4)}).demand(TRAIN.given, TRAIN.wanted, {})
+        FlowNowcast(**{**SMALL, "units": (4, 4, 4, 4, 4)}).demand(TRAIN.given, TRAIN.wanted, {})
     with pytest.raises(HandshakeError, match="the last 4 inputs, of 3"):
-        FlowNowcast(**{**TINY, "frames": 4}).check(TRAIN.given)
+        FlowNowcast(**{**SMALL, "frames": 4}).check(TRAIN.given)
     both = Signature((*TRAIN.given.fields, replace(TRAIN.given.fields[0], name="other")), TRAIN.given.sizes)
     with pytest.raises(HandshakeError, match="continues one field of maps"):
-        FlowNowcast(**TINY).check(both)
+        FlowNowcast(**SMALL).check(both)
     with pytest.raises(OptionError, match="minimises a loss of its own"):
-        FlowNowcast(**TINY).demand(TRAIN.given, TRAIN.wanted, {"loss": Absolute()})
+        FlowNowcast(**SMALL).demand(TRAIN.given, TRAIN.wanted, {"loss": Absolute()})
 
 
 def test_the_plan_knows_its_members_and_memory() -> None:
-    learner = FlowNowcast(**TINY)
+    learner = FlowNowcast(**SMALL)
     assert learner.gives(TRAIN.given, TRAIN.wanted).sizes["member"] == 3
-    small, large = (FlowNowcast(**{**TINY, "units": (each,)}).demand(TRAIN.given, TRAIN.wanted, {}) for each in (8, 64))
+    small, large = (
+        FlowNowcast(**{**SMALL, "units": (each,)}).demand(TRAIN.given, TRAIN.wanted, {}) for each in (8, 64)
+    )
     assert 0 < small.memory < large.memory
 
 
@@ -173,3 +141,28 @@ def test_rain_that_is_asked_of_a_dry_member_is_refused_by_name(solver: SteeredSo
     time = str(dry["reference_time"].values[1])[:16]
     with pytest.raises(RunError, match=f"(area-mean|AreaMean) cannot be held on the sample of {time}, member 0"):
         made.sample(dry, WANTED, steering(law, dry))
+
+
+def test_members_have_the_mean_intensity_that_is_asked_for(solver: SteeredSolver) -> None:
+    """Over cells and leads; with its noise they go a part of the way."""
+    asked = {n: MeanIntensity(variable="rain", step=0.1, deviations=n) for n in (-2.0, 4.0)}
+    context = context_of(INPUT, WANTED)
+    free = solver.solve(INPUT, WANTED).rain.mean(("lead", "y", "x"))
+    for law in asked.values():
+        target = law.targets(context, TEST.grid)[:, 0].values[:, None]
+        held = solver.sample(INPUT, WANTED, steering(law)).rain.mean(("lead", "y", "x"), dtype="float64")
+        np.testing.assert_allclose(held, np.broadcast_to(target, held.shape), rtol=1e-5)
+        soft = solver.sample(INPUT, WANTED, steering(law.model_copy(update={"uncertain": True}))).rain
+        left = abs(soft.mean(("lead", "y", "x")) - target).mean()
+        assert 1e-3 < float(left) < float(abs(free - target).mean())
+
+
+@pytest.mark.parametrize(("kind", "options"), [(FlowNowcast, {"steps": 2}), (CRPSNowcast, {})])
+def test_a_law_may_be_a_penalty_while_it_learns(kind: Any, options: dict[str, Any], tmp_path: Path) -> None:
+    """Of the denoised estimates, or of the two members, in the units of the field."""
+    hold = Hold((AreaMean(variable="rain", weights="equal", target=40.0),), Penalty(weight=1e-2))
+    found = [
+        learned(kind, tmp_path / str(number), holds=holds, epochs=3, **options).solve(INPUT, WANTED).rain
+        for number, holds in enumerate([(), (hold,)])
+    ]
+    assert float(found[1].mean()) > float(found[0].mean()) + 0.1

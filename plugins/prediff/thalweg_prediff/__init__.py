@@ -27,10 +27,12 @@ def from_reference(part: Part, config: Mapping[str, Any]) -> nn.Module:
 def register_methods(register: Register[Method]) -> None:
     from .alignment_learner import AlignmentLearner
     from .autoencoder_learner import AutoencoderLearner
+    from .crps_nowcast import CRPSNowcast
     from .denoiser_learner import DenoiserLearner
     from .flow_nowcast import FlowNowcast
     from .prediff import PreDiff
 
+    register("crps-nowcast", CRPSNowcast)
     register("flow-nowcast", FlowNowcast)
     register("prediff", PreDiff)
     register("prediff-alignment", AlignmentLearner)

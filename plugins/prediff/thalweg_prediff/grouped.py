@@ -17,6 +17,9 @@ TOGETHER = 4
 
 def grouped(function: Callable[..., Tensor], *items: Tensor, together: int = TOGETHER) -> Tensor:
     """`function(*items)` of tensors (item, ...), in groups; the last group is filled up with its first item."""
+    if items[0].is_meta:
+        # Of shapes only.
+        return function(*items)
     found = []
     for start in range(0, len(items[0]), together):
         parts = [each[start : start + together] for each in items]

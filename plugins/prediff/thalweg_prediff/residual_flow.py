@@ -148,7 +148,8 @@ class ResidualFlow(NowcastNetwork):
             denoise=denoise,
             noise=lambda number: grouped(self.colour, noise["steps"][:, :, number].flatten(0, 1), together=1),
         )
-        log.info("%d network evaluations for %d samples of %d members", evaluations, count, members)
+        if not inputs.is_meta:
+            log.debug("%d network evaluations for %d samples of %d members", evaluations, count, members)
         return output(found)
 
     def _estimates(self, state: Tensor, *, seen: Tensor, level: Level) -> Tensor:

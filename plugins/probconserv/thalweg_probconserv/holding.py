@@ -74,10 +74,12 @@ def hold(
 
 
 def _held(field: xr.DataArray, prior: Prior, joint: Joint) -> dict[str, xr.DataArray]:
+    # What cannot be held together is refused before a value is looked at.
+    monotone, limits = joint.monotone, joint.limits()
     mean = joint.flat(field)
     variance = None if prior.variance is None else joint.flat(prior.variance)
     factor = None if prior.factor is None else joint.flat(prior.factor)
-    (targets, share), limits = joint.asked(mean), joint.limits()
+    targets, share = joint.asked(mean)
     parts = []
     for at in _slabs(len(mean), joint.count):
         now = mean[at].astype(np.float64)
@@ -88,7 +90,7 @@ def _held(field: xr.DataArray, prior: Prior, joint: Joint) -> dict[str, xr.DataA
         if limits is not None:
             low, high = (each[at] if each.ndim > 1 else each for each in limits)
             part = replace(part, mean=_bounded(part, joint, asked, low, high, members=prior.members))
-        if joint.monotone is not None:
+        if monotone is not None:
             part = replace(part, mean=_monotone(part, joint))
         parts.append(part)
     dropped = sorted({row for part in parts for row in part.dropped})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -20,19 +20,29 @@ class SpreadSkill(Metric):
 
     below 1 of members that are too much alike. `spread` and `skill` (the error) stand beside it, in the variable's
     units. A point is missing where the truth or any member is. Dimensionless. Raises `HandshakeError` for fewer than
-    two members.
+    two members, unless `alone: zero` scores such an estimate as one without a spread.
     """
 
     cite: ClassVar[str] = "10.1175/JHM-D-14-0008.1"
 
     variable: str = Field("", description="the field that is scored; may be left out where there is only one")
 
+    alone: Literal["refuse", "zero"] = Field(
+        "refuse",
+        description="what an estimate without members is: refused, or one whose spread is 0, beside ensembles in one "
+        "table",
+    )
+
+    @property
+    def _least(self) -> int:
+        return 2 if self.alone == "refuse" else 1
+
     def check(self, given: Signature) -> None:
         """Raise `OptionError` or `HandshakeError`."""
-        check_members(given, variable=self.variable, least=2, metric=self.name)
+        check_members(given, variable=self.variable, least=self._least, metric=self.name)
 
     def statistics(self, estimate: xr.Dataset, truth: xr.Dataset) -> Mapping[str, xr.DataArray]:
-        left, right = ensemble(estimate, truth, variable=self.variable, least=2, metric=self.name)
+        left, right = ensemble(estimate, truth, variable=self.variable, least=self._least, metric=self.name)
         found = xr.apply_ufunc(
             _squares,
             left,
@@ -65,9 +75,8 @@ def _squares(members: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]) -> np.n
     wide = members.astype(np.float64)
     missing = np.isnan(wide).any(-1) | np.isnan(truth.astype(np.float64))
     with np.errstate(invalid="ignore"):
-        found = np.stack(
-            [wide.var(-1, ddof=1) * (count + 1) / count, (wide.mean(-1) - truth.astype(np.float64)) ** 2], -1
-        )
+        spread = wide.var(-1, ddof=1) * (count + 1) / count if count > 1 else np.zeros(wide.shape[:-1])
+        found = np.stack([spread, (wide.mean(-1) - truth.astype(np.float64)) ** 2], -1)
     wild = np.isinf(wide).any(-1) & ~missing
     found[wild] = np.inf
     found[missing] = np.nan
