@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from thalweg import EstimateError, HandshakeError, Hold, OptionError, Registry, RunError, Samples, Signature, scalars
 from thalweg.components.context import context_of
 from thalweg.components.steering import Steering
-from thalweg.laws import AreaMean
+from thalweg.laws import AreaMean, Bounds
 from thalweg.learning import SteeredSolver
 from thalweg.pipeline import execute
 from thalweg.recipes.plan import Plan
@@ -25,6 +25,7 @@ from thalweg.testing import check_method, series, windowed
 from thalweg.testing.toy_learner import learn, learn_in_two
 from thalweg_prediff.autoencoder_learner import AutoencoderLearner
 from thalweg_prediff.denoiser_learner import DenoiserLearner
+from thalweg_prediff.knowledge_alignment import KnowledgeAlignment
 from thalweg_prediff.latent_learner import TINY
 from thalweg_prediff.latent_sampler import _drawn
 from thalweg_prediff.prediff import PreDiff
@@ -169,6 +170,42 @@ def test_a_target_that_no_latents_have_is_refused_by_name(solver: SteeredSolver)
     time = str(INPUT["reference_time"].values[0])[:16]
     with pytest.raises(RunError, match=rf"cannot be held on the sample of {time}, member 0: a residual of \S+ is left"):
         found.sample(INPUT, WANTED, steering(INPUT, target=9.0))
+
+
+# ---- with the alignment network
+
+RANGE = Bounds(variable="field", lower=0.45, upper=0.5)
+
+
+def aligning(law: Any = None, **options: Any) -> Steering:
+    hold = Hold(
+        (law or AreaMean(variable="field", weights="equal", target=0.4),), KnowledgeAlignment.model_validate(options)
+    )
+    return Steering([hold], TEST.grid, lambda hold: context_of(INPUT, WANTED))  # noqa: ARG005
+
+
+@pytest.mark.parametrize("through", ["network", "fields"])
+def test_a_member_is_moved_as_it_is_alone(solver: SteeredSolver, through: str) -> None:
+    """Published is one norm of the whole batch: of four members each would be moved by half."""
+    laws = {"through": through, "weight": 5.0}
+    together = other(solver, members=4).sample(INPUT, WANTED, aligning(**laws)).field
+    found = other(solver, members=2, batch=1).sample(INPUT, WANTED, aligning(**laws)).field
+    xr.testing.assert_allclose(together.isel(member=slice(0, 2)), found, rtol=1e-5)
+    free = other(solver, members=2).solve(INPUT, WANTED).field
+    assert float(abs(found - free).max()) > 1e-5
+
+
+def test_a_law_of_more_than_means_is_seen_through_the_decoder(solver: SteeredSolver) -> None:
+    by_itself, through = (
+        other(solver, members=2).sample(INPUT, WANTED, aligning(RANGE, weight=5.0, through=each)).field
+        for each in (None, "fields")
+    )
+    xr.testing.assert_identical(by_itself, through)
+    with pytest.raises(OptionError, match="`through: network`, and Bounds is of more than means of frames"):
+        other(solver, members=2).sample(INPUT, WANTED, aligning(RANGE, through="network"))
+    plain = other(solver, members=2, aligned=False)
+    with pytest.raises(OptionError, match="`through: network`, and no alignment network was learned"):
+        plain.sample(INPUT, WANTED, aligning(through="network"))
 
 
 # ---- the plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from thalweg import Method, Register, hookimpl
+from thalweg import Enforcer, Method, Register, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,3 +38,10 @@ def register_methods(register: Register[Method]) -> None:
     register("prediff-alignment", AlignmentLearner)
     register("prediff-autoencoder", AutoencoderLearner)
     register("prediff-denoiser", DenoiserLearner)
+
+
+@hookimpl
+def register_enforcers(register: Register[Enforcer]) -> None:
+    from .knowledge_alignment import KnowledgeAlignment
+
+    register("knowledge-alignment", KnowledgeAlignment)

@@ -104,7 +104,11 @@ class LatentSampler(nn.Module):
         network: Any = self.alignment.module.alignment
 
         def means(states: Tensor) -> Tensor:
-            found: Tensor = network(states, states.new_full((len(states),), level.time))
+            found = grouped(
+                lambda each: network(each, each.new_full((len(each),), level.time)),
+                states,
+                together=self.drawing.together,
+            )
             wide = found[:, :, None, None].expand(-1, -1, *inputs.shape[2:])
             fields: Tensor = wide.unflatten(0, (count, -1))
             return fields
