@@ -127,7 +127,7 @@ def test_the_running_mean_of_the_denoiser_is_what_draws(solver: SteeredSolver, t
 def test_an_interrupted_training_goes_on_in_its_phase(solver: SteeredSolver, tmp_path: Path) -> None:
     """Within the denoiser's, the autoencoder being there: bit-equal in the end."""
     steps = -(-len(TRAIN) // OPTIONS["batch"])
-    found: Any = learn_in_two(made(aligned=True), DATA, tmp_path, at=2 * steps + 2, registry=REGISTRY, **OPTIONS)
+    found: Any = learn_in_two(made(aligned=True), DATA, tmp_path, at=steps + 2, registry=REGISTRY, **OPTIONS)
     xr.testing.assert_identical(found.solve(INPUT, WANTED), solver.solve(INPUT, WANTED))
 
 
@@ -293,6 +293,8 @@ def test_the_plan_knows_members_and_memory() -> None:
 def test_what_does_not_fit_is_refused_before_it_learns() -> None:
     with pytest.raises(OptionError, match=r"`sampler: euler` does not draw what `learns: epsilon` has"):
         REGISTRY.make("methods", {"prediff": {"sampler": "euler"}})
+    with pytest.raises(OptionError, match=r"`steps: 1001` of a diffusion that has 1000"):
+        REGISTRY.make("methods", {"prediff": {"steps": 1001}})
     with pytest.raises(OptionError, match="frames of 6 x 8 cells, halved 2 times"):
         made(autoencoder_units=(4, 4, 4)).check(TRAIN.given)
     with pytest.raises(OptionError, match=r"phase denoiser: latents of 3 x 4 cells on 2 levels"):

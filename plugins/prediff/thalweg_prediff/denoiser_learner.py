@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 from thalweg import Signature
 from thalweg.learning import Noise, frozen
 
+from .flow_nowcast import Objective
 from .latent_learner import OnLatents
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-Objective = Literal["epsilon", "v", "x0", "flow"]
 
 
 class DenoiserLearner(OnLatents):

@@ -91,7 +91,7 @@ class LatentSampler(nn.Module):
             denoise=denoise,
             noise=partial(_drawn, noise["seeds"].flatten(0, 1), like=starts[0, 0]),
         )
-        log.info("%d network evaluations for %d samples of %d members", evaluations, count, members)
+        log.debug("%d network evaluations for %d samples of %d members", evaluations, count, members)
         return output(found)
 
     def _estimates(self, states: Tensor, *, context: Tensor, level: Level) -> Tensor:

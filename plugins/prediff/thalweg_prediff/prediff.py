@@ -9,12 +9,14 @@ from pydantic import Field, PositiveInt, model_validator
 from thalweg import OptionError, Phase, Signature
 from thalweg.learning import Noise, TrainOptions, frozen
 
-from .denoiser_learner import Objective
+from .flow_nowcast import FIT, Objective, Sampler
 from .latent_learner import TINY, OnLatents
-from .pairing import FIT, Sampler
 
 if TYPE_CHECKING:
     from torch import nn
+
+STEPS = 1000
+"""Levels of noise of a diffusion."""
 
 
 class PreDiff(OnLatents):
@@ -78,6 +80,12 @@ class PreDiff(OnLatents):
                 f"`sampler: {self.sampler}` does not draw what `learns: {self.learns}` has",
                 allowed=", ".join(fit),
                 advice="choose one of these, or another `learns`",
+            )
+        if self.learns != "flow" and self.steps > STEPS:
+            raise OptionError(
+                f"`steps: {self.steps}` of a diffusion that has {STEPS}",
+                allowed=f"1 to {STEPS}",
+                advice="take fewer steps",
             )
         return self
 
