@@ -12,15 +12,11 @@ import pytest
 import torch
 import xarray as xr
 from safetensors.torch import load_file
-from thalweg import EstimateError, HandshakeError, Hold, OptionError, Registry, RunError, Samples, Signature, scalars
+from thalweg import EstimateError, HandshakeError, Hold, OptionError, Registry, RunError, Samples, Signature
 from thalweg.components.context import context_of
 from thalweg.components.steering import Steering
 from thalweg.laws import AreaMean, Bounds
 from thalweg.learning import SteeredSolver
-from thalweg.pipeline import execute
-from thalweg.recipes.plan import Plan
-from thalweg.recipes.planning import plans_of
-from thalweg.recipes.recipe import Recipe
 from thalweg.testing import check_method, series, windowed
 from thalweg.testing.toy_learner import learn, learn_in_two
 from thalweg_prediff.autoencoder_learner import AutoencoderLearner
@@ -236,30 +232,6 @@ def test_what_draws_changes_no_training_and_each_phase_only_later_ones() -> None
     assert changed(alignment_train={"epochs": 2}) == {"alignment"}
     assert changed(balanced=False) == {"denoiser"}
     assert changed(autoencoder_train={"epochs": 2}) == {"autoencoder", "denoiser", "alignment"}
-
-
-def test_phases_are_stages_that_are_used_again(tmp_path: Path) -> None:
-    values = np.random.default_rng(0).normal(size=(40, 8, 8)).astype("float32")
-    coords = {"time": np.arange(40), "y": np.arange(8.0), "x": np.arange(8.0)}
-    data = xr.Dataset({"field": (("time", "y", "x"), values, {"units": "1"})}, coords)
-    data.to_netcdf(tmp_path / "data.nc", engine="h5netcdf")
-
-    def plan(**method: Any) -> Plan:
-        tree = {
-            "name": "latent",
-            "ingest": {"array": {"path": str(tmp_path / "data.nc"), "variables": ["field"]}},
-            "preprocess": [{"windows": {"inputs": 2, "targets": 2}}, {"split": {"train": [0, 25], "test": [26, 29]}}],
-            "train": {"method": {"prediff": {**TINY, "members": 2, "steps": 1, **method}}, "epochs": 1, "batch": 8},
-            "evaluate": [{"crps": {"estimator": "fair"}}],
-        }
-        (found,) = plans_of(Recipe.parse(tree), REGISTRY, store=str(tmp_path / "store"))
-        return found
-
-    first = plan()
-    assert "after autoencoder, denoiser (0 of 2 cached)" in first.text()
-    assert np.isfinite(scalars(execute(first, registry=REGISTRY).records())["free/crps"])
-    again = plan(steps=2)
-    assert "(2 of 2 cached)" in again.text() and not again.steps["train"].cached
 
 
 @pytest.mark.parametrize(

@@ -57,15 +57,16 @@ def test_radar_over_trentino(tmp_path: Path) -> None:
         {"time": np.concatenate(times), "y": np.arange(SIZE), "x": np.arange(SIZE)},
     ).to_netcdf(tmp_path / "radar.nc", engine="h5netcdf")
     # So small a decoder cannot make what is asked of it exactly.
-    plan = planned(
-        "nowcast-taasrad19-prediff.yaml", tmp_path, f"ingest.path={tmp_path / 'radar.nc'}", *SMALL, *tiny(),
-        "constrain.exact=null",
-    )  # fmt: skip
+    given = (f"ingest.path={tmp_path / 'radar.nc'}", *SMALL, "constrain.exact=null")
+    plan = planned("nowcast-taasrad19-prediff.yaml", tmp_path, *given, *tiny())
     assert "after autoencoder, denoiser, alignment (0 of 3 cached)" in plan.text()
     found = scalars(execute(plan, registry=REGISTRY).records())
     assert np.isfinite([found[f"{side}/crps"] for side in ("free", "published")]).all()
     names = [f"{side}/violation/mean-intensity" for side in ("free", "published")]
     assert found[names[0]] != found[names[1]]
+    # What draws changes no training.
+    again = planned("nowcast-taasrad19-prediff.yaml", tmp_path, *given, *tiny(steps=3, members=3))
+    assert "(3 of 3 cached)" in again.text() and not again.steps["train"].cached
 
 
 def sevir_lr(folder: Path) -> None:
