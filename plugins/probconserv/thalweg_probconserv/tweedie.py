@@ -175,7 +175,12 @@ class _Newton:
     def solved(self, passes: int, tolerance: float) -> Tensor:
         weights = torch.zeros(self.said.shape, dtype=torch.float64, device=self.start.device)
         point, now = self._at(weights)
+        before = torch.full((len(self.start),), torch.inf, dtype=torch.float64, device=self.start.device)
         for _ in range(passes):
+            size = (now.detach().double() - self.variance * weights).square().sum(1)
+            if bool((size > FALLEN * before).all()):
+                break
+            before = size
             left = now.detach().double() - self.variance * weights
             if not bool((left.abs() > tolerance).any()):
                 break
@@ -190,8 +195,6 @@ class _Newton:
                     break
                 step = torch.where(away[:, None], step / 2, step)
             weights = weights + step
-            if bool((after > FALLEN * left.square().sum(1)).all()):
-                break
         point = point.detach()
         if not bool(torch.isfinite(point).all()):
             raise RunError(
