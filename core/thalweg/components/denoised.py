@@ -28,7 +28,8 @@ class Noise:
     gain: float = 1.0
     """$g$."""
     deviation: float = 0.0
-    """Standard deviation of the noise that the step adds; 0 of a sampler that draws only once."""
+    """Standard deviation of $p(z' | z, x)$, of the next state: of the noise that an ancestral step adds, and others
+    leave out. 0 at the last step."""
     last: bool = False
     """Whether what comes back is the estimate itself: laws hold there exactly, or not at all."""
     covariance: Callable[[torch.Tensor], torch.Tensor] | None = None
@@ -55,6 +56,9 @@ class Denoised:
     noise: Noise
     draw: Draw
     """Random numbers of these samples and members at this step."""
+    aligned: Callable[[torch.Tensor], Fields] | None = None
+    """What a network that was trained for it says of the fields of a noisy state, without the denoiser: every cell of a
+    frame has the mean that the frame will have. None where there is no such network."""
     samples: tuple[str, ...] = ()
     """What its samples are called, in messages."""
 
@@ -67,13 +71,14 @@ class Denoised:
         decode: Callable[[torch.Tensor], Fields],
         noise: Noise,
         draw: Draw,
+        aligned: Callable[[torch.Tensor], Fields] | None = None,
     ) -> Denoised:
         """The step at a state; not within `torch.inference_mode`, which keeps no graph."""
         import torch
 
         with torch.enable_grad():
             leaf = noisy.detach().requires_grad_()
-            return cls(denoise(leaf), leaf, decode, noise, draw)
+            return cls(denoise(leaf), leaf, decode, noise, draw, aligned)
 
     @property
     def members(self) -> int:

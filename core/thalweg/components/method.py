@@ -253,5 +253,14 @@ def planned(
         except ThalwegError as error:
             raise error.at(f"phase {phase.name}") from None
         demand = Demand(max(demand.workers, taken.workers), max(demand.memory, taken.memory))
-        made[phase.name] = planned(own, given, wanted, phase.options)[0]
+        made[phase.name] = _knowing(own, given, wanted, phase.options)
     return learner.on_phases(made, given, wanted), demand
+
+
+def _knowing(learner: Learner, given: Signature, wanted: Signature, options: Mapping[str, Any], /) -> Learner:
+    """A learner that knows the learners of its phases, which were asked before."""
+    made: dict[str, Learner] = {}
+    for phase in learner.phases(options):
+        own = phase.learner.on_phases({name: made[name] for name in phase.after}, given, wanted)
+        made[phase.name] = _knowing(own, given, wanted, phase.options)
+    return learner.on_phases(made, given, wanted)

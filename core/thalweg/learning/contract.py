@@ -49,6 +49,10 @@ class NetworkLearner(Learner):
     own_loss: ClassVar[bool] = False
     """Whether its `objective` does not read the chosen loss; `train.loss` is then refused."""
 
+    assembled: ClassVar[bool] = False
+    """Whether its network is put together from those of its phases, with nothing of its own to learn: it is then built
+    and not trained, so that its options change without a training. Needs `own_loss`."""
+
     separate_inputs: ClassVar[bool] = False
     """Whether the network takes each input by itself: a dict of tensors with their own dims, `(sample, point)`, and the
     coordinates of what is wanted, by dim. For inputs on no grid, or on another than the truth."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..components import Fitted, Training
 from ..errors import OptionError
 from .arrays import arrays
-from .contract import NetworkLearner, network_of
+from .contract import Network, NetworkLearner, network_of
 from .initial import weights_at
 from .job import Job
 from .layout import Layout
@@ -32,6 +32,11 @@ def fit(learner: NetworkLearner, training: Training) -> Fitted:
         # Whoever calls it without a plan is not to learn something else.
         checked(learner, given, wanted, options)
     scales = scales_of(learner.scale, training.train, given, wanted)
+    if learner.assembled:
+        gives = learner.gives(given, wanted)
+        return Network(
+            learner, given, wanted, gives, scales, {}, batch=options.batch, device=options.device, seed=options.seed
+        ).solver()
     initial = None if options.initial is None else arrays(weights_at(options.initial))
     job = Job(
         learner,

@@ -36,10 +36,12 @@ class Guide:
         noise: Noise,
         step: int,
         output: Callable[[Tensor], Tensor],
+        aligned: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """The denoised estimate of a state (item, ...), moved by the laws; an item is a sample and member.
 
-        `output` makes what the network gives, `(sample, member, lead, *space, channel)`, of clean states.
+        `output` makes what the network gives, `(sample, member, lead, *space, channel)`, of clean states; `aligned` of
+        noisy ones, what an alignment network says of the means of frames, in every cell.
         """
         import torch
 
@@ -51,5 +53,6 @@ class Guide:
                 decode=lambda states: self.fields(output(states)),
                 noise=noise,
                 draw=self.draw.at(step),
+                aligned=None if aligned is None else lambda states: self.fields(aligned(states)),
             )
             return self.steering(now, samples=self.samples)

@@ -60,6 +60,7 @@ def checked(learner: NetworkLearner, given: Signature, wanted: Signature, option
     if outline is None:
         return None
     _check_output(learner, outline, layout)
+    _check_assembled(learner, outline)
     refuse_statistics(outline.network, options)
     if options.initial is not None:
         weights = at("train.initial", weights_at, options.initial)
@@ -120,6 +121,17 @@ def _check_output(learner: NetworkLearner, outline: Outline, layout: Layout) -> 
             f"the network of {learner.name} makes {outline.output!r} of one sample",
             allowed=", ".join(f"{dim} {size}" for dim, size in expected.items()),
             advice="make `build` return a network with this output, or say in `gives` what it makes",
+        )
+
+
+def _check_assembled(learner: NetworkLearner, outline: Outline) -> None:
+    learned = [name for name, each in outline.network.named_parameters() if each.requires_grad]
+    if learner.assembled == bool(learned):
+        what = f"{learned[0]!r} to learn" if learned else "nothing to learn"
+        raise HandshakeError(
+            f"the network of {learner.name} has {what}, and it says `assembled = {learner.assembled}`",
+            allowed="True for a network of frozen ones alone, else False",
+            advice="set `assembled` as the network is",
         )
 
 

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..components import Fitted, Learner, Phase, Training
 from .solver import read_fitted, write_fitted
 
+Known = Sequence[tuple[Phase, Fitted]]
+"""What was learned already, by others that need it too."""
 
-def fitted(learner: Learner, training: Training) -> Fitted:
+
+def fitted(learner: Learner, training: Training, known: Known = ()) -> Fitted:
     """What a learner learns; its phases come first, each in a subfolder, where it is read back if it had finished.
 
-    In a run, a phase is a committed stage instead.
+    A phase that several need is learned once. In a run, a phase is a committed stage instead.
     """
     parts: dict[str, Fitted] = {}
+    seen = list(known)
     for phase in learner.phases(training.options):
-        parts[phase.name] = _learned(phase, training, {name: parts[name] for name in phase.after})
+        same = next((solver for other, solver in seen if _same(phase, other)), None)
+        given = {name: parts[name] for name in phase.after}
+        parts[phase.name] = _learned(phase, training, given, seen) if same is None else same
+        seen.append((phase, parts[phase.name]))
     return learner.fit(replace(training, parts={**training.parts, **parts}))
+
+
+def _same(phase: Phase, other: Phase) -> bool:
+    """Whether two phases, given nothing, learn the same."""
+    one, two = phase.learner, other.learner
+    alike = type(one) is type(two) and one.model_dump() == two.model_dump() and phase.holds == other.holds
+    return alike and not (phase.after or other.after) and dict(phase.options) == dict(other.options)
 
 
 def under(phase: Phase, training: Training) -> Training:
@@ -31,12 +45,12 @@ def under(phase: Phase, training: Training) -> Training:
     return replace(training, options=phase.options, report=report, holds=holds)
 
 
-def _learned(phase: Phase, training: Training, parts: Mapping[str, Fitted]) -> Fitted:
+def _learned(phase: Phase, training: Training, parts: Mapping[str, Fitted], known: Known, /) -> Fitted:
     folder = training.folder / phase.name
     finished, draft = folder / "learned", folder / "draft"
     if not finished.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        solver = fitted(phase.learner, replace(under(phase, training), folder=folder, parts=parts))
+        solver = fitted(phase.learner, replace(under(phase, training), folder=folder, parts=parts), known)
         shutil.rmtree(draft, ignore_errors=True)
         write_fitted(str(draft), solver, card="", registry=training.registry)
         # Renamed whole: what bears the name was written to its end.

@@ -95,7 +95,8 @@ class Gaussian:
         state = white @ self._colour.T
         for step, ((a, s), (b, r)) in enumerate(itertools.pairwise(levels)):
             last = r == 0.0
-            noise = Noise(a, s, gain=b - r / s * a, last=last, covariance=lambda vector: vector @ self.noise)
+            deviation = 0.0 if last else math.sqrt(s**2 - (a * r / b) ** 2) * r / s
+            noise = Noise(a, s, b - r / s * a, deviation, last, lambda vector: vector @ self.noise)
             now = Denoised.of(
                 lambda z, a=a, s=s: self.denoised(z, a, s),  # type: ignore[misc]
                 state,

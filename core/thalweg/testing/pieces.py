@@ -29,7 +29,7 @@ def gradient_is_the_mean_of_its_pieces(case: Any) -> None:
     """
     from ..learning.pieces import statistics_of
 
-    if not isinstance(case.method, TorchLearner) or case.method.over == "batch":
+    if not isinstance(case.method, TorchLearner) or case.method.over == "batch" or case.method.assembled:
         return
     objective = _objective(case)
     if statistics_of(objective.network):

@@ -87,10 +87,12 @@ def register_methods(register: Register[Method]) -> None:
 @hookimpl
 def register_laws(register: Register[Law]) -> None:
     from .laws.advection_budget import AdvectionBudget
+    from .laws.energy import Energy
     from .laws.mean_intensity import MeanIntensity
     from .laws.total_rain import TotalRain
 
     register("advection-budget", AdvectionBudget)
+    register("energy", Energy)
     register("mean-intensity", MeanIntensity)
     register("total-rain", TotalRain)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from thalweg import Method, Register, hookimpl
+from thalweg import Enforcer, Method, Register, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,8 +25,23 @@ def from_reference(part: Part, config: Mapping[str, Any]) -> nn.Module:
 
 @hookimpl
 def register_methods(register: Register[Method]) -> None:
+    from .alignment_learner import AlignmentLearner
+    from .autoencoder_learner import AutoencoderLearner
     from .crps_nowcast import CRPSNowcast
+    from .denoiser_learner import DenoiserLearner
     from .flow_nowcast import FlowNowcast
+    from .prediff import PreDiff
 
     register("crps-nowcast", CRPSNowcast)
     register("flow-nowcast", FlowNowcast)
+    register("prediff", PreDiff)
+    register("prediff-alignment", AlignmentLearner)
+    register("prediff-autoencoder", AutoencoderLearner)
+    register("prediff-denoiser", DenoiserLearner)
+
+
+@hookimpl
+def register_enforcers(register: Register[Enforcer]) -> None:
+    from .knowledge_alignment import KnowledgeAlignment
+
+    register("knowledge-alignment", KnowledgeAlignment)

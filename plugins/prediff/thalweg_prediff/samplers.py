@@ -34,7 +34,7 @@ class Step:
     gain: float
     """$g$ of the next state, $g \\hat x$ and what does not depend on the estimate."""
     deviation: float = 0.0
-    """Standard deviation of the noise that the step adds."""
+    """Standard deviation of $p(z' \\mid z, x)$: of the noise that `ddpm` adds, and the others leave out."""
     last: bool = False
     """Whether the estimate is what is drawn."""
 
@@ -52,20 +52,21 @@ def sample(kind: Kind, start: Tensor, levels: tuple[Level, ...], *, denoise: Den
         if then.scale == 0.0:
             return denoise(state, Step(now, 1.0, last=True))
         gain = _gain(now, then)
+        deviation = posterior(now, then)[2]
         if kind == "ddpm":
-            of_estimate, _, deviation = posterior(now, then)
-            found = denoise(state, Step(now, of_estimate, deviation))
+            found = denoise(state, Step(now, posterior(now, then)[0], deviation))
             state = ancestral(state, found, now, then, noise(number))
         elif kind == "dpm-solver++" and previous is not None:
-            found = denoise(state, Step(now, (1.0 + ahead(previous[0], now, then)) * gain))
+            found = denoise(state, Step(now, (1.0 + ahead(previous[0], now, then)) * gain, deviation))
             state = ddim(state, extrapolated(found, previous[1], previous[0], now, then), now, then)
         elif kind == "heun":
-            found = denoise(state, Step(now, gain))
+            found = denoise(state, Step(now, gain, deviation))
             guess = ddim(state, found, now, then)
-            corrected = denoise(guess, Step(then, _half_gain(now, then)))
+            # Either estimate makes half of the step.
+            corrected = denoise(guess, Step(then, _half_gain(now, then), 0.5 * deviation))
             state = heun(state, guess, found, corrected, now, then)
         else:
-            found = denoise(state, Step(now, gain))
+            found = denoise(state, Step(now, gain, deviation))
             state = ddim(state, found, now, then)
         previous = (now, found)
     raise AssertionError("levels end in the clean one")

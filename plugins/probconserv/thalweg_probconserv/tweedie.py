@@ -28,6 +28,12 @@ HALVED = 12
 """Times that a step of Newton's method is halved, at most."""
 LEFT = 1e-3
 """Share of a residual that Newton's method may leave; of more it found no way."""
+FALLEN = 0.98
+"""Share of the squared residuals that a pass of Newton's method leaves; of more, it is the last: at rounding."""
+FAILED = 1e-2
+"""Share of a residual above which the last estimate does not obey: no estimate does that is near."""
+ROUNDING = 1e3
+"""Of residuals, in units of the precision of the states that they are of."""
 SINGULAR = 1e-10
 """Rows that others already say, and rows that nothing moves, by their share of the largest eigenvalue."""
 
@@ -41,6 +47,14 @@ class Saturated(Exception):  # noqa: N818
     def __init__(self, item: int, row: int) -> None:
         super().__init__(item, row)
         self.item, self.row = item, row
+
+
+class Unreached(Exception):  # noqa: N818
+    """No estimate was found that a law holds for: its target is beyond what the sampler can make."""
+
+    def __init__(self, item: int, row: int, left: float) -> None:
+        super().__init__(item, row, left)
+        self.item, self.row, self.left = item, row, left
 
 
 @dataclass(frozen=True)
@@ -80,7 +94,8 @@ def conditioned(
     At most `passes` times, until no residual is larger than `tolerance`. A row without a gradient (a law that is
     saturated) is left out, and so are all rows at a level without signal. At the `last` step an item whose covariance
     does not move it (a denoiser that is certain) is held to the nearest estimate instead, and `Saturated` is raised for
-    a row that is to hold exactly, does not, and has no gradient. Raises `RunError` for an estimate that is not finite.
+    a row that is to hold exactly, does not, and has no gradient, `Unreached` for one that no estimate near it obeys.
+    Raises `RunError` for an estimate that is not finite.
     """
     found = residual(given.estimate)
     said = ~torch.isnan(found)
@@ -114,7 +129,22 @@ def _reached(newton: _Newton, point: Tensor, before: Tensor, /, passes: int, tol
         if bool(flat.any()):
             item, row = (int(each) for each in flat.nonzero()[0])
             raise Saturated(item, row)
+        _refuse_unreached(newton, made, before.detach().abs(), exact)
     return made
+
+
+def _refuse_unreached(newton: _Newton, made: Tensor, before: Tensor, exact: Tensor) -> None:
+    """Raise `Unreached` for residuals that are still there, beyond the rounding of states and what they decode to."""
+    left = _left(newton.residual, made, exact).abs()
+    with torch.enable_grad():
+        leaf = made.clone().requires_grad_()
+        found = newton.residual(leaf)
+        rows = _rows(torch.where(torch.isnan(found), 0.0, found), leaf)
+    rounding = ROUNDING * torch.finfo(made.dtype).eps * (rows * made[:, None]).abs().flatten(2).sum(2)
+    wrong = left > torch.maximum(FAILED * before, rounding)
+    if bool(wrong.any()):
+        item, row = (int(each) for each in wrong.nonzero()[0])
+        raise Unreached(item, row, float(left[item, row]))
 
 
 def _left(residual: Residual, point: Tensor, said: Tensor) -> Tensor:
@@ -145,7 +175,12 @@ class _Newton:
     def solved(self, passes: int, tolerance: float) -> Tensor:
         weights = torch.zeros(self.said.shape, dtype=torch.float64, device=self.start.device)
         point, now = self._at(weights)
+        before = torch.full((len(self.start),), torch.inf, dtype=torch.float64, device=self.start.device)
         for _ in range(passes):
+            size = (now.detach().double() - self.variance * weights).square().sum(1)
+            if bool((size > FALLEN * before).all()):
+                break
+            before = size
             left = now.detach().double() - self.variance * weights
             if not bool((left.abs() > tolerance).any()):
                 break

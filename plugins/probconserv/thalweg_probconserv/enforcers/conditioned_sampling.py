@@ -27,7 +27,8 @@ class ConditionedSampling(SamplingEnforcer):
     row of the laws, at each step. All laws of the variant are solved jointly, through the decoder where the sampler's
     states are latent; laws that are not linear by Newton's method. An estimate that is certain, so that its covariance
     moves nothing, becomes the nearest one that obeys. Raises `RunError` for an estimate that is not finite, or that a
-    law has no gradient at and does not hold (rain asked of a dry one), with its sample and member; `OptionError` for
+    law has no gradient at and does not hold (rain asked of a dry one), or that cannot be moved to a target (what a
+    decoder does not make), with its sample and member; `OptionError` for
     covariance `ensemble` of one member.
     """
 
@@ -51,7 +52,7 @@ class ConditionedSampling(SamplingEnforcer):
         return held.joint.known(context)
 
     def steer(self, state: Denoised, held: Held, known: Mapping[str, Tensor]) -> Tensor:
-        from ..tweedie import Given, Saturated, conditioned
+        from ..tweedie import Given, Saturated, Unreached, conditioned
 
         joint, last = held.joint, state.noise.last
         _, variance = joint.by_item(state.decode(state.estimate.detach()), known)
@@ -67,10 +68,13 @@ class ConditionedSampling(SamplingEnforcer):
             )
         except Saturated as found:
             item = found.item
-            laws = " and ".join(dict.fromkeys(law.name for law in joint.laws))
+            why = "nothing small changes what it is about, as where rain is asked of an estimate that is dry everywhere"
+        except Unreached as found:
+            item = found.item
+            why = f"a residual of {found.left:.3g} is left, which no estimate near it removes"
+        laws = " and ".join(dict.fromkeys(law.name for law in joint.laws))
         raise RunError(
-            f"{laws} cannot be held on {state.named(item)}: nothing small changes what it is about, as where rain is "
-            "asked of an estimate that is dry everywhere",
+            f"{laws} cannot be held on {state.named(item)}: {why}",
             allowed="targets that an estimate can be moved to",
             advice="leave this sample out, ask for less, or hold the law at the output",
         )
