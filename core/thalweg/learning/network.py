@@ -79,6 +79,13 @@ def built(
         learner.prepare(network, examples, scales)
     if not wrappers:
         return network
+    if learner.steered:
+        raise HandshakeError(
+            f"{wrappers[min(wrappers)][0].name} works inside a network, and {learner.name} calls its own at every step "
+            "of what it draws",
+            allowed="the sites loss, sampling and output",
+            advice="hold the law while sampling",
+        )
     gives = learner.gives(given, wanted)
     if gives.uncertainty or not gives.is_estimate_of(wanted):
         raise HandshakeError(
