@@ -133,3 +133,16 @@ def test_a_law_inside_a_network_that_is_called_step_by_step_is_refused() -> None
     held = Held.of((AreaMean(variable="field", weights="equal"),), TRAIN.truth([0]), TRAIN.inputs([0]))
     with pytest.raises(HandshakeError, match="calls its own at every step"):
         Draws().check_wrap(enforcer, held, given=TRAIN.given, wanted=TRAIN.wanted, options={})  # type: ignore[arg-type]
+
+
+class Measures(TorchLearner):
+    """Keeps a statistic."""
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        raise NotImplementedError
+
+    def prepare(self, network: nn.Module, examples: Iterable[tuple[Any, Tensor]], scales: Any) -> None: ...
+
+
+def test_a_network_around_one_that_keeps_statistics_is_told_what_would_be_lost() -> None:
+    assert Measures().own_objective == "what it keeps of the training samples"
