@@ -12,7 +12,7 @@ import pytest
 import torch
 import xarray as xr
 from pydantic import Field
-from thalweg import Hold, Noise, Registry, Samples, Signature
+from thalweg import HandshakeError, Held, Hold, Noise, Registry, Samples, Signature
 from thalweg.components.context import context_of
 from thalweg.components.steering import Steering
 from thalweg.laws import AreaMean
@@ -126,3 +126,23 @@ def test_laws_hold_at_the_end_in_pieces_of_any_size(solver: SteeredSolver) -> No
     np.testing.assert_allclose(held[0].field.mean(("y", "x")), 0.3, rtol=1e-6)
     np.testing.assert_allclose(held[0].field, held[1].field, rtol=1e-5)
     assert float(abs(held[0].field - solver.solve(inputs, wanted).field).max()) > 1e-3
+
+
+def test_a_law_inside_a_network_that_is_called_step_by_step_is_refused() -> None:
+    enforcer = Registry.installed().make("enforcers", "last-layer")
+    held = Held.of((AreaMean(variable="field", weights="equal"),), TRAIN.truth([0]), TRAIN.inputs([0]))
+    with pytest.raises(HandshakeError, match="calls its own at every step"):
+        Draws().check_wrap(enforcer, held, given=TRAIN.given, wanted=TRAIN.wanted, options={})  # type: ignore[arg-type]
+
+
+class Measures(TorchLearner):
+    """Keeps a statistic."""
+
+    def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        raise NotImplementedError
+
+    def prepare(self, network: nn.Module, examples: Iterable[tuple[Any, Tensor]], scales: Any) -> None: ...
+
+
+def test_a_network_around_one_that_keeps_statistics_is_told_what_would_be_lost() -> None:
+    assert Measures().own_objective == "what it keeps of the training samples"

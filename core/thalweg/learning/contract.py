@@ -107,6 +107,8 @@ class NetworkLearner(Learner):
         """
         if type(self).noises is not NetworkLearner.noises:
             return "the noise that it takes"
+        if type(self).prepare is not NetworkLearner.prepare:
+            return "what it keeps of the training samples"
         return "" if type(self).objective is NetworkLearner.objective else "what its `objective` adds to the loss"
 
     @abstractmethod

@@ -74,6 +74,13 @@ def built(
 
     With `wrappers` it takes what laws know beside its inputs; with `examples` it is prepared by them.
     """
+    if wrappers and learner.steered:
+        raise HandshakeError(
+            f"{wrappers[min(wrappers)][0].name} works inside a network, and {learner.name} calls its own at every step "
+            "of what it draws",
+            allowed="the sites loss, sampling and output",
+            advice="hold the law while sampling",
+        )
     gives = learner.gives(given, wanted)
     if wrappers and (gives.uncertainty or not gives.is_estimate_of(wanted)):
         raise HandshakeError(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from .grouped import grouped
+from .grouped import TOGETHER, grouped
 from .nowcast_network import NowcastNetwork, Shape
 from .plane_unet import PlaneUNet
 from .turned import turned, turned_back
@@ -43,7 +43,7 @@ class NoiseNowcast(NowcastNetwork):
         motions, fields, vectors = (noise[name].flatten(0, 1) for name in ("motions", "fields", "vectors"))
         forecast = (self.advected_alone if alone else self.advected)(past, motions)
         seen = self.seen(past.repeat_interleave(each, 0), forecast)
-        residual = grouped(self._residual, seen, fields, vectors, together=4 if alone else len(seen))
+        residual = grouped(self._residual, seen, fields, vectors, together=TOGETHER if alone else len(seen))
         return (forecast + self.size * residual).unflatten(0, (count, each))  # type: ignore[no-any-return]
 
     def _residual(self, seen: Tensor, fields: Tensor, vectors: Tensor) -> Tensor:
