@@ -83,7 +83,7 @@ def test_conformance(name: str, options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 @given(drawn=st.data())
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_no_cut_and_no_chunking_changes_a_score(name: str, options: dict[str, Any], drawn: st.DataObject) -> None:
     metric = make(name, options)
     dtype = drawn.draw(st.sampled_from(["uint8", "float32", "float64"]))

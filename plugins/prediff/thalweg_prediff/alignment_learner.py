@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 from thalweg import Signature
-from thalweg.learning import Noise, frozen
+from thalweg.learning import Noise
 
 from .latent_learner import OnLatents
 
@@ -31,6 +31,8 @@ class AlignmentLearner(OnLatents):
     )
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        from thalweg.learning import frozen
+
         from .alignment import Alignment
         from .latent_alignment import LatentAlignment
         from .latent_space import LatentSpace

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 from thalweg import Signature
-from thalweg.learning import Noise, frozen
+from thalweg.learning import Noise
 
 from .flow_nowcast import Objective
 from .latent_learner import OnLatents
@@ -43,6 +43,8 @@ class DenoiserLearner(OnLatents):
     )
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        from thalweg.learning import frozen
+
         from .denoiser import Denoiser
         from .latent_diffusion import LatentDiffusion
         from .latent_space import LatentSpace

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, PositiveInt, model_validator
 from thalweg import OptionError, Phase, Signature
-from thalweg.learning import Noise, TrainOptions, frozen
+from thalweg.learning import Noise, TrainOptions
 
 from .flow_nowcast import FIT, Objective, Sampler
 from .latent_learner import TINY, OnLatents
@@ -125,6 +125,8 @@ class PreDiff(OnLatents):
         }
 
     def build(self, given: Signature, wanted: Signature) -> nn.Module:
+        from thalweg.learning import frozen
+
         from .latent_sampler import Drawing, LatentSampler
 
         alignment = frozen(self.parts["alignment"]) if self.aligned else None
