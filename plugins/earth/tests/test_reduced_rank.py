@@ -63,7 +63,7 @@ def test_a_network_beside_it_begins_with_nothing_and_learns() -> None:
 
 
 def test_it_learns_a_wave_that_travels(tmp_path: Path) -> None:
-    solver = learn(make(noise=0.0, dropout=0.0), DATA, tmp_path, epochs=60, batch=4, learning_rate=1e-2, ema=0.9)
+    solver = learn(make(noise=0.0, dropout=0.0), DATA, tmp_path, epochs=36, batch=4, learning_rate=1e-2, ema=0.9)
     test = Samples.of(DATA, "test")
     estimate = solver.solve(test.inputs(slice(None)), test.wanted).field.values
     truth = test.truth(slice(None)).field.values
