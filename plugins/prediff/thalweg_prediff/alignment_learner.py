@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 from thalweg import Signature
-from thalweg.learning import Noise
 
 from .latent_learner import OnLatents
 
@@ -50,17 +49,6 @@ class AlignmentLearner(OnLatents):
         """A mean of each frame and variable."""
         shapes = self.frames(given, truth)
         return truth.replaced_by("means", lead=shapes.targets[0], variable=shapes.targets[-1])
-
-    def noises(self, given: Signature, wanted: Signature) -> Mapping[str, Noise]:
-        """The noise of a state, its level, that of the latents' posterior, and how fields are turned."""
-        shape = self.frames(given, wanted).latents
-        return {
-            "noise": Noise(shape, only="learning"),
-            "posterior": Noise(shape, only="learning"),
-            "share": Noise(kind="uniform", only="learning"),
-            "turn": Noise((3,), kind="uniform", only="learning"),
-            "start": Noise(shape, only="solving"),
-        }
 
     def objective(
         self,

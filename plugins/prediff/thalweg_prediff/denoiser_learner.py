@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 from thalweg import Signature
-from thalweg.learning import Noise
 
-from .flow_nowcast import Objective
+from .fit import Objective
 from .latent_learner import OnLatents
 
 if TYPE_CHECKING:
@@ -68,17 +67,6 @@ class DenoiserLearner(OnLatents):
         """Latents."""
         time, height, width, channels = self.frames(given, truth).latents
         return truth.replaced_by("latents", lead=time, row=height, column=width, latent=channels)
-
-    def noises(self, given: Signature, wanted: Signature) -> Mapping[str, Noise]:
-        """The noise of a state, its level, that of the latents' posterior, and how fields are turned."""
-        shape = self.frames(given, wanted).latents
-        return {
-            "noise": Noise(shape, only="learning"),
-            "posterior": Noise(shape, only="learning"),
-            "share": Noise(kind="uniform", only="learning"),
-            "turn": Noise((3,), kind="uniform", only="learning"),
-            "start": Noise(shape, only="solving"),
-        }
 
     def objective(
         self,

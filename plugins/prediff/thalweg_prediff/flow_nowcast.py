@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, PositiveInt, model_validator
-from thalweg import OptionError, Signature
+from thalweg import Signature
 from thalweg.learning import Noise
 
 from ._nowcast import NowcastLearner
+from .fit import Objective, Sampler, sampler_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-Objective = Literal["epsilon", "v", "x0", "flow"]
-Sampler = Literal["ddpm", "ddim", "dpm-solver++", "euler", "heun"]
-FIT: Mapping[str, tuple[Sampler, ...]] = {
-    "flow": ("euler", "heun"),
-    **dict.fromkeys(("epsilon", "v", "x0"), ("ddim", "ddpm", "dpm-solver++")),
-}
-"""Samplers of an objective, the default first."""
 
 
 class FlowNowcast(NowcastLearner):
@@ -56,19 +49,13 @@ class FlowNowcast(NowcastLearner):
 
     @model_validator(mode="after")
     def _that_fits(self) -> Self:
-        fit = FIT[self.learns]
-        if self.sampler is not None and self.sampler not in fit:
-            raise OptionError(
-                f"`sampler: {self.sampler}` does not draw what `learns: {self.learns}` has",
-                allowed=", ".join(fit),
-                advice="choose one of these, or another `learns`",
-            )
+        sampler_of(self.learns, self.sampler)
         return self
 
     @property
     def chosen(self) -> Sampler:
         """The sampler."""
-        return self.sampler or FIT[self.learns][0]
+        return sampler_of(self.learns, self.sampler)
 
     def noises(self, given: Signature, wanted: Signature) -> Mapping[str, Noise]:
         shape = self.shape(given, wanted)

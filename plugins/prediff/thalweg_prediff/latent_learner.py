@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, PositiveInt
 from thalweg import HandshakeError, Phase, Signature, Site
-from thalweg.learning import Layout, TorchLearner
+from thalweg.learning import Layout, Noise, TorchLearner
 
 from .presets import Family, Preset
 
@@ -123,7 +123,7 @@ class LatentLearner(TorchLearner):
 
 
 class OnLatents(LatentLearner):
-    """A network on the latents of an autoencoder that is learned before it."""
+    """A network on the latents of an autoencoder that is learned before it, told how noisy what it sees is."""
 
     autoencoder_train: dict[str, Any] | None = Field(
         None,
@@ -148,3 +148,14 @@ class OnLatents(LatentLearner):
     def phases(self, options: Mapping[str, Any]) -> tuple[Phase, ...]:
         """The autoencoder."""
         return (self.coded(options),)
+
+    def noises(self, given: Signature, wanted: Signature) -> Mapping[str, Noise]:
+        """The noise of a state, its level, that of the latents' posterior, and how fields are turned."""
+        shape = self.frames(given, wanted).latents
+        return {
+            "noise": Noise(shape, only="learning"),
+            "posterior": Noise(shape, only="learning"),
+            "share": Noise(kind="uniform", only="learning"),
+            "turn": Noise((3,), kind="uniform", only="learning"),
+            "start": Noise(shape, only="solving"),
+        }

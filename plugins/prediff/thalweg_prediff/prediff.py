@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt, model_validator
 from thalweg import OptionError, Phase, Signature
 from thalweg.learning import Noise, TrainOptions
 
-from .flow_nowcast import FIT, Objective, Sampler
+from .fit import Objective, Sampler, sampler_of
 from .latent_learner import TINY, OnLatents
 
 if TYPE_CHECKING:
@@ -74,13 +74,7 @@ class PreDiff(OnLatents):
 
     @model_validator(mode="after")
     def _that_fits(self) -> Self:
-        fit = FIT[self.learns]
-        if self.sampler is not None and self.sampler not in fit:
-            raise OptionError(
-                f"`sampler: {self.sampler}` does not draw what `learns: {self.learns}` has",
-                allowed=", ".join(fit),
-                advice="choose one of these, or another `learns`",
-            )
+        sampler_of(self.learns, self.sampler)
         if self.learns != "flow" and self.steps > STEPS:
             raise OptionError(
                 f"`steps: {self.steps}` of a diffusion that has {STEPS}",
@@ -130,6 +124,6 @@ class PreDiff(OnLatents):
         from .latent_sampler import Drawing, LatentSampler
 
         alignment = frozen(self.parts["alignment"]) if self.aligned else None
-        drawing = Drawing(self.sampler or FIT[self.learns][0], self.steps, self.together, self.members)
+        drawing = Drawing(sampler_of(self.learns, self.sampler), self.steps, self.together, self.members)
         leads = self.frames(given, wanted).targets[0]
         return LatentSampler(frozen(self.parts["denoiser"]), alignment, drawing, leads=leads)
